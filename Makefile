@@ -1,0 +1,63 @@
+# `make` alone lists the targets. The environment is .venv; it is made once, and again only when pyproject.toml changes.
+
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+# The first Python that is new enough; `make test PYTHON=/path/to/python` takes another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do "$$p" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$p"; break; }; done)
+BIN := .venv/bin
+
+.PHONY: help demo test check-slow check-data format clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo        train a CNN on 1,797 handwritten digits; needs no data"
+	@echo "make test        lint, types, tests; needs no network once .venv is there"
+	@echo "make check-slow  tests that take minutes"
+	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
+	@echo "make format      sort imports, format the code"
+	@echo "make clean       remove .venv, caches and builds; runs/ stays"
+	@echo "demo and test make .venv first: some minutes and 6 GB, once."
+
+demo: .venv/.installed
+	$(BIN)/python -m lit_models fit --config configs/digits_cnn.yaml
+
+# One thread a test process, as each core has a process of its own.
+test: .venv/.installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4
+
+check-slow: .venv/.installed-test
+	$(BIN)/pytest -m "slow and not real_data and not gpu"
+
+check-data: .venv/.installed-test
+	@[ -d "$$LIT_MODELS_DATA" ] || { echo "LIT_MODELS_DATA must name the folder that holds MNIST/raw and the IMDB archive" >&2; exit 1; }
+	$(BIN)/pytest -m "real_data and not gpu"
+
+format: .venv/.installed-test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
+	find lit_models datamodules scripts tests -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/.installed: pyproject.toml | .venv/bin/pip
+	$(call install,.)
+	@touch $@
+
+.venv/.installed-test: pyproject.toml | .venv/bin/pip
+	$(call install,.[test])
+	@touch .venv/.installed $@
+
+# One pip command, so that torch and torchvision are chosen as a pair.
+define install
+@echo "installing into .venv: some minutes the first time (torch is large)"
+@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable "$(1)"
+endef
+
+# A half-made environment has no pip yet, and is made anew.
+.venv/bin/pip:
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear .venv

@@ -1,0 +1,265 @@
+"""Words or pieces to ids, and back.
+
+Sources: Keras' `Tokenizer` and `keras.datasets.imdb` (rule, ranks and ids of "keras"); torchtext 0.18 (rule of
+"basic_english"); Hugging Face tokenizers (checkpoints).
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast, get_args
+
+WordForm = Literal["keras", "basic_english"]
+START_ID, UNKNOWN_ID, FIRST_WORD_ID = 1, 2, 4
+HUB_TIMEOUT = 5  # seconds for the hub's first answer
+
+_KERAS_FILTER = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n', " "))
+_BASIC_ENGLISH = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"'", " '  "),
+        (r'"', ""),
+        (r"\.", " . "),
+        (r"<br \/>", " "),
+        (r",", " , "),
+        (r"\(", " ( "),
+        (r"\)", " ) "),
+        (r"!", " ! "),
+        (r"\?", " ? "),
+        (r";", " "),
+        (r":", " "),
+        (r"\s+", " "),
+    )
+]
+
+
+class Tokenizer(Protocol):
+    """Text to token ids, and where batches of them are padded and cut."""
+
+    padding_id: int
+    pad_front: bool
+    keep_last: bool
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]: ...
+
+    def decode(self, ids: Iterable[int]) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def split_words(text: str, form: WordForm) -> list[str]:
+    """The words of a text.
+
+    "keras" puts a space for each of the characters of Keras' filter and splits at spaces only: other white space stays
+    in the words. "basic_english" sets punctuation apart and splits at any white space.
+    """
+    text = text.lower()
+    if form == "keras":
+        return [word for word in text.translate(_KERAS_FILTER).split(" ") if word]
+    for pattern, replacement in _BASIC_ENGLISH:
+        text = pattern.sub(replacement, text)
+    return text.split()
+
+
+def by_rank(counts: Counter[str]) -> list[str]:
+    """Words by falling frequency; of equally frequent ones, the one that was counted first."""
+    return sorted(counts, key=lambda word: -counts[word])
+
+
+class WordTokenizer:
+    """Words to ids, as in Keras: 0 pads, 1 starts every text, 2 is any word that is not known, and the word of rank r
+    (from 1, by frequency) is r + 3. Batches are padded and cut at the front.
+
+    Args:
+        words: the known words by rank.
+        form: how a text is split (see `split_words`).
+
+    Raises:
+        ValueError: no such form.
+    """
+
+    padding_id = 0
+    pad_front = True
+    keep_last = True
+
+    def __init__(self, words: Sequence[str], *, form: WordForm = "keras") -> None:
+        if form not in get_args(WordForm):
+            raise ValueError(f"words are split in the forms {' and '.join(get_args(WordForm))}, not {form!r}")
+        self.words = list(words)
+        self.form: WordForm = form
+        self.ids = {word: FIRST_WORD_ID + place for place, word in enumerate(self.words)}
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the greatest id."""
+        return FIRST_WORD_ID + len(self.words)
+
+    def split(self, text: str) -> list[str]:
+        return split_words(text, self.form)
+
+    def encode(self, text: str) -> list[int]:
+        """The start and the ids of all words."""
+        find = self.ids.get
+        return [START_ID, *(find(word, UNKNOWN_ID) for word in self.split(text))]
+
+    def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
+        """The ids of each text, of which the last `max_length` are kept."""
+        every = map(self.encode, texts)
+        return list(every) if max_length is None else [ids[-max_length:] for ids in every]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The words, with spaces between them; "<unknown>" where the word is not known."""
+        kept = (i for i in ids if i not in (self.padding_id, START_ID))
+        return " ".join(self._word(i) for i in kept)
+
+    def _word(self, token: int) -> str:
+        known = FIRST_WORD_ID <= token < self.vocab_size
+        return self.words[token - FIRST_WORD_ID] if known else "<unknown>"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "words", "form": self.form, "words": self.words}
+
+
+class CheckpointTokenizer:
+    """The tokenizer of a Hugging Face checkpoint. Texts are cut at the end.
+
+    A tokenizer without padding token (GPT-2) pads with its end-of-text token.
+
+    Args:
+        name: of the checkpoint; what the model compares with its own.
+        json: the whole tokenizer, as the library `tokenizers` writes it.
+        padding_id: the token that pads.
+        padding_side: "left" or "right".
+        longest: tokens that the checkpoint can take, special ones included.
+        vocab_size: number of token ids.
+
+    Raises:
+        ValueError: `json` is no tokenizer.
+    """
+
+    keep_last = False
+
+    def __init__(
+        self, name: str, *, json: str, padding_id: int, padding_side: str, longest: int, vocab_size: int
+    ) -> None:
+        from tokenizers import Tokenizer as Backend
+
+        try:
+            self._backend = Backend.from_str(json)
+        except Exception as error:  # the library raises no narrower one
+            raise ValueError(f"the tokenizer of {name} is damaged: {str(error).splitlines()[0]}") from error
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self.name, self.padding_id, self.padding_side = name, padding_id, padding_side
+        self.longest, self._vocab_size = longest, vocab_size
+        self.pad_front = padding_side == "left"
+
+    @classmethod
+    def from_checkpoint(cls, name: str) -> "CheckpointTokenizer":
+        """The tokenizer of a checkpoint's hub name or folder. No code of the checkpoint's is run.
+
+        Raises:
+            FileNotFoundError: no such folder; no such name on the hub, or no network.
+            ValueError: the checkpoint has no tokenizer that can be used.
+        """
+        tokenizer = _load(name, checkpoint_folder(name))
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        if backend is None or padding is None:
+            lacks = "fast tokenizer (tokenizer.json)" if backend is None else "padding or end-of-text token"
+            raise ValueError(f"the checkpoint {name!r} has no {lacks}")
+        return cls(
+            name,
+            json=_plain_json(backend),
+            padding_id=int(padding),
+            padding_side=str(tokenizer.padding_side),
+            longest=min(int(tokenizer.model_max_length), 2**31 - 1),  # a huge number where no limit is known
+            vocab_size=len(tokenizer),
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        return self._vocab_size
+
+    def max_length(self, wanted: int = 512) -> int:
+        """`wanted`, or what the checkpoint can take if that is less."""
+        return min(wanted, self.longest)
+
+    def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
+        """The ids of each text with its special tokens, at most `max_length` (512 when not given)."""
+        self._backend.enable_truncation(self.max_length(max_length or 512))
+        return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts))]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text, without special tokens."""
+        return cast(str, self._backend.decode(list(ids), skip_special_tokens=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "kind": "checkpoint",
+            "name": self.name,
+            "json": _plain_json(self._backend),
+            "padding_id": self.padding_id,
+            "padding_side": self.padding_side,
+            "longest": self.longest,
+            "vocab_size": self.vocab_size,
+        }
+
+
+def tokenizer_from_dict(state: dict[str, Any]) -> WordTokenizer | CheckpointTokenizer:
+    """The tokenizer that `to_dict` wrote down; needs no hub and no folder.
+
+    Raises:
+        ValueError: it is no such dict.
+    """
+    fields = {key: value for key, value in state.items() if key != "kind"}
+    try:
+        return WordTokenizer(**fields) if state.get("kind") == "words" else CheckpointTokenizer(**fields)
+    except TypeError as error:
+        raise ValueError(f"no tokenizer that this version knows: {error}") from error
+
+
+def checkpoint_folder(name: str) -> Path:
+    """The folder of a checkpoint with its configuration and tokenizer; from the hub, unless `name` is a folder. A hub
+    that does not answer is given up after some seconds.
+
+    Raises:
+        FileNotFoundError: no such folder; no such name on the hub, or no network.
+    """
+    given = Path(name).expanduser()
+    if given.is_dir():
+        return given
+    needed = "put config.json, the tokenizer files and the weights in a folder and give that folder"
+    if given.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or not name.strip():
+        raise FileNotFoundError(f"no checkpoint folder {name!r}: {needed}")
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        patterns = ["*.json", "*.txt", "*.model"]
+        return Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT))
+    except (OSError, HFValidationError, RuntimeError) as error:
+        raise FileNotFoundError(
+            f"cannot get the checkpoint {name!r}: no network, or no such name on the hub; {needed}"
+        ) from error
+
+
+def _load(name: str, folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
+    except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"the checkpoint {name!r} has no tokenizer that can be used: {reason}") from error
+
+
+def _plain_json(backend: Any) -> str:
+    """The tokenizer without the cutting and padding that it was last used with."""
+    backend.no_truncation()
+    backend.no_padding()
+    return cast(str, backend.to_str())

@@ -1,0 +1,110 @@
+"""XOR, and its n-bit form parity: the data of the numpy program. Nothing to download."""
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from datamodules.base import Batch, DataModule, TensorTable, array_checksum
+
+
+class NoisyRows:
+    """The same rows, pass after pass, with Gaussian noise on the inputs that is drawn anew for each pass.
+
+    Args:
+        rows: the clean rows.
+        passes: how often the table holds them.
+        noise: standard deviation of the noise.
+        seed: of the noise; pass k has the same noise in each epoch.
+    """
+
+    def __init__(self, rows: TensorTable, *, passes: int, noise: float, seed: int) -> None:
+        self.rows, self.passes = rows, passes
+        generator = torch.Generator().manual_seed(seed)
+        shape = (passes if noise else 1, *rows.inputs.shape)
+        self.noise = torch.randn(shape, generator=generator, dtype=rows.inputs.dtype) * noise
+
+    def __len__(self) -> int:
+        return self.passes * len(self.rows)
+
+    def __getitem__(self, indices: Tensor, /) -> Batch:
+        inputs, target = self.rows[indices % len(self.rows)]
+        if len(self.noise) == 1:
+            return inputs, target
+        return inputs + self.noise[indices // len(self.rows), indices % len(self.rows)], target
+
+
+class XORDataModule(DataModule):
+    """XOR's four rows (or parity of n bits), all of them in each step, in order.
+
+    An epoch is `passes` passes over the rows, one step each: 10 epochs of 1,000 passes are the numpy program's 10,000.
+
+    Args:
+        num_bits: inputs a row; the target is 1 where an odd number of them is 1. 2 is XOR; 2 to 12.
+        passes: passes over all rows in an epoch, at least 1.
+        noise: standard deviation of Gaussian noise on the training inputs, 0 or more.
+        batch_size: rows in a step; 0 takes them all.
+        seed: of the noise; the command line passes `--seed_everything`.
+        inputs: rows to predict, each as numbers with commas, such as "0,1"; every row of the table when not given.
+
+    Raises:
+        ValueError: a number out of its range, or a row of the wrong length.
+    """
+
+    kind: ClassVar[str] = "features"
+    shuffle: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        num_bits: int = 2,
+        passes: int = 1000,
+        noise: float = 0.0,
+        batch_size: int = 0,
+        seed: int = 0,
+        inputs: str | list[str] | None = None,
+    ) -> None:
+        if not 2 <= num_bits <= 12:
+            raise ValueError(f"num_bits must be 2 to 12, got {num_bits}")
+        if passes < 1:
+            raise ValueError(f"passes must be at least 1, got {passes}")
+        if not 0 <= noise < float("inf"):
+            raise ValueError(f"noise must be 0 or a positive number, got {noise}")
+        if batch_size < 0:
+            raise ValueError(f"batch_size must be 0 (every row) or more, got {batch_size}")
+        super().__init__(batch_size=batch_size or 2**num_bits, seed=seed)
+        self.num_bits, self.passes, self.noise = num_bits, passes, noise
+        self.inputs = [inputs] if isinstance(inputs, str) else inputs
+
+    def model_args(self) -> dict[str, Any]:
+        return {"num_features": self.num_bits, "num_classes": 2, "class_names": ["0", "1"]}
+
+    @property
+    def has_validation(self) -> bool:
+        return False
+
+    def setup(self, stage: str) -> None:
+        bits = torch.cartesian_prod(*[torch.arange(2)] * self.num_bits)  # (2^n, n), in counting order
+        rows = TensorTable(bits.to(torch.get_default_dtype()), bits.sum(dim=1) % 2)
+        self.train_table = NoisyRows(rows, passes=self.passes, noise=self.noise, seed=self.seed)
+        self.test_table = self.predict_table = rows
+        if self.inputs is not None:
+            self.predict_table = TensorTable(torch.stack([self._row(text) for text in self.inputs]))
+
+    def _row(self, text: str) -> Tensor:
+        try:
+            row = torch.tensor([float(part) for part in text.split(",")])
+        except ValueError:
+            row = torch.empty(0)
+        if len(row) != self.num_bits:
+            example = ",".join("01"[i % 2] for i in range(self.num_bits))
+            raise ValueError(f"a row is {self.num_bits} numbers with commas, such as {example}; got {text!r}")
+        return row.to(torch.get_default_dtype())
+
+    def predict_names(self) -> list[str]:
+        assert isinstance(self.predict_table, TensorTable)
+        return [",".join(f"{x:g}" for x in row) for row in self.predict_table.inputs.tolist()]
+
+    def checksums(self) -> dict[str, str]:
+        assert isinstance(self.test_table, TensorTable)
+        return {"rows": array_checksum(self.test_table.inputs, self.test_table.target)}

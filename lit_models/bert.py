@@ -1,0 +1,190 @@
+"""Any Hugging Face sequence-classification model: BERT, DistilBERT, RoBERTa, GPT-2 and others.
+
+Sources: the ported Hugging Face program (`bert-base-uncased`, two classes); Devlin et al., arXiv:1810.04805, for the
+recipe of fine-tuning: AdamW, warm-up over the first tenth of the steps, linear decay to 0.
+"""
+
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from lit_models.classifier import LitClassifier, OptimizerName
+
+
+class BERT(nn.Module):
+    """A Hugging Face model with a classification head; padding is masked.
+
+    Args:
+        model: made by `AutoModelForSequenceClassification`.
+        padding_id: the token that pads. GPT-2 has none of its own; its config is told this one, so that it finds the
+            last real token.
+    """
+
+    def __init__(self, model: nn.Module, *, padding_id: int = 0) -> None:
+        super().__init__()
+        self.model = model
+        self.padding_id = padding_id
+        cast(Any, model).config.pad_token_id = padding_id
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """`tokens`: int64 `(B, T)`; returns logits `(B, C)`, float32 unless autocast."""
+        mask = (tokens != self.padding_id).long()  # (B, T)
+        mask[:, 0] |= (mask.sum(dim=1) == 0).long()  # a text of no token: attention over nothing is no number
+        logits: Tensor = self.model(input_ids=tokens, attention_mask=mask).logits
+        return logits
+
+
+def build_pretrained(checkpoint: str, num_classes: int) -> tuple[nn.Module, bool]:
+    """The model of a checkpoint's name or folder, in float32, and whether its head was made anew.
+
+    Raises:
+        FileNotFoundError: no such folder, or no network and not downloaded before.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    if checkpoint.startswith((".", "/", "~")) and not Path(checkpoint).expanduser().is_dir():
+        raise FileNotFoundError(
+            f"no folder {checkpoint}: a checkpoint is a hub name, or a folder with config and weights"
+        )
+    try:
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            str(Path(checkpoint).expanduser()) if checkpoint.startswith("~") else checkpoint,
+            num_labels=num_classes,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError) as error:
+        raise FileNotFoundError(
+            f"cannot load the checkpoint {checkpoint!r}: {str(error).strip().splitlines()[0]} Without a network, put "
+            "config.json, the weights and the tokenizer's files in a folder and give that folder."
+        ) from error
+    new_head = bool(info["missing_keys"]) or bool(info["mismatched_keys"])
+    return model.train(), new_head  # loading leaves it in evaluation mode, where dropout would stay off in training
+
+
+def build_fresh(config: dict[str, Any]) -> nn.Module:
+    """An untrained model of `config`, as `PretrainedConfig.to_dict` gives it."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    plain = {k: v for k, v in config.items() if k not in ("model_type", "transformers_version", "dtype")}
+    made = AutoConfig.for_model(config["model_type"], **plain)
+    build: Any = AutoModelForSequenceClassification.from_config
+    model: nn.Module = build(made, dtype=torch.float32)
+    return model.train()
+
+
+def encoder_layers(model: Any) -> nn.ModuleList:
+    """The list of encoder (or decoder) blocks of a Hugging Face model."""
+    count = model.config.num_hidden_layers
+    return next(m for m in model.base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == count)
+
+
+class LitBERT(LitClassifier):
+    """Hugging Face sequence classifier: BERT, DistilBERT, RoBERTa, GPT-2, pretrained or small and fresh.
+
+    Fine-tuning follows BERT's recipe: AdamW at 5e-5, weight decay 0.01, warm-up over a tenth of the steps, linear
+    decay.
+
+    Args:
+        checkpoint: name on the hub, or a folder; without one, a small BERT with random weights. The data then uses the
+            checkpoint's own tokenizer.
+        num_classes: number of classes; the data decides it.
+        vocab_size: number of token ids; the data decides it.
+        max_length: longest text, in tokens; the data decides it.
+        padding_id: the token that pads; the data decides it.
+        tokenizer: whose token ids the data has ("words" or a checkpoint); the data decides it.
+        frozen_layers: the embeddings and this many encoder layers, from below, are not trained; 0 trains everything.
+        hidden_size: width of the fresh model, a multiple of `num_heads`.
+        num_layers: encoder layers of the fresh model.
+        num_heads: attention heads of the fresh model.
+        config: architecture of a trained model; its checkpoint carries it, so that loading needs no hub.
+
+    Raises:
+        ValueError: a number out of its range, or token ids that are not the checkpoint's.
+        FileNotFoundError: the checkpoint cannot be had.
+    """
+
+    accepts: ClassVar[frozenset[str]] = frozenset({"tokens"})
+
+    def __init__(
+        self,
+        *,
+        checkpoint: str | None = None,
+        num_classes: int = 2,
+        vocab_size: int = 10_000,
+        max_length: int = 512,
+        padding_id: int = 0,
+        tokenizer: str | None = None,
+        frozen_layers: int = 0,
+        hidden_size: int = 128,
+        num_layers: int = 2,
+        num_heads: int = 2,
+        config: dict[str, Any] | None = None,
+        optimizer: OptimizerName = "adamw",
+        lr: float = 5e-5,
+        weight_decay: float = 0.01,
+        schedule: Any = "linear",
+        warmup: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            num_classes=num_classes,
+            optimizer=optimizer,
+            lr=lr,
+            weight_decay=weight_decay,
+            schedule=schedule,
+            warmup=warmup,
+            **kwargs,
+        )
+        if checkpoint and tokenizer and tokenizer != checkpoint:
+            raise ValueError(f"{checkpoint!r} needs its own token ids, and the data has those of {tokenizer!r}")
+        if hidden_size % num_heads or min(vocab_size, max_length, hidden_size, num_layers, num_heads) < 1:
+            raise ValueError("hidden_size must be a multiple of num_heads, and every size at least 1")
+        self.new_head = False
+        if config is not None:
+            model = build_fresh(config)
+        elif checkpoint is not None:
+            model, self.new_head = build_pretrained(checkpoint, num_classes)
+        else:
+            model = build_fresh(small_config(vocab_size, max_length, hidden_size, num_layers, num_heads, num_classes))
+        self.network = BERT(model, padding_id=padding_id)
+        self.hparams["config"] = cast(Any, model).config.to_dict()
+        self._freeze(frozen_layers)
+
+    @property
+    def untrained(self) -> str | None:
+        if self.hparams["checkpoint"] is None:
+            return super().untrained
+        return f"the classification head on {self.hparams['checkpoint']}" if self.new_head else None
+
+    def _freeze(self, frozen_layers: int) -> None:
+        model = cast(Any, self.network).model
+        layers = encoder_layers(model)
+        if not 0 <= frozen_layers <= len(layers):
+            raise ValueError(f"frozen_layers must be 0 to {len(layers)}, got {frozen_layers}")
+        if frozen_layers:
+            embeddings = [m for m in model.base_model.modules() if isinstance(m, nn.Embedding)]
+            for part in [*embeddings, *layers[:frozen_layers]]:
+                part.requires_grad_(False)
+
+
+def small_config(
+    vocab_size: int, max_length: int, hidden_size: int, num_layers: int, num_heads: int, num_classes: int
+) -> dict[str, Any]:
+    """Configuration of a small BERT, feed-forward layers four times as wide as `hidden_size`."""
+    from transformers import BertConfig
+
+    made = cast(Any, BertConfig)(
+        vocab_size=vocab_size,
+        max_position_embeddings=max_length,
+        hidden_size=hidden_size,
+        num_hidden_layers=num_layers,
+        num_attention_heads=num_heads,
+        intermediate_size=4 * hidden_size,
+        num_labels=num_classes,
+    )
+    config: dict[str, Any] = made.to_dict()
+    return config

@@ -1,0 +1,301 @@
+"""The command line: config files and flags to data, model and Trainer; what the data tells the model; one-line errors.
+
+`run` takes a command and its arguments. The parser is Lightning's own (`LightningArgumentParser`); config files are
+those of LightningCLI. In order of precedence, lowest first: defaults, the checkpoint's config, config files in their
+order, environment, flags.
+"""
+
+import importlib
+import logging
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from jsonargparse import Namespace
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.cli import LightningArgumentParser
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from lit_models import catalog
+from lit_models.arguments import build_parser, join_inputs, named_configs, parse, with_checkpoint
+from lit_models.classifier import LitClassifier
+from lit_models.errors import is_users, read_config
+from lit_models.pairing import check_pair, dropped_settings, fill_from_data, prepare_data_args
+from lit_models.runs import checkpoints, folder, results
+from lit_models.runs.predictions import PredictionWriter
+from lit_models.runs.progress import EpochLines, say
+
+COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def main(argv: list[str]) -> int:
+    """Runs `argv`, a command and its arguments; returns the exit status: 0, or 2 after a mistake of the user's."""
+    debug = "--debug" in argv
+    arguments = [a for a in argv if a != "--debug"]
+    try:
+        run(arguments[0], arguments[1:])
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except Exception as error:
+        if debug or not is_users(error):
+            raise
+        if not getattr(rank_zero_only, "rank", 0):
+            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def run(command: str, arguments: list[str]) -> None:
+    """Trains, evaluates or predicts.
+
+    Raises:
+        ValueError, FileNotFoundError: a mistake of the user's, in one line.
+    """
+    quiet_libraries()
+    for name in (*catalog.MODEL_MODULES, *catalog.DATA_MODULES):
+        importlib.import_module(name)  # the parser finds a class by its short name once it is imported
+    parser = build_parser(command)
+    arguments, configs = named_configs(join_inputs(arguments))
+    arguments, checkpoint = with_checkpoint(command, arguments)
+    typed, config = parse(parser, arguments, configs)
+    session = Session(command, parser, config)
+    session.build(typed, arguments, checkpoint)
+    for note in dropped_settings([read_config(path) for path in configs], config):
+        say(note)
+    session.start(configs)
+
+
+class Session:
+    """One command: the data, the model, the Trainer, and the folder that they write to.
+
+    Args:
+        command: "fit", "validate", "test" or "predict".
+        parser: made by `build_parser`.
+        config: the whole configuration.
+    """
+
+    def __init__(self, command: str, parser: LightningArgumentParser, config: Namespace) -> None:
+        self.command, self.parser, self.config = command, parser, config
+        self.checkpoint = Path(config.ckpt_path) if config.ckpt_path else None
+
+    def build(self, typed: Namespace, arguments: list[str], checkpoint: dict[str, Any] | None) -> None:
+        """Makes data and model; the data tells the model what it decides."""
+        config = self.config
+        check_pair(import_class(config.model.class_path), import_class(config.data.class_path))
+        prepare_data_args(config, typed, arguments)
+        L.seed_everything(config.seed_everything, workers=True, verbose=False)
+        self.data: L.LightningDataModule = self._make("data")
+        if checkpoint and (state := checkpoint.get(type(self.data).__qualname__)):
+            self.data.load_state_dict(state)
+        told = self.data.model_args() if hasattr(self.data, "model_args") else {}
+        fill_from_data(config, typed, told)
+        self.model: L.LightningModule = self._make("model")
+        if checkpoint and self.checkpoint:
+            checkpoints.check_weights(self.checkpoint, checkpoint, self.model)
+        if self.command != "fit" and not self.checkpoint and (part := getattr(self.model, "untrained", None)):
+            say(f"warning: {part} was never trained, so these numbers are chance; train it (fit) or give --ckpt_path")
+
+    def _make(self, part: str) -> Any:
+        """What the config says of "data", "model" or "trainer", as objects; a constructor's own error comes through,
+        where jsonargparse would bury it in a list of every type that it tried."""
+        raised: list[Exception] = []
+
+        def call(made: type, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return made(*args, **kwargs)
+            except Exception as error:
+                raised.append(error)
+                raise
+
+        self.parser.add_instantiator(call, object)
+        try:
+            section = self.config.clone()
+            for other in set(vars(self.config)) - {part}:
+                section.pop(other)
+            return self.parser.instantiate_classes(section)[part]
+        except Exception:
+            if raised:
+                raise raised[0] from None
+            raise
+
+    def start(self, configs: list[Path]) -> None:
+        """Runs the command in its folder; a folder that stayed empty because of an error is taken away again."""
+        own = folder.of_checkpoint(self.checkpoint) if self.checkpoint and self.command != "fit" else None
+        self.folder = own or folder.reserve(Path(self.config.runs_dir), self._experiment(configs))
+        try:
+            self.trainer = self._trainer()
+            {"fit": self._fit, "predict": self._predict}.get(self.command, self._evaluate)()
+        except BaseException:
+            folder.remove_empty(self.folder)
+            raise
+
+    def _experiment(self, configs: list[Path]) -> str:
+        """Name of the run's folder: as given, or the first config's, or model and data."""
+        short = [self.config[part].class_path.rsplit(".", 1)[-1] for part in ("model", "data")]
+        name = self.config.experiment or (configs[0].stem if configs else "-".join(short).removesuffix("DataModule"))
+        if Path(name).name != name or name in ("", ".", ".."):
+            raise ValueError(f"experiment names one folder, so it can be no path: {name!r}")
+        self.config.experiment = name
+        return name
+
+    def _trainer(self) -> L.Trainer:
+        """The Trainer of the config, with the run's callbacks and loggers."""
+        settings = dict(self._make("trainer"))
+        given = settings["callbacks"] or []
+        settings["callbacks"] = [*self._callbacks(settings), *(given if isinstance(given, list) else [given])]
+        settings["logger"] = self._loggers(settings["logger"])
+        settings["default_root_dir"] = settings["default_root_dir"] or self.folder
+        settings["enable_checkpointing"] = self.command == "fit" and settings["enable_checkpointing"] is not False
+        return L.Trainer(**settings)
+
+    def _callbacks(self, settings: dict[str, Any]) -> list[Callback]:
+        made: list[Callback] = [TQDMProgressBar(leave=False)] if settings["enable_progress_bar"] else []
+        if self.command == "predict":
+            return [*made, PredictionWriter(self.folder, self.config.output)]
+        if self.command != "fit":
+            return made
+        made += [checkpoints.SaveConfig(self.folder, self._yaml()), EpochLines()]
+        if settings["enable_checkpointing"] is not False and not settings["fast_dev_run"]:
+            files = self.folder / "checkpoints"
+            made.append(checkpoints.LastCheckpoint(files))
+            if isinstance(self.model, LitClassifier) and getattr(self.data, "has_validation", True):
+                made.append(checkpoints.BestCheckpoint(files))
+        return made
+
+    def _loggers(self, given: Any) -> Any:
+        """`metrics.csv` and TensorBoard events in the run folder, beside a logger of the config's."""
+        if self.command != "fit" or given is False:
+            return given or False
+        runs, experiment, version = self.folder.parent.parent, self.folder.parent.name, self.folder.name
+        place: dict[str, Any] = {"save_dir": runs, "name": experiment, "version": version}
+        mine = [CSVLogger(**place), TensorBoardLogger(**place, default_hp_metric=False)]
+        return [*mine, *(given if isinstance(given, list) else [given] if given not in (None, True) else [])]
+
+    def _yaml(self) -> str:
+        """The whole configuration; running it again does the same."""
+        config = self.config.clone()
+        config.pop("config", None)
+        return str(self.parser.dump(config, skip_validation=True))
+
+    def _fit(self) -> None:
+        weights = self.config.test_weights
+        if weights == "best" and not getattr(self.data, "has_validation", True):
+            raise ValueError(
+                "test_weights best needs a validation part, such as --data.num_val 5000, or test_weights last"
+            )
+        start = time.perf_counter()
+        self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path, weights_only=True)
+        content = self._record({"fit": time.perf_counter() - start})
+        if weights != "none" and self._has_test_split():
+            best = str(self.folder / "checkpoints" / "best.ckpt") if weights == "best" else None
+            start = time.perf_counter()
+            self.trainer.test(self.model, datamodule=self.data, ckpt_path=best, verbose=False, weights_only=True)
+            content["seconds"]["test"] = round(time.perf_counter() - start, 3)
+            content["metrics"] |= self._metrics()
+            content["test_weights"] = weights
+        self._conclude("results.json", content)
+
+    def _evaluate(self) -> None:
+        evaluate = getattr(self.trainer, self.command)
+        split = "test" if self.command == "test" else "val"
+        if split == "test" and not self._has_test_split():
+            raise ValueError(f"{type(self.data).__name__} has no test split here")
+        start = time.perf_counter()
+        evaluate(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path, verbose=False, weights_only=True)
+        content = self._record({self.command: time.perf_counter() - start})
+        if not content["metrics"]:
+            raise ValueError(
+                f"{type(self.data).__name__} has no validation part here (see its num_val or val_fraction)"
+            )
+        self._conclude(f"{self.command}.json", content)
+
+    def _predict(self) -> None:
+        self.trainer.predict(
+            self.model,
+            datamodule=self.data,
+            ckpt_path=self.config.ckpt_path,
+            return_predictions=False,
+            weights_only=True,
+        )
+
+    def _has_test_split(self) -> bool:
+        if not hasattr(self.data, "test_table"):
+            return type(self.data).test_dataloader is not L.LightningDataModule.test_dataloader
+        self.data.setup("test")
+        return self.data.test_table is not None
+
+    def _metrics(self) -> dict[str, float]:
+        return {k: float(v) for k, v in self.trainer.callback_metrics.items() if "/" in k}
+
+    def _record(self, seconds: dict[str, float]) -> dict[str, Any]:
+        """What `results.json` says of the run, as far as it has come."""
+        return {
+            "command": self.command,
+            "arguments": sys.argv[1:],
+            "model": type(self.model).__name__,
+            "data": type(self.data).__name__,
+            "metrics": self._metrics(),
+            "epochs": self.trainer.current_epoch,
+            "steps": self.trainer.global_step,
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "seed": self.config.seed_everything,
+            "parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
+            "processes": self.trainer.world_size,
+            "device": results.device_name(self.trainer.strategy.root_device),
+            "precision": str(self.trainer.precision),
+            "versions": results.versions(),
+            "commit": results.commit(),
+        }
+
+    def _conclude(self, name: str, content: dict[str, Any]) -> None:
+        """Prints the table and writes the results; the first process only."""
+        if not self.trainer.is_global_zero:
+            return
+        content["data_sha256"] = self.data.checksums() if hasattr(self.data, "checksums") else {}
+        files = sorted((self.folder / "checkpoints").glob("*.ckpt")) if self.command == "fit" else []
+        content["checkpoint_sha256"] = {f.name: results.file_checksum(f) for f in files}
+        path = results.write_results(self.folder, name, content)
+        seconds = ", ".join(f"{word} {value:.1f} s" for word, value in content["seconds"].items())
+        say()
+        say(results.table(content["metrics"]))
+        about = f"{content['model']}, {content['parameters']:,} parameters"
+        say(f"{about}; {seconds}; seed {content['seed']}; {content['device']}")
+        say(f"results in {path}")
+
+
+def import_class(path: str) -> type:
+    """The class that a dotted path names."""
+    module, _, name = path.rpartition(".")
+    found = getattr(importlib.import_module(module), name)
+    assert isinstance(found, type), "the parser has checked it"
+    return found
+
+
+def quiet_libraries() -> None:
+    """Keeps advertisements, and advice that does not apply here, off the screen."""
+    noise = (
+        "💡 Tip",
+        "GPU available",
+        "TPU available",
+        "`Trainer.fit` stopped",
+        "Restor",
+        "Loaded model",
+        "Using default",
+    )
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
+        logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(noise))
+    for message in (
+        "The '.*_dataloader' does not have many workers",  # a batch is gathered whole: workers would be slower
+        "Checkpoint directory .* exists and is not empty",  # the run's own
+        "Experiment logs directory .* exists and is not empty",  # the run's own, made a moment ago
+        "The number of training batches",  # one line an epoch does not need the logging interval
+        ".*LeafSpec.*",  # of Lightning's own code, under a torch newer than it
+        "Total length of `.*` across ranks is zero",  # no validation part, as in the faithful configs
+        "Be aware that when using `ckpt_path`, callbacks",  # testing and predicting need none of them
+        ".*instantiate_classes.*",  # jsonargparse 4 keeps it; `instantiate` is not in its older 4.x
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,1 @@
+"""All that makes torch match Keras: initialisers and optimizer rules."""

@@ -1,0 +1,35 @@
+"""Keras' default initial weights for torch modules.
+
+Source: `keras/src/initializers/random_initializers.py` and the layers' defaults in Keras 3.
+"""
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def init_like_keras(module: nn.Module) -> None:
+    """Draws one module's own parameters as Keras would; for `network.apply(init_like_keras)`.
+
+    Kernels are Glorot uniform, recurrent kernels orthogonal, biases zero, embeddings uniform(-0.05, 0.05). An LSTM's
+    forget gates start with bias 1. SimpleRNN and LSTM have one bias vector in Keras and two in torch: the second is
+    zero and frozen here, or each optimizer step would move the sum twice. Keras' GRU has two of its own.
+    """
+    if isinstance(module, nn.Linear | nn.Conv2d):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.uniform_(module.weight, -0.05, 0.05)
+    elif isinstance(module, nn.RNNBase):
+        for name, weight in module.named_parameters():
+            if name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(weight)  # (gates * H, I): Glorot counts all gates' columns, as Keras does
+            elif name.startswith("weight_hh"):
+                nn.init.orthogonal_(weight)  # (gates * H, H), one orthogonal matrix over all gates
+            else:
+                nn.init.zeros_(weight)
+            if name.startswith("bias_hh") and not isinstance(module, nn.GRU):
+                weight.requires_grad_(False)
+            if name.startswith("bias_ih") and isinstance(module, nn.LSTM):
+                weight[module.hidden_size : 2 * module.hidden_size] = 1.0  # gates i, f, g, o

@@ -1,0 +1,86 @@
+"""Which data fit which model, and what the data tells the model."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from jsonargparse import Namespace
+
+from lit_models import catalog
+from lit_models.errors import nearest
+
+DATA_DIR_VARIABLE = "LIT_MODELS_DATA"
+
+
+def check_pair(model: type, data: type) -> None:
+    """Refuses data that the model cannot read, before anything is read or downloaded. Classes that do not say what
+    they accept or give are let through.
+
+    Raises:
+        ValueError: names the models that fit.
+    """
+    kind, accepts = getattr(data, "kind", None), getattr(model, "accepts", None)
+    if kind is None or accepts is None or kind in accepts:
+        return
+    fitting = ", ".join(catalog.models_for(kind))
+    reads = " or ".join(sorted(accepts))
+    raise ValueError(f"{model.__name__} reads {reads}, but {data.__name__} gives {kind}: models that fit are {fitting}")
+
+
+def prepare_data_args(config: Namespace, typed: Namespace, flags: Iterable[str]) -> None:
+    """Fills the data's arguments that are typed nowhere twice: the seed, the tokenizer of the model's checkpoint, and
+    the data folder from the environment, which stands above config files and below flags."""
+    data, given = config.data.init_args, typed_args(typed, "data")
+    if "seed" in data and "seed" not in given:
+        data.seed = config.seed_everything
+    checkpoint = config.model.init_args.get("checkpoint")
+    if checkpoint and "tokenizer" in data and "tokenizer" not in given:
+        data.tokenizer = checkpoint
+    folder = os.environ.get(DATA_DIR_VARIABLE)
+    if folder and "data_dir" in data and not any(f.split("=")[0].endswith("data_dir") for f in flags):
+        data.data_dir = folder
+
+
+def fill_from_data(config: Namespace, typed: Namespace, told: dict[str, Any]) -> None:
+    """Passes what the data decides to the model; a value typed by hand that disagrees is refused.
+
+    Raises:
+        ValueError: names the setting, the typed value and the data's.
+    """
+    model, given = config.model.init_args, typed_args(typed, "model")
+    for name, value in told.items():
+        if name not in model:
+            continue
+        if name in given and given[name] != value:
+            shown = value if len(str(value)) < 60 else f"{str(value)[:56]} …"
+            raise ValueError(f"model.{name} is {given[name]!r}, but the data says {shown!r}: leave it out")
+        model[name] = value
+
+
+def typed_args(typed: Namespace, part: str) -> dict[str, Any]:
+    """Constructor arguments of "model" or "data" that a config or a flag gives."""
+    section = typed.get(part)
+    arguments = section.get("init_args") if section else None
+    return dict(vars(arguments)) if arguments else {}
+
+
+def dropped_settings(files: list[dict[str, Any]], config: Namespace) -> list[str]:
+    """One sentence for each of "model" and "data" whose class another file or a flag has replaced, with the settings
+    of the old class that no longer count."""
+    notes = []
+    for part in ("model", "data"):
+        now = config[part].class_path.rsplit(".", 1)[-1]
+        for content in files:
+            section = content.get(part)
+            if not isinstance(section, dict):
+                continue
+            was = str(section.get("class_path", now)).rsplit(".", 1)[-1]
+            lost = [k for k in section.get("init_args") or {} if k not in config[part].get("init_args", {})]
+            if was != now and lost:
+                notes.append(f"note: {now} instead of {was}, so {was}'s settings do not count: {', '.join(lost)}")
+    return notes
+
+
+def unknown_class(part: str, name: str, names: list[str]) -> str:
+    """The sentence for a class name that is not there."""
+    return f"{part}: no class {name!r}{nearest(name, names)} (known: {', '.join(names)}; your own: file.Class)"

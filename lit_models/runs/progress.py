@@ -1,0 +1,110 @@
+"""What a person sees while a model trains: one line an epoch, readable on a screen and in a log file."""
+
+import time
+from typing import Any, cast
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from lit_models.classifier import LitClassifier
+
+
+@rank_zero_only
+def say(text: str = "") -> None:
+    """Prints a line on standard output, above a progress bar if there is one; the first process only."""
+    tqdm.write(text)
+
+
+class EpochLines(Callback):
+    """Prints the network before training, and the metrics of each epoch on a line with its seconds (validation
+    included)."""
+
+    def __init__(self) -> None:
+        self.start = 0.0
+        self.waiting = ""
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        say("\n".join(network_lines(pl_module)))
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._print(trainer)
+        self.start = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        width = len(str(trainer.max_epochs))
+        self.waiting = f"epoch {trainer.current_epoch + 1:>{width}}/{trainer.max_epochs}"
+        self.seconds = time.perf_counter() - self.start
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._print(trainer)
+
+    def _print(self, trainer: L.Trainer) -> None:
+        """Prints the epoch that has ended; its metrics are complete only after every callback and module hook."""
+        if self.waiting:
+            values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(("train/", "val/"))}
+            metrics = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+            say(f"{self.waiting}  {metrics}  {self.seconds:.1f} s")
+            self.waiting = ""
+
+
+def network_lines(module: L.LightningModule) -> list[str]:
+    """The network's layers, a line each with its trainable parameters, under their sum."""
+    layers = list(getattr(module, "network", module).named_children())
+    if len(layers) == 1:  # a wrapped library model: its own layers say more
+        layers = list(layers[0][1].named_children())
+    lines = [f"{type(module).__name__}: {_trainable(module):,} trainable parameters"]
+    for name, layer in layers:
+        shown = repr(layer).splitlines()[0].removesuffix("(")
+        if count := _trainable(layer):
+            lines.append(f"  {name:<12} {shown[:72]:<72} {count:>12,}")
+    return lines
+
+
+def _trainable(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+class ErrorLines(Callback):
+    """Prints the mean absolute error as the numpy program does, and at the end the prediction of every row.
+
+    The error is that of the weights before the pass. For small tables that are trained whole in each step, such as XOR.
+
+    Args:
+        every: passes (steps) between two lines, at least 1.
+
+    Raises:
+        ValueError: `every` below 1.
+    """
+
+    def __init__(self, *, every: int = 1000) -> None:
+        if every < 1:
+            raise ValueError(f"every must be at least 1 step, got {every}")
+        self.every = every
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step % self.every == 0:
+            say(f"pass {trainer.global_step:>6,}  error {self._errors(pl_module, batch).mean():.4f}")
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        scores = cast(LitClassifier, pl_module).probabilities(pl_module(batch[0]))[:, 1]
+        for row, score, target in zip(batch[0].tolist(), scores.tolist(), batch[1].tolist(), strict=True):
+            say(f"[{' '.join(f'{x:g}' for x in row)}] => {score:.4f}  (target {target})")
+
+    @staticmethod
+    def _errors(module: L.LightningModule, batch: Any) -> Tensor:
+        inputs, target = batch
+        errors: Tensor = cast(LitClassifier, module).probabilities(module(inputs).detach())[:, 1] - target
+        return errors.abs()
