@@ -5,7 +5,6 @@ Gathering a batch with one indexing call costs about a tenth of collating single
 """
 
 import hashlib
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol
@@ -86,15 +85,16 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
 
     def global_batches(self) -> Sequence[Tensor]:
         """The indices of every global batch of the current epoch, in order, each int64 `(<= batch_size,)`."""
-        generator = torch.Generator().manual_seed((self.seed << 32) + self.epoch)
+        generator = torch.Generator().manual_seed(seed_from(self.seed, self.epoch))
         order = torch.randperm(self.total, generator=generator) if self.shuffle else torch.arange(self.total)
         if self.lengths is None:
-            return order.split(self.batch_size)
+            return torch.split(order, self.batch_size)
         if not self.shuffle:
-            return order[self.lengths[order].argsort(stable=True, descending=True)].split(self.batch_size)
+            return torch.split(order[self.lengths.argsort(stable=True, descending=True)], self.batch_size)
         # Sort by length inside pools of 50 batches only, so that batches still differ from epoch to epoch.
-        pools = order.split(50 * self.batch_size)
-        batches = [b for pool in pools for b in pool[self.lengths[pool].argsort(stable=True)].split(self.batch_size)]
+        pools = torch.split(order, 50 * self.batch_size)
+        in_order = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
+        batches = [batch for pool in in_order for batch in torch.split(pool, self.batch_size)]
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
     def batches_of(self, rank: int) -> Iterator[Tensor]:
@@ -104,13 +104,14 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
             if self.train or len(part):
                 yield part
 
-    def __iter__(self) -> Iterator[Tensor]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Tensor]:
         return self.batches_of(self.rank)
 
     def __len__(self) -> int:
-        batches = math.ceil(self.total / self.batch_size)
-        last = self.total - (batches - 1) * self.batch_size
-        return batches if self.train or not batches or self.rank < last else batches - 1
+        full, rest = divmod(self.total, self.batch_size)
+        if self.train:
+            return full + (rest > 0)
+        return full * (self.rank < self.batch_size) + (self.rank < rest)  # a slice is empty beyond a batch's samples
 
 
 class DataModule(L.LightningDataModule):
@@ -190,13 +191,18 @@ class DataModule(L.LightningDataModule):
         )
         return DataLoader(
             table,  # type: ignore[arg-type]
-            sampler=sampler,  # type: ignore[arg-type]
+            sampler=sampler,
             batch_size=None,  # the sampler's item is a whole batch
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # of its own: a loader draws nothing from the model's
         )
+
+
+def seed_from(*numbers: int) -> int:
+    """One seed of several numbers. Torch's CPU generator reads the lowest 32 bits of a seed, and no others."""
+    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:4], "big")
 
 
 def array_checksum(*arrays: Tensor) -> str:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.base import Batch, DataModule, TensorTable, array_checksum, split_validation
+from datamodules.base import Batch, DataModule, TensorTable, array_checksum, seed_from, split_validation
 from datamodules.sources import default_data_dir, sha256
 
 DIGITS = [str(i) for i in range(10)]
@@ -58,8 +58,8 @@ class ImageTable(TensorTable):
 
         change = v2.RandomAffine(degrees=10, translate=(0.1, 0.1), scale=(0.9, 1.1))
         with torch.random.fork_rng(devices=[]):  # the draws depend on the batch alone, and disturb no other generator
-            weights = torch.arange(1, len(indices) + 1)
-            torch.manual_seed((self.seed << 32) + int((indices * weights).sum()))
+            seed = seed_from(self.seed, *indices.tolist())
+            torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed the GPU's too, for good
             return torch.stack([change(image) for image in images])
 
 
@@ -222,7 +222,10 @@ def read_image(path: Path) -> Tensor:
 
     try:
         with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGBA")
+            upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):  # 16 bits of grey, which `convert` would clip at 255
+            upright = Image.fromarray((np.asarray(upright) / 257).round().astype(np.uint8))
+        upright = upright.convert("RGBA")
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} is no image that can be read: {error}") from error
     ground = Image.new("RGBA", upright.size, "white")  # under transparent parts, as a viewer shows them

@@ -65,18 +65,15 @@ def fetch(url: str, target: Path, *, md5: str) -> None:
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `target`, for a file that takes its name only when it is complete. Whoever makes
-    the file may choose another final name in the same folder by renaming it."""
+def part_of(target: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `target`, to be renamed when the file is complete; otherwise it is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)
-    part = Path(name)
     try:
-        yield part
-        os.replace(part, target)
+        yield Path(name)
     finally:
-        part.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -93,7 +90,9 @@ def read_npz(path: Path) -> dict[str, Any]:
     except _Forbidden as error:
         raise ValueError(f"{path} holds {error}, which an array file has no use for; it was not run") from error
     except Exception as error:  # a damaged pickle can fail in any way
-        raise ValueError(f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        raise ValueError(
+            f"{path} is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from error
 
 
 def _read_npy(file: IO[bytes]) -> Any:

@@ -196,7 +196,7 @@ class CheckpointTokenizer:
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text, without special tokens."""
-        return cast(str, self._backend.decode(list(ids), skip_special_tokens=True))
+        return self._backend.decode(list(ids), skip_special_tokens=True)
 
     def to_dict(self) -> dict[str, Any]:
         return {

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import Batch
-from datamodules.sources import data_cache, sha256, written_whole
+from datamodules.sources import data_cache, part_of, sha256
 
 Item = TypeVar("Item")
 Ids = npt.NDArray[np.int32]
@@ -65,7 +65,9 @@ class TokenTable:
         self.pad_front, self.keep_last, self.fixed, self.path = pad_front, keep_last, fixed, path
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Sequence[int]], labels: Sequence[int] | None = None, **padding: Any) -> "TokenTable":
+    def from_rows(
+        cls, rows: Sequence[Sequence[int]], labels: Sequence[int] | None = None, **padding: Any
+    ) -> "TokenTable":
         """A table in memory; labels are -1 when not given."""
         sizes = np.array([len(row) for row in rows], dtype=np.int64)
         ids = np.fromiter((i for row in rows for i in row), dtype=np.int32, count=int(sizes.sum()))
@@ -115,10 +117,11 @@ class TokenTable:
         sizes = np.minimum(whole, self.max_length)  # (B,)
         starts = self._starts[rows] + (whole - sizes if self.keep_last else 0)  # (B,)
         width = self.max_length if self.fixed else max(int(sizes.max(initial=1)), 1)
-        place = np.arange(width)[None, :] - ((width - sizes) if self.pad_front else np.zeros_like(sizes))[:, None]
-        real = (place >= 0) & (place < sizes[:, None])  # (B, T)
-        batch = np.full(real.shape, self.padding_id, dtype=np.int32)
-        batch[real] = self._ids[(starts[:, None] + place)[real]]
+        batch = np.full((len(rows), width), self.padding_id, dtype=np.int32)  # (B, T)
+        # A slice a row is one copy of memory: measured at half the time of a whole-batch index of int64 places.
+        for row, start, size in zip(batch, starts.tolist(), sizes.tolist(), strict=True):
+            place = slice(width - size, width) if self.pad_front else slice(0, size)
+            row[place] = self._ids[start : start + size]
         return batch
 
     def __getstate__(self) -> dict[str, Any]:
@@ -165,12 +168,12 @@ def cached_file(kind: str, settings: dict[str, Any], build: Callable[[Path], Non
             return found
         found.unlink(missing_ok=True)
     try:
-        with written_whole(folder / f"{stem}.arrow") as part:
+        with part_of(folder / f"{stem}.arrow") as part:
             build(part)
             made = folder / f"{stem}-{sha256(part)}.arrow"
+            os.replace(part, made)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise ValueError(f"cannot write in the data cache {folder}: set LIT_MODELS_CACHE to another folder") from error
-    os.replace(folder / f"{stem}.arrow", made)
     return made
 
 
@@ -189,7 +192,8 @@ def progress(items: Iterable[Item], *, doing: str, unit: str, total: int | None 
         yield from tqdm(items, desc=doing, unit=f" {unit}", total=total, leave=False)
         return
     start, said, count = time.perf_counter(), False, 0
-    for count, item in enumerate(items, start=1):
+    for item in items:
+        count += 1
         if not said and time.perf_counter() - start > 0.5:
             said = True
             print(f"{doing} {f'{total:,} ' if total else ''}{unit} …", file=sys.stderr, flush=True)

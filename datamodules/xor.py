@@ -89,6 +89,8 @@ class XORDataModule(DataModule):
         self.train_table = NoisyRows(rows, passes=self.passes, noise=self.noise, seed=self.seed)
         self.test_table = self.predict_table = rows
         if self.inputs is not None:
+            if not self.inputs:
+                raise ValueError("inputs name no row")
             self.predict_table = TensorTable(torch.stack([self._row(text) for text in self.inputs]))
 
     def _row(self, text: str) -> Tensor:
@@ -96,7 +98,7 @@ class XORDataModule(DataModule):
             row = torch.tensor([float(part) for part in text.split(",")])
         except ValueError:
             row = torch.empty(0)
-        if len(row) != self.num_bits:
+        if len(row) != self.num_bits or not row.isfinite().all():
             example = ",".join("01"[i % 2] for i in range(self.num_bits))
             raise ValueError(f"a row is {self.num_bits} numbers with commas, such as {example}; got {text!r}")
         return row.to(torch.get_default_dtype())

@@ -42,15 +42,9 @@ def build_parser(command: str) -> LightningArgumentParser:
     )
     parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
     parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to start from.")
-    if command == "fit":
-        parser.add_argument(
-            "--test_weights",
-            type=TestWeights,
-            default="last",
-            help="Weights to test after training: last, best or none.",
-        )
-    if command == "predict":
-        parser.add_argument("--output", type=OutputFormat, default="csv", help="Format of the predictions' file.")
+    # Every command reads the same configs, so each takes the other's settings.
+    parser.add_argument("--test_weights", type=TestWeights, default="last", help="fit: weights to test, or none.")
+    parser.add_argument("--output", type=OutputFormat, default="csv", help="predict: format of the predictions' file.")
     parser.add_lightning_class_args(L.Trainer, "trainer")
     parser.add_lightning_class_args(L.LightningModule, "model", subclass_mode=True, required=True)
     parser.add_lightning_class_args(L.LightningDataModule, "data", subclass_mode=True, required=True)

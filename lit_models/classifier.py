@@ -5,7 +5,7 @@ classes or `(B, 1)` for two classes with one sigmoid output.
 """
 
 import math
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, cast
 
 import lightning as L
 import torch
@@ -142,6 +142,18 @@ class LitClassifier(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_epoch("test")
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the precision of the checkpoint's weights, such as XOR's float64, so that the outputs are the same. A
+        Trainer has a precision of its own."""
+        if not self._in_trainer():
+            self.to(next(w.dtype for w in checkpoint["state_dict"].values() if w.is_floating_point()))
+
+    def _in_trainer(self) -> bool:
+        try:
+            return self.trainer is not None
+        except RuntimeError:  # Lightning's answer outside of one
+            return False
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
         p = self.hparams
         optimizer = build_optimizer(
@@ -152,8 +164,10 @@ class LitClassifier(L.LightningModule):
         )
         if p["schedule"] == "constant" and not p["warmup"]:
             return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = build_schedule(p["schedule"], optimizer, steps=steps, warmup=p["warmup"])
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise ValueError("schedule and warmup need a last step: set trainer.max_epochs or trainer.max_steps")
+        schedule = build_schedule(p["schedule"], optimizer, steps=int(steps), warmup=p["warmup"])
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]  # type: ignore[return-value]
 
     def _measure(self, split: str, batch: Batch) -> Tensor:

@@ -14,17 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from datamodules.sources import sha256
 from lit_models import catalog
 from lit_models.arguments import build_parser, join_inputs, named_configs, parse, with_checkpoint
 from lit_models.classifier import LitClassifier
 from lit_models.errors import is_users, read_config
-from lit_models.pairing import check_pair, dropped_settings, fill_from_data, prepare_data_args
+from lit_models.pairing import changed_settings, check_pair, dropped_settings, fill_from_data, prepare_data_args
 from lit_models.runs import checkpoints, folder, results
 from lit_models.runs.predictions import PredictionWriter
 from lit_models.runs.progress import EpochLines, say
@@ -39,6 +41,8 @@ def main(argv: list[str]) -> int:
     try:
         run(arguments[0], arguments[1:])
     except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has closed its files and asks to leave
+            raise stop.__context__ from None
         return int(stop.code or 0)
     except Exception as error:
         if debug or not is_users(error):
@@ -96,31 +100,24 @@ class Session:
         self.model: L.LightningModule = self._make("model")
         if checkpoint and self.checkpoint:
             checkpoints.check_weights(self.checkpoint, checkpoint, self.model)
+            for note in changed_settings(yaml.safe_load(checkpoint.get("config") or "{}"), config):
+                say(note)
         if self.command != "fit" and not self.checkpoint and (part := getattr(self.model, "untrained", None)):
             say(f"warning: {part} was never trained, so these numbers are chance; train it (fit) or give --ckpt_path")
 
     def _make(self, part: str) -> Any:
         """What the config says of "data", "model" or "trainer", as objects; a constructor's own error comes through,
-        where jsonargparse would bury it in a list of every type that it tried."""
-        raised: list[Exception] = []
-
-        def call(made: type, *args: Any, **kwargs: Any) -> Any:
-            try:
-                return made(*args, **kwargs)
-            except Exception as error:
-                raised.append(error)
-                raise
-
-        self.parser.add_instantiator(call, object)
+        where jsonargparse buries it in a list of every type that it tried."""
+        section = self.config.clone()
+        for other in set(vars(self.config)) - {part}:
+            section.pop(other)
         try:
-            section = self.config.clone()
-            for other in set(vars(self.config)) - {part}:
-                section.pop(other)
-            return self.parser.instantiate_classes(section)[part]
-        except Exception:
-            if raised:
-                raise raised[0] from None
-            raise
+            return self.parser.instantiate(section)[part]
+        except Exception as error:
+            cause: BaseException = error
+            while cause.__cause__ is not None and is_users(cause.__cause__):
+                cause = cause.__cause__
+            raise cause from None
 
     def start(self, configs: list[Path]) -> None:
         """Runs the command in its folder; a folder that stayed empty because of an error is taken away again."""
@@ -190,6 +187,7 @@ class Session:
         start = time.perf_counter()
         self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path, weights_only=True)
         content = self._record({"fit": time.perf_counter() - start})
+        self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process has made it
         if weights != "none" and self._has_test_split():
             best = str(self.folder / "checkpoints" / "best.ckpt") if weights == "best" else None
             start = time.perf_counter()
@@ -257,7 +255,7 @@ class Session:
             return
         content["data_sha256"] = self.data.checksums() if hasattr(self.data, "checksums") else {}
         files = sorted((self.folder / "checkpoints").glob("*.ckpt")) if self.command == "fit" else []
-        content["checkpoint_sha256"] = {f.name: results.file_checksum(f) for f in files}
+        content["checkpoint_sha256"] = {f.name: sha256(f) for f in files}
         path = results.write_results(self.folder, name, content)
         seconds = ", ".join(f"{word} {value:.1f} s" for word, value in content["seconds"].items())
         say()
@@ -294,8 +292,8 @@ def quiet_libraries() -> None:
         "Experiment logs directory .* exists and is not empty",  # the run's own, made a moment ago
         "The number of training batches",  # one line an epoch does not need the logging interval
         ".*LeafSpec.*",  # of Lightning's own code, under a torch newer than it
+        "The dirpath has changed from",  # a resumed run has a folder of its own
         "Total length of `.*` across ranks is zero",  # no validation part, as in the faithful configs
         "Be aware that when using `ckpt_path`, callbacks",  # testing and predicting need none of them
-        ".*instantiate_classes.*",  # jsonargparse 4 keeps it; `instantiate` is not in its older 4.x
     ):
         warnings.filterwarnings("ignore", message=message)

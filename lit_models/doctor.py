@@ -163,7 +163,7 @@ def judge_folder(name: str, folder: Path) -> Finding:
 def data() -> Iterator[Finding]:
     """Which public datasets are there; the others are downloaded when a run asks for them."""
     folder = default_data_dir()
-    yield Finding("data folder", f"{folder}{' (LIT_MODELS_DATA)' if os.environ.get('LIT_MODELS_DATA') else ''}")
+    yield Finding("data folder", f"{folder}{'' if folder.is_dir() else ': not there yet'}")
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
         yield judge_data(name, [folder / name / "raw" / f"{part}-images-idx3-ubyte" for part in ("train", "t10k")], all)
     yield judge_data("IMDB", [folder / place for place in ("aclImdb_v1.tar.gz", "aclImdb", "imdb.npz")], any)

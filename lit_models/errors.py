@@ -70,7 +70,9 @@ def line_of(path: Path, dotted: str) -> str:
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     line = None
     for part in dotted.split("."):
-        found = [(k, v) for k, v in getattr(node, "value", []) if isinstance(k, yaml.Node) and k.value == part]
+        if not isinstance(node, yaml.MappingNode):
+            break
+        found = [(k, v) for k, v in node.value if k.value == part]
         if not found:
             return f"{path}:{line + 1}" if line is not None else str(path)
         line, node = found[0][0].start_mark.line, found[0][1]
@@ -85,6 +87,10 @@ def shorten_parser_error(message: str) -> str:
         key = f"{key}.{keys[-1]}"
     if refused := re.search(r"Problem with given class_path '([^']+)':\s+Option '([^']+)' is not accepted", message):
         return f"{refused[1].rsplit('.', 1)[-1]} has no setting {refused[2]!r}"
+    if refused := re.search(r"Group '([^']+)' does not accept option '([^']+)'", message):
+        return f"{refused[1]} has no setting {refused[2]!r}"
+    if refused := re.search(r"^\s*Option '([^'.]+)[^']*' is not accepted", message):
+        return f"a config has no setting {refused[1]!r}"
     given = re.findall(r"Got value: (.+)|Given value: (.+)", message)
     value = next((a or b for a, b in given), None)
     expected = [re.sub(r"<class '([^']+)'>", r"\1", e).strip() for e in re.findall(r"Expected an? ([^.\n]+)", message)]

@@ -81,6 +81,19 @@ def dropped_settings(files: list[dict[str, Any]], config: Namespace) -> list[str
     return notes
 
 
+def changed_settings(stored: dict[str, Any], config: Namespace) -> list[str]:
+    """One sentence for each of the checkpoint's settings that a flag or a config has changed."""
+    notes = []
+    for part in ("model", "data"):
+        before, now = (stored.get(part) or {}).get("init_args") or {}, vars(config[part].init_args)
+        for name in sorted(before.keys() & now.keys() - {"inputs", "data_dir"}):
+            if before[name] != now[name]:
+                notes.append(
+                    f"note: {part}.{name} is {now[name]!r}, and was {before[name]!r} when the checkpoint was made"
+                )
+    return notes
+
+
 def unknown_class(part: str, name: str, names: list[str]) -> str:
     """The sentence for a class name that is not there."""
     return f"{part}: no class {name!r}{nearest(name, names)} (known: {', '.join(names)}; your own: file.Class)"

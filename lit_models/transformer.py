@@ -93,7 +93,7 @@ class Transformer(nn.Module):
         x = self.dropout(self.tokens(tokens) + self.positions(place))  # (B, T, E)
         for block in self.blocks:
             x = block(x, real[:, None, None, :])
-        weight = (real / real.sum(dim=1, keepdim=True)).to(x.dtype)  # (B, T)
+        weight = real.to(x.dtype) / real.sum(dim=1, keepdim=True)  # (B, T)
         mean = torch.einsum("bt,bte->be", weight, self.norm(x))  # (B, E)
         logits: Tensor = self.output(mean)
         return logits

@@ -161,6 +161,7 @@ def test_a_gpu_that_does_not_answer_is_no_fault(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_data_are_found_where_the_files_are(ready: Path) -> None:
+    assert next(doctor.data()).text == f"{ready / 'data'}: not there yet"
     assert [f.good for f in doctor.data()] == [None] * 5
     raw = ready / "data" / "MNIST" / "raw"
     raw.mkdir(parents=True)
@@ -169,3 +170,4 @@ def test_data_are_found_where_the_files_are(ready: Path) -> None:
     (raw / "t10k-images-idx3-ubyte").write_bytes(b"")
     (ready / "data" / "aclImdb_v1.tar.gz").write_bytes(b"")
     assert {f.name for f in doctor.data() if f.good} == {"MNIST", "IMDB"}
+    assert next(doctor.data()).text == str(ready / "data")

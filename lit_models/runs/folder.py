@@ -41,7 +41,10 @@ def new_file(folder: Path, name: str) -> Path:
 
 
 def remove_empty(folder: Path) -> None:
-    """Takes a run folder away in which nothing was written, and its experiment's if that is empty too."""
+    """Takes a run folder away in which nothing was written, and those above it that are empty too."""
+    if getattr(rank_zero_only, "rank", 0):
+        return
     with contextlib.suppress(OSError):
         folder.rmdir()
         folder.parent.rmdir()
+        folder.parent.parent.rmdir()

@@ -44,8 +44,9 @@ class EpochLines(Callback):
     def _print(self, trainer: L.Trainer) -> None:
         """Prints the epoch that has ended; its metrics are complete only after every callback and module hook."""
         if self.waiting:
-            values = {k: float(v) for k, v in trainer.callback_metrics.items() if k.startswith(("train/", "val/"))}
-            metrics = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+            logged = trainer.callback_metrics
+            names = [name for split in ("train/", "val/") for name in logged if name.startswith(split)]
+            metrics = "  ".join(f"{name} {float(logged[name]):.4f}" for name in names)
             say(f"{self.waiting}  {metrics}  {self.seconds:.1f} s")
             self.waiting = ""
 

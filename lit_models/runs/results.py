@@ -1,6 +1,5 @@
 """What a run leaves behind: `results.json`, and a short table at the end."""
 
-import hashlib
 import json
 import os
 import platform
@@ -38,12 +37,6 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {os.cpu_count()} cores"
-
-
-def file_checksum(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_results(folder: Path, name: str, content: dict[str, Any]) -> Path:

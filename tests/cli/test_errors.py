@@ -1,0 +1,143 @@
+"""Bad input: one clear line, exit status 2, no traceback, and nothing left behind."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from .conftest import Run
+
+XOR = ("fit", "--config", "xor_mlp", "--trainer.max_epochs", "1", "--data.passes", "1")
+
+
+def refused(run: Run, *arguments: str) -> str:
+    """The one line of standard error."""
+    status, _, err = run(*arguments)
+    assert status == 2, err
+    assert "Traceback" not in err
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1, err
+    runs = Path("runs")
+    assert not runs.exists() or all(any(folder.iterdir()) for folder in runs.iterdir())
+    return err.removeprefix("error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--model.lr", "-1"), "lr must be a positive number, got -1.0"),
+        (("--model.lr", "nan"), "model.lr: nan is not valid, expected float"),
+        (("--model.lr", ".nan"), "lr must be a positive number, got nan"),
+        (("--model.lr", "fast"), "model.lr: fast is not valid, expected float"),
+        (("--data.batch_size", "-1"), "batch_size must be 0 (every row) or more, got -1"),
+        (("--model.num_features", "3"), "model.num_features is 3, but the data says 2: leave it out"),
+        (("--model", "LitCN"), "model: no class 'LitCN', did you mean LitCNN?"),
+        (("--data", "MNIST"), "data: no class 'MNIST', did you mean MNISTDataModule?"),
+        (("--model", "nowhere.LitMine"), "model: no module 'nowhere' for nowhere.LitMine"),
+        (("--model", "lit_models.cnn.LitCNM"), "lit_models.cnn has no class 'LitCNM', did you mean LitCNN?"),
+        (("--model.hiden_sizes", "[3]"), "LitMLP has no setting 'hiden_sizes', did you mean hidden_sizes?"),
+        (("--trainer.max_epoch", "3"), "unknown flag --trainer.max_epoch, did you mean --trainer.max_epochs?"),
+        (("--modle", "LitMLP"), "unknown flag --modle, did you mean --model?"),
+        (("--trainer.max_epochs", "many"), "trainer.max_epochs: many is not valid, expected int"),
+        (("--test_weights", "best"), "test_weights best needs a validation part"),
+        (("--experiment", "../out"), "experiment names one folder, so it can be no path: '../out'"),
+        (("--ckpt_path", "none.ckpt"), "no checkpoint none.ckpt"),
+        (("stray",), "'stray' belongs to no flag"),
+    ],
+)
+def test_a_wrong_flag_is_one_line(run: Run, arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused(run, *XOR, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainer:\n  max_epoch: 3\n", "mine.yaml:2: trainer has no setting 'max_epoch', did you mean max_epochs?"),
+        ("trainr:\n  max_epochs: 3\n", "mine.yaml:1: a config has no setting 'trainr', did you mean trainer?"),
+        (
+            "model:\n  class_path: LitMLP\n  init_args:\n    hiden_sizes: [3]\n",
+            "mine.yaml:4: LitMLP has no setting 'hiden_sizes'",
+        ),
+        ("model:\n  class_path: LitMPL\n", "mine.yaml:2: model: no class 'LitMPL', did you mean LitMLP?"),
+        ("trainer:\n  max_epochs: 3\n  max_epochs: 4\n", "mine.yaml:3: the key 'max_epochs' stands twice"),
+        ("trainer: [\n", "mine.yaml:2: "),
+        ("- a\n- b\n", "mine.yaml: a config is a mapping (key: value), this is list"),
+        ("a: \x00\n", "mine.yaml: no YAML text"),
+    ],
+)
+def test_a_wrong_config_is_one_line_with_its_place(run: Run, empty_folder: Path, text: str, message: str) -> None:
+    (empty_folder / "mine.yaml").write_text(text)
+    assert message in refused(run, "fit", "--config", "xor_mlp", "--config", "mine.yaml")
+
+
+def test_a_config_that_is_not_there_names_the_nearest(run: Run) -> None:
+    assert "no config file 'mnist_cn'" in (line := refused(run, "fit", "--config", "mnist_cn"))
+    assert "did you mean mnist_cnn?" in line
+
+
+def test_fit_alone_says_what_it_needs(run: Run) -> None:
+    assert "fit needs a config" in refused(run, "fit")
+    assert "not given: use --config" in refused(run, "fit", "--model", "LitMLP")
+
+
+def test_a_checkpoint_of_another_model_is_refused(run: Run, tmp_path: Path) -> None:
+    run(*XOR)
+    path = "runs/xor_mlp/version_0/checkpoints/last.ckpt"
+    assert "is a checkpoint of another model: LitCNN and it differ in" in refused(
+        run, "test", "--ckpt_path", path, "--config", "digits_cnn"
+    )
+    assert (
+        "is a checkpoint of another LitMLP: 'network.hidden.0.weight' is (4, 2) in the file, (5, 2) in the model"
+        in refused(run, "test", "--ckpt_path", path, "--model.hidden_sizes", "[5]")
+    )
+    whole = Path(path).read_bytes()
+    (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
+    assert "cut.ckpt is damaged, or no checkpoint" in refused(run, "test", "--ckpt_path", str(tmp_path / "cut.ckpt"))
+    torch.save({"weights": 1}, tmp_path / "other.ckpt")
+    assert "holds no state_dict" in refused(run, "test", "--ckpt_path", str(tmp_path / "other.ckpt"))
+
+
+def test_a_changed_setting_of_a_checkpoint_is_reported(run: Run) -> None:
+    run(*XOR)
+    path = "runs/xor_mlp/version_0/checkpoints/last.ckpt"
+    status, out, _ = run("test", "--ckpt_path", path, "--model.lr", "0.5")
+    assert status == 0
+    assert "note: model.lr is 0.5, and was 0.1 when the checkpoint was made" in out
+
+
+def test_missing_and_damaged_image_files_are_one_line(
+    run: Run, empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mnist = ("fit", "--config", "mnist_cnn", "--data.data_dir", "data")
+
+    def unreachable(*arguments: object, **settings: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST.download", unreachable)
+    line = refused(run, *mnist)
+    assert "cannot download MNIST (no network?): put train-images-idx3-ubyte" in line
+    assert "into data/MNIST/raw" in line
+    raw = empty_folder / "data/MNIST/raw"
+    raw.mkdir(parents=True)
+    for name in (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ):
+        (raw / name).write_bytes(b"\0" * 100)
+    assert "train-images-idx3-ubyte is damaged: 100 bytes, expected 47,040,016" in refused(run, *mnist)
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, stage: str) -> None:
+        raise RuntimeError("a fault")
+
+    monkeypatch.setattr("datamodules.xor.XORDataModule.setup", broken)
+    with pytest.raises(RuntimeError, match="a fault"):
+        run(*XOR)
+
+
+def test_debug_shows_the_traceback_of_a_users_mistake(run: Run) -> None:
+    with pytest.raises(ValueError, match="lr must be"):
+        run(*XOR, "--model.lr", "-1", "--debug")

@@ -1,0 +1,195 @@
+"""What `fit` prints and leaves behind, and that the file alone is enough afterwards."""
+
+import csv
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lit_models import LitCNN, LitMLP
+
+from .conftest import Run
+
+DIGITS = ("fit", "--config", "digits_cnn", "--trainer.max_epochs", "2", "--trainer.limit_train_batches", "5")
+
+
+def test_xor_prints_the_error_every_1000_passes_and_four_predictions(run: Run) -> None:
+    status, out, _ = run("fit", "--config", "xor_mlp")
+    assert status == 0
+    lines = out.splitlines()
+    errors = [line for line in lines if line.startswith("pass")]
+    assert [line.split()[1] for line in errors] == [f"{k:,}" for k in range(0, 10_000, 1000)]
+    values = [float(line.split()[-1]) for line in errors]
+    assert values[0] > 0.4
+    assert values[-1] < 0.1
+    rows = [line for line in lines if "=>" in line]
+    assert [row.split("]")[0] for row in rows] == ["[0 0", "[0 1", "[1 0", "[1 1"]
+    for row, target in zip(rows, (0, 1, 1, 0), strict=True):
+        assert abs(float(row.split("=> ")[1].split()[0]) - target) < 0.1  # the issue's bound for a solved XOR
+        assert f"(target {target})" in row
+
+
+def test_a_run_leaves_its_whole_folder_and_nothing_else(run: Run, empty_folder: Path) -> None:
+    status, out, _ = run(*DIGITS)
+    assert status == 0
+    folder = Path("runs/digits_cnn/version_0")
+    assert [p.name for p in empty_folder.iterdir()] == ["runs"]
+    names = {p.name for p in folder.iterdir()}
+    assert {"config.yaml", "checkpoints", "metrics.csv", "results.json"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    results = json.loads((folder / "results.json").read_text())
+    assert results["test_weights"] == "best"
+    assert results["seed"] == 0
+    assert results["epochs"] == 2
+    assert results["parameters"] == 93_322
+    for name in ("best.ckpt", "last.ckpt"):
+        content = (folder / "checkpoints" / name).read_bytes()
+        assert results["checkpoint_sha256"][name] == hashlib.sha256(content).hexdigest()
+    shown = [line.split() for line in out.splitlines() if line.startswith(("train ", "val ", "test "))]
+    for split, loss, accuracy in shown:
+        assert float(loss) == pytest.approx(results["metrics"][f"{split}/loss"], abs=5e-5)  # printed with 4 places
+        assert float(accuracy) == pytest.approx(results["metrics"][f"{split}/acc"], abs=5e-5)
+    assert [row[0] for row in shown] == ["train", "val", "test"]
+    with (folder / "metrics.csv").open() as file:
+        epochs = [row for row in csv.DictReader(file) if row["val/acc"]]
+    assert len(epochs) == 2
+
+
+def test_two_runs_never_share_a_folder_and_the_same_seed_gives_the_same_numbers(run: Run) -> None:
+    run(*DIGITS)
+    run(*DIGITS)
+    run(*DIGITS, "--seed_everything", "1")
+    results = [json.loads(Path(f"runs/digits_cnn/version_{i}/results.json").read_text()) for i in range(3)]
+    assert results[0]["metrics"] == results[1]["metrics"]
+    assert results[0]["metrics"]["test/loss"] != results[2]["metrics"]["test/loss"]
+
+
+def test_the_run_folders_config_runs_again_and_gives_the_same(run: Run) -> None:
+    run(*DIGITS)
+    assert run("fit", "--config", "runs/digits_cnn/version_0/config.yaml")[0] == 0
+    first, second = (json.loads(Path(f"runs/digits_cnn/version_{i}/results.json").read_text()) for i in range(2))
+    assert first["metrics"] == second["metrics"]
+    configs = [yaml.safe_load(Path(f"runs/digits_cnn/version_{i}/config.yaml").read_text()) for i in range(2)]
+    assert configs[0] == configs[1]
+
+
+def test_the_checkpoint_alone_is_enough_to_test_and_gives_the_runs_own_numbers(run: Run, tmp_path: Path) -> None:
+    run(*DIGITS)
+    metrics = json.loads(Path("runs/digits_cnn/version_0/results.json").read_text())["metrics"]
+    moved = tmp_path / "moved.ckpt"
+    moved.write_bytes(Path("runs/digits_cnn/version_0/checkpoints/best.ckpt").read_bytes())
+    for path, report in (
+        ("runs/digits_cnn/version_0/checkpoints/best.ckpt", "runs/digits_cnn/version_0/test.json"),
+        (str(moved), "runs/digits_cnn/version_1/test.json"),
+    ):
+        status, _, err = run("test", "--ckpt_path", path)
+        assert status == 0, err
+        again = json.loads(Path(report).read_text())["metrics"]
+        assert again == {name: value for name, value in metrics.items() if name.startswith("test/")}
+    status, _, err = run("validate", "--ckpt_path", "runs/digits_cnn/version_0/checkpoints/best.ckpt")
+    assert status == 0, err
+    rows = csv.DictReader(Path("runs/digits_cnn/version_0/metrics.csv").read_text().splitlines())
+    best = max(float(row["val/acc"]) for row in rows if row["val/acc"])
+    assert json.loads(Path("runs/digits_cnn/version_0/validate.json").read_text())["metrics"]["val/acc"] == best
+
+
+def test_a_checkpoint_loads_in_a_bare_prompt(run: Run) -> None:
+    run(*DIGITS)
+    path = "runs/digits_cnn/version_0/checkpoints/last.ckpt"
+    module = LitCNN.load_from_checkpoint(path, weights_only=True).eval()
+    again = LitCNN.load_from_checkpoint(path, weights_only=True).eval()
+    images = torch.rand(3, 1, 28, 28)
+    with torch.no_grad():
+        assert torch.equal(module(images), again(images))
+    state = torch.load(path, weights_only=True)["state_dict"]
+    assert all(torch.equal(state[name], weight) for name, weight in module.state_dict().items())
+
+
+def test_fit_goes_on_from_a_checkpoint_in_a_folder_of_its_own(run: Run) -> None:
+    run(*DIGITS)
+    last = "runs/digits_cnn/version_0/checkpoints/last.ckpt"
+    before = Path(last).read_bytes()
+    status, out, err = run("fit", "--ckpt_path", last, "--trainer.max_epochs", "3")
+    assert status == 0, err
+    assert "epoch 3/3" in out
+    assert "epoch 2/3" not in out
+    assert Path(last).read_bytes() == before
+    assert json.loads(Path("runs/digits_cnn/version_1/results.json").read_text())["epochs"] == 3
+
+
+def test_the_model_is_swapped_by_a_flag_and_lost_settings_are_named(run: Run) -> None:
+    status, out, err = run(
+        *("fit", "--config", "mnist_mlp", "--config", "smoke", "--model", "LitCNN"),
+        *("--data.dataset", "digits"),
+    )
+    assert status == 0, err
+    assert "note: LitCNN instead of LitMLP, so LitMLP's settings do not count: hidden_sizes, activation, init" in out
+    assert "LitCNN: 93,322 trainable parameters" in out
+
+
+def test_flags_stand_above_configs_and_later_configs_above_earlier_ones(run: Run, empty_folder: Path) -> None:
+    (empty_folder / "mine.yaml").write_text("trainer:\n  max_epochs: 1\nmodel:\n  init_args:\n    lr: 0.01\n")
+    common = ("fit", "--config", "digits_cnn", "--config", "mine.yaml", "--config", "smoke")
+    assert run(*common, "--model.lr", "0.02", "--seed_everything", "7", "--experiment", "mine")[0] == 0
+    config = yaml.safe_load(Path("runs/mine/version_0/config.yaml").read_text())
+    assert config["trainer"]["max_epochs"] == 1
+    assert config["model"]["init_args"]["lr"] == 0.02
+    assert config["data"]["init_args"]["seed"] == 7
+
+
+def test_the_environments_data_folder_stands_above_configs_and_below_flags(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    config = tmp_path / "mnist.yaml"
+    config.write_text(
+        "model: {class_path: LitCNN}\ndata: {class_path: MNISTDataModule, init_args: {data_dir: from_config}}\n"
+    )
+
+    def unreachable(*arguments: object, **settings: object) -> None:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.datasets.MNIST.download", unreachable)
+    monkeypatch.setenv("LIT_MODELS_DATA", "from_environment")
+    assert "from_environment" in run("fit", "--config", str(config))[2]
+    assert "from_flag" in run("fit", "--config", str(config), "--data.data_dir", "from_flag")[2]
+    monkeypatch.delenv("LIT_MODELS_DATA")
+    assert "from_config" in run("fit", "--config", str(config))[2]
+
+
+def test_a_nan_loss_is_no_success(run: Run) -> None:
+    status, _, err = run(*DIGITS, "--model.optimizer", "sgd", "--model.lr", "1e30")
+    assert status == 2
+    assert "train/loss is nan in epoch 1: try a lower lr than 1e+30" in err
+
+
+def test_three_seeds_of_xor_start_differently(run: Run) -> None:
+    starts = set()
+    for seed in range(3):
+        out = run(
+            "fit",
+            "--config",
+            "xor_mlp",
+            "--trainer.max_epochs",
+            "1",
+            "--data.passes",
+            "1",
+            "--seed_everything",
+            str(seed),
+        )
+        starts.add(next(line for line in out[1].splitlines() if line.startswith("pass")))
+    assert len(starts) == 3
+
+
+def test_an_mlp_of_xor_loads_in_double_precision(run: Run) -> None:
+    run("fit", "--config", "xor_mlp", "--trainer.max_epochs", "1", "--data.passes", "10")
+    path = "runs/xor_mlp/version_0/checkpoints/last.ckpt"
+    state = torch.load(path, weights_only=True)["state_dict"]
+    assert state["network.hidden.0.weight"].dtype == torch.float64
+    module = LitMLP.load_from_checkpoint(path, weights_only=True)
+    hidden = torch.sigmoid(state["network.hidden.0.bias"])  # of the row 0 0
+    logit = state["network.output.weight"] @ hidden + state["network.output.bias"]
+    torch.testing.assert_close(module(torch.zeros(1, 2, dtype=torch.float64))[0].detach(), logit, rtol=1e-14, atol=0)

@@ -1,0 +1,428 @@
+"""Images: splits of files and of the built-in digits, augmentation, and images of a user's own."""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torchvision.datasets
+from PIL import Image
+from sklearn.datasets import load_digits
+from torch import Tensor
+
+from datamodules import mnist
+from datamodules.base import split_validation
+from datamodules.mnist import ImageTable, MNISTDataModule, image_files, read_image
+
+RAW = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
+SIZES = {"train": 12, "t10k": 5}
+
+
+def idx(values: np.ndarray) -> bytes:
+    """The IDX format: two zeros, 8 for uint8, the number of dimensions, each size in 4 bytes big-endian, the values."""
+    sizes = b"".join(n.to_bytes(4, "big") for n in values.shape)
+    return bytes([0, 0, 8, values.ndim]) + sizes + values.tobytes()
+
+
+def write_raw(folder: Path, *, last_label: int = 9) -> dict[str, np.ndarray]:
+    """Twelve training and five test images of noise, as the published files have them."""
+    folder.mkdir(parents=True)
+    random, arrays = np.random.default_rng(0), {}
+    for split, n in SIZES.items():
+        labels = np.arange(n, dtype=np.uint8) % 10
+        labels[-1] = last_label
+        arrays[f"{split}-images-idx3-ubyte"] = random.integers(256, size=(n, 28, 28), dtype=np.uint8)
+        arrays[f"{split}-labels-idx1-ubyte"] = labels
+    for name, values in arrays.items():
+        (folder / name).write_bytes(idx(values))
+    return arrays
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets twelve training and five test images pass for whole files."""
+    for split, n in SIZES.items():
+        monkeypatch.setitem(mnist.RAW_BYTES, f"{split}-images-idx3-ubyte", 16 + n * 784)
+        monkeypatch.setitem(mnist.RAW_BYTES, f"{split}-labels-idx1-ubyte", 8 + n)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", refuse)
+
+
+def table_of(found: Any) -> ImageTable:
+    assert isinstance(found, ImageTable)
+    return found
+
+
+def digits(**settings: Any) -> MNISTDataModule:
+    data = MNISTDataModule(dataset="digits", **settings)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "kmnist"])
+@pytest.mark.usefixtures("few", "no_network")
+def test_the_splits_are_the_files(tmp_path: Path, dataset: Any) -> None:
+    arrays = write_raw(tmp_path / RAW[dataset] / "raw")
+    data = MNISTDataModule(dataset=dataset, data_dir=str(tmp_path), batch_size=5)
+    data.prepare_data()
+    data.setup("fit")
+    assert data.val_table is None
+    assert data.predict_table is data.test_table
+    for table, split in ((data.train_table, "train"), (data.test_table, "t10k")):
+        n = SIZES[split]
+        images, labels = table_of(table)[torch.arange(n)]
+        pixels = arrays[f"{split}-images-idx3-ubyte"].astype(np.float32)[:, None] / np.float32(255)
+        np.testing.assert_array_equal(images.numpy(), pixels)  # the same division of the same float32 numbers
+        np.testing.assert_array_equal(labels.numpy(), arrays[f"{split}-labels-idx1-ubyte"])
+        assert (images.dtype, labels.dtype) == (torch.float32, torch.int64)
+    assert [len(target) for _, target in data.train_dataloader()] == [5, 5, 2]
+    for name, values in arrays.items():
+        assert data.checksums()[name] == hashlib.sha256(idx(values)).hexdigest()
+
+
+def test_the_expected_sizes_are_those_of_60000_and_10000_images() -> None:
+    # an image is 28 * 28 = 784 bytes, a label 1; the headers have 4 + 3 * 4 and 4 + 4 bytes
+    assert mnist.RAW_BYTES == {
+        "train-images-idx3-ubyte": 16 + 60_000 * 784,
+        "train-labels-idx1-ubyte": 8 + 60_000,
+        "t10k-images-idx3-ubyte": 16 + 10_000 * 784,
+        "t10k-labels-idx1-ubyte": 8 + 10_000,
+    }
+
+
+@pytest.mark.usefixtures("few")
+def test_a_truncated_file_is_named_with_its_sizes(tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    write_raw(raw)
+    file = raw / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:1234])
+    data = MNISTDataModule(data_dir=str(tmp_path))
+    data.prepare_data()
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+        data.setup("fit")
+    # 16 + 12 * 784 = 9,424
+    assert str(caught.value) == f"{file} is damaged: 1,234 bytes, expected 9,424; delete it to download it again"
+
+
+@pytest.mark.usefixtures("few")
+def test_a_label_above_nine_is_refused(tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    write_raw(raw, last_label=10)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+        MNISTDataModule(data_dir=str(tmp_path)).setup("fit")
+    assert str(caught.value) == f"{raw}: a label is not 0 to 9; the label files are damaged"
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "kmnist"])
+@pytest.mark.usefixtures("no_network")
+def test_missing_files_without_a_network_say_where_to_put_them(tmp_path: Path, dataset: Any) -> None:
+    data = MNISTDataModule(dataset=dataset, data_dir=str(tmp_path))
+    with pytest.raises(FileNotFoundError) as caught:
+        data.prepare_data()
+    name = RAW[dataset]
+    assert str(caught.value) == (
+        f"cannot download {name} (no network?): put train-images-idx3-ubyte, train-labels-idx1-ubyte, "
+        f"t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte into {tmp_path / name / 'raw'}, "
+        f"or set LIT_MODELS_DATA to a folder that has {name}/raw"
+    )
+
+
+def test_a_download_that_fails_midway_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(root: str, *, download: bool) -> None:
+        raise RuntimeError("File not found or corrupted.")
+
+    monkeypatch.setattr(torchvision.datasets, "MNIST", refuse)
+    with pytest.raises(FileNotFoundError, match=r"^cannot download MNIST \(no network\?\): put train-images"):
+        MNISTDataModule(data_dir=str(tmp_path)).prepare_data()
+
+
+@pytest.mark.usefixtures("few")
+def test_one_missing_file_is_downloaded_with_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    write_raw(raw)
+    (raw / "t10k-labels-idx1-ubyte").unlink()
+    asked: list[tuple[str, bool]] = []
+    monkeypatch.setattr(torchvision.datasets, "MNIST", lambda root, download: asked.append((root, download)))
+    MNISTDataModule(data_dir=str(tmp_path)).prepare_data()
+    assert asked == [(str(tmp_path), True)]
+
+
+def test_the_environment_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIT_MODELS_DATA", str(tmp_path))
+    assert MNISTDataModule().data_dir == tmp_path
+    assert MNISTDataModule(data_dir="/elsewhere").data_dir == Path("/elsewhere")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert MNISTDataModule(data_dir="~/images").data_dir == tmp_path / "home" / "images"
+
+
+@pytest.mark.usefixtures("no_network")
+def test_digits_are_1437_and_360_all_of_scikit_learns_each_once() -> None:
+    data = digits()
+    train, test = table_of(data.train_table), table_of(data.test_table)
+    assert (len(train), len(test)) == (1437, 360)
+    raw = load_digits()
+    images, labels = torch.from_numpy(enlarged(raw.images)), torch.from_numpy(raw.target)
+    parts = split_validation(1797, num_val=360, seed=0)  # no image is in both
+    for table, places in zip((train, test), parts, strict=True):
+        assert torch.equal(table.target, labels[places])
+        # float32 may round a number next to a half the other way
+        assert (table.inputs.int() - images[places].int()).abs().max() <= 1
+
+
+def enlarged(images: np.ndarray) -> np.ndarray:
+    """8 x 8 images of 0 to 16 as 28 x 28 bytes, bilinear with pixels' centres aligned, in float64."""
+    at = (np.arange(28) + 0.5) * 8 / 28 - 0.5
+    low = np.clip(np.floor(at).astype(int), 0, 7)
+    part = np.clip(at - low, 0, 1)
+    weights = np.zeros((28, 8))
+    for row, (place, share) in enumerate(zip(low, part, strict=True)):
+        weights[row, place] += 1 - share
+        weights[row, min(place + 1, 7)] += share
+    large: np.ndarray = np.einsum("ai,nij,bj->nab", weights, images / 16, weights) * 255
+    return large.round().astype(np.uint8)
+
+
+def test_the_digits_test_split_is_the_same_for_every_seed() -> None:
+    one, other = digits(seed=0, num_val=100), digits(seed=1, num_val=200)
+    assert torch.equal(table_of(one.test_table).inputs, table_of(other.test_table).inputs)
+    assert one.checksums() == other.checksums()
+    assert re.fullmatch("[0-9a-f]{64}", one.checksums()["digits"])
+
+
+def test_the_validation_part_is_drawn_from_the_training_part_by_the_seed() -> None:
+    whole = table_of(digits().train_table)
+    parts = []
+    for seed in (1, 2):
+        data = digits(num_val=437, seed=seed)
+        assert data.has_validation
+        places = split_validation(1437, num_val=437, seed=seed)
+        for table, indices in zip((data.train_table, data.val_table), places, strict=True):
+            assert torch.equal(table_of(table).inputs, whole.inputs[indices])
+            assert torch.equal(table_of(table).target, whole.target[indices])
+        parts.append(places[1].tolist())
+    assert parts[0] != parts[1]
+    assert not digits().has_validation
+
+
+def test_a_validation_part_that_leaves_nothing_is_refused() -> None:
+    wanted = r"^the validation part must leave a training sample: 1437 of 1437 samples asked for$"
+    with pytest.raises(ValueError, match=wanted):
+        digits(num_val=1437)
+
+
+def test_a_negative_validation_part_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^num_val must be 0 or more images, got -1$"):
+        MNISTDataModule(num_val=-1)
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "kmnist", "digits"])
+def test_the_model_is_told_one_channel_28_pixels_and_ten_names(dataset: Any) -> None:
+    told = MNISTDataModule(dataset=dataset).model_args()
+    names = told.pop("class_names")
+    assert told == {"num_features": 28 * 28, "num_channels": 1, "image_size": 28, "num_classes": 10}
+    assert len(set(names)) == 10
+
+
+def test_the_names_are_the_publishers() -> None:
+    datasets: list[Any] = list(mnist.CLASSES)
+    names = {dataset: MNISTDataModule(dataset=dataset).model_args()["class_names"] for dataset in datasets}
+    assert names["fashion_mnist"] == torchvision.datasets.FashionMNIST.classes
+    assert names["kmnist"] == torchvision.datasets.KMNIST.classes
+    assert names["mnist"] == names["digits"] == [name[0] for name in torchvision.datasets.MNIST.classes]  # "0 - zero"
+
+
+def test_setting_up_twice_reads_once() -> None:
+    data = digits()
+    table = data.train_table
+    data.setup("test")
+    assert data.train_table is table
+
+
+def noise_images(n: int) -> Tensor:
+    return torch.randint(256, (n, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def augmented(indices: list[int], *, seed: int = 0, augment: bool = True) -> Tensor:
+    table = ImageTable(noise_images(20), augment=augment, seed=seed)
+    return table[torch.tensor(indices, dtype=torch.int64)][0]
+
+
+def test_augmentation_changes_every_image_and_keeps_its_range() -> None:
+    plain, changed = augmented([3, 1, 4], augment=False), augmented([3, 1, 4])
+    assert changed.shape == plain.shape
+    assert ((changed - plain).abs().amax(dim=(1, 2, 3)) > 0.1).all()
+    assert 0 <= changed.min() <= changed.max() <= 1
+    alike = augmented([5, 5])
+    assert not torch.equal(alike[0], alike[1])  # each image of a batch is changed in its own way
+
+
+def test_augmentation_depends_on_seed_and_batch_alone() -> None:
+    first = augmented([3, 1, 4])
+    torch.manual_seed(99)
+    assert torch.equal(augmented([3, 1, 4]), first)
+    assert not torch.equal(augmented([3, 1, 4], seed=1), first)
+    assert not torch.equal(augmented([4, 1, 3])[2], first[0])  # the same image in another batch
+
+
+def test_augmentation_disturbs_no_other_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    before = torch.get_rng_state()
+    augmented([3, 1, 4])
+    assert torch.equal(torch.get_rng_state(), before)
+    assert seeded == []  # a GPU's generator, which drops units there, is not seeded anew with every batch
+
+
+def test_augmentation_of_an_empty_slice_is_empty() -> None:
+    assert augmented([]).shape == (0, 1, 28, 28)
+
+
+def test_training_images_alone_are_augmented() -> None:
+    data = digits(augment=True, num_val=100, seed=4)
+    tables = [table_of(t) for t in (data.train_table, data.val_table, data.test_table)]
+    assert [t.augment for t in tables] == [True, False, False]
+    assert tables[0].seed == 4
+
+
+def stroke(mode: str = "L", *, ink: int = 255, ground: int = 0, size: tuple[int, int] = (28, 28)) -> Image.Image:
+    """A vertical bar in the middle third."""
+    pixels = np.full(size[::-1], ground, dtype=np.uint8)
+    pixels[size[1] // 4 : 3 * size[1] // 4, size[0] // 3 : 2 * size[0] // 3] = ink
+    return Image.fromarray(pixels).convert(mode)
+
+
+def saved(image: Image.Image, path: Path, **settings: Any) -> Path:
+    image.save(path, **settings)
+    return path
+
+
+def bar() -> Tensor:
+    return torch.from_numpy(np.array(stroke()))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1"])
+def test_a_light_stroke_on_dark_is_read_as_it_is(tmp_path: Path, mode: str) -> None:
+    assert torch.equal(read_image(saved(stroke(mode), tmp_path / "a.png")), bar())
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "1"])
+def test_a_dark_stroke_on_light_is_inverted(tmp_path: Path, mode: str) -> None:
+    path = saved(stroke(mode, ink=0, ground=255), tmp_path / "a.png")
+    assert torch.equal(read_image(path), bar())
+
+
+def test_a_dark_jpeg_stroke_on_light_is_inverted(tmp_path: Path) -> None:
+    path = saved(stroke("RGB", ink=0, ground=255), tmp_path / "a.jpg", quality=100)
+    difference = read_image(path).int() - bar().int()
+    assert difference.abs().max() <= 8  # JPEG's rounding of coefficients, even at its best quality
+
+
+def test_what_is_transparent_is_white_paper(tmp_path: Path) -> None:
+    image = stroke("RGBA", ink=0)  # black on black
+    image.putalpha(stroke())  # of which the bar alone is seen
+    assert torch.equal(read_image(saved(image, tmp_path / "a.png")), bar())
+
+
+def test_sixteen_bits_of_grey_are_scaled(tmp_path: Path) -> None:
+    deep = np.arange(784, dtype=np.uint16).reshape(28, 28) * 70  # 0 to 54,810
+    path = saved(Image.fromarray(deep), tmp_path / "a.png")
+    # 65,535 / 257 = 255; the border's mean is below 127, so that nothing is inverted
+    wanted = np.round(deep / 257).astype(np.uint8)
+    np.testing.assert_array_equal(read_image(path).numpy(), wanted)
+
+
+def test_another_size_is_scaled_and_padded_with_the_corners_grey(tmp_path: Path) -> None:
+    path = saved(stroke(ink=250, ground=10, size=(56, 28)), tmp_path / "wide.png")
+    pixels = read_image(path)
+    assert pixels.shape == (28, 28)
+    # 56 x 28 becomes 28 x 14, with 7 rows of ground above and below
+    assert (pixels[:7] == 10).all()
+    assert (pixels[21:] == 10).all()
+    # rows 7 to 20 of the bar come out at 7 + 14 / 4 to 7 + 3 * 14 / 4, columns 18 to 36 at 9 to 18
+    assert (pixels[12:16, 11:17] == 250).all()
+    assert (pixels[:, :6] == 10).all()
+
+
+def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
+    lying = stroke().transpose(Image.Transpose.ROTATE_90)  # counter-clockwise
+    assert torch.equal(read_image(saved(lying, tmp_path / "a.png", exif=exif)), bar())
+
+
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("not an image")
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+        read_image(path)
+    assert str(caught.value) == f"{path} is no image that can be read: cannot identify image file {str(path)!r}"
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp"])
+def test_a_cut_image_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = saved(Image.fromarray(noise_images(1)[0].numpy()), tmp_path / f"a.{suffix}")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))} is no image that can be read: .+"):
+        read_image(path)
+
+
+def test_a_huge_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # 28 * 28 is more than twice as many: Pillow's error
+    path = saved(stroke(), tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a\.png is no image that can be read: Image size \(784 pixels\)"):
+        read_image(path)
+
+
+def test_folders_are_opened_and_sorted_and_files_stay_in_order(tmp_path: Path) -> None:
+    for name in ("b.PNG", "a.jpeg", "sub/c.webp", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = image_files([str(tmp_path / "b.PNG"), str(tmp_path)])
+    assert found == [tmp_path / name for name in ("b.PNG", "a.jpeg", "b.PNG", "sub/c.webp")]
+
+
+def test_a_missing_path_is_refused(tmp_path: Path) -> None:
+    missing = str(tmp_path / "none.png")
+    with pytest.raises(FileNotFoundError, match=rf"^no image or folder {re.escape(missing)}$"):
+        image_files([missing])
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+        image_files([str(tmp_path)])
+    assert str(caught.value) == f"no image in {tmp_path} (looked for .bmp, .gif, .jpeg, .jpg, .png, .webp)"
+
+
+def test_no_path_at_all_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^inputs name no image$"):
+        image_files([])
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("dataset", ["mnist", "digits"])
+def test_images_are_predicted_by_name_without_the_dataset(tmp_path: Path, dataset: Any) -> None:
+    saved(stroke(), tmp_path / "a.png")
+    saved(stroke(ink=0, ground=255), tmp_path / "b.png")
+    data = MNISTDataModule(dataset=dataset, data_dir=str(tmp_path), inputs=str(tmp_path))
+    data.prepare_data()
+    data.setup("predict")
+    assert data.predict_names() == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    ((images, target),) = data.predict_dataloader()
+    assert torch.equal(images, torch.stack([bar(), bar()])[:, None] / 255)
+    assert target.tolist() == [-1, -1]
+
+
+def test_without_inputs_the_test_split_is_predicted_by_place() -> None:
+    data = digits()
+    assert data.predict_names() == [f"test[{i}]" for i in range(360)]

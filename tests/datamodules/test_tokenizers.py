@@ -1,0 +1,133 @@
+"""Words and pieces to ids: Keras' and torchtext's rules, and the tokenizers of checkpoints."""
+
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from datamodules.tokenizers import (
+    CheckpointTokenizer,
+    WordTokenizer,
+    by_rank,
+    checkpoint_folder,
+    split_words,
+    tokenizer_from_dict,
+)
+
+SENTENCES = ["I love using transformers!", "", "the plot was very dull, slow and zzz. " * 20]
+
+
+def keras_words(text: str) -> list[str]:
+    """Reference: `keras.preprocessing.text.text_to_word_sequence` as its documentation states it."""
+    for character in '!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n':
+        text = text.replace(character, " ")
+    return [word for word in text.lower().split(" ") if word]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["It's GOOD, isn't it?<br /><br />No_way", "a\x85b\xa0c\u2003d", "tab\tnew\nline\rcarriage", "", "  ", "Ünïcödé…"],
+)
+def test_keras_form_equals_keras_rule(text: str) -> None:
+    assert split_words(text, "keras") == keras_words(text)
+
+
+def test_keras_form_splits_at_spaces_only() -> None:
+    assert split_words("a\xa0b c\rd", "keras") == ["a\xa0b", "c\rd"]
+
+
+def test_basic_english_sets_punctuation_apart() -> None:
+    # torchtext's own example, then each of its replacements: quotes go, semicolons and colons are spaces.
+    example = split_words("You can now install TorchText using pip!", "basic_english")
+    assert example == ["you", "can", "now", "install", "torchtext", "using", "pip", "!"]
+    assert split_words('It\'s "A".<br />(b),c;d:e?f\xa0g', "basic_english") == [
+        *("it", "'", "s", "a", ".", "(", "b", ")", ",", "c", "d", "e", "?", "f", "g")
+    ]
+
+
+def test_ranks_go_by_frequency_then_first_appearance() -> None:
+    assert by_rank(Counter("bacabda")) == ["a", "b", "c", "d"]
+
+
+def test_ids_are_rank_plus_three() -> None:
+    tokenizer = WordTokenizer(["the", "film"])
+    assert tokenizer.encode("The film, the end") == [1, 4, 5, 4, 2]
+    assert tokenizer.vocab_size == 6
+    assert tokenizer.decode([0, 0, 1, 4, 5, 2, 3, 99]) == "the film <unknown> <unknown> <unknown>"
+
+
+def test_words_are_cut_at_the_front() -> None:
+    assert WordTokenizer(["a", "b", "c"]).encode_batch(["a b c"], max_length=2) == [[5, 6]]
+
+
+def test_words_survive_a_checkpoint(tmp_path: Path) -> None:
+    tokenizer = WordTokenizer(["don", "'", "t"], form="basic_english")
+    torch.save(tokenizer.to_dict(), tmp_path / "state.pt")
+    again = tokenizer_from_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert again.encode_batch(["Don't!"]) == tokenizer.encode_batch(["Don't!"]) == [[1, 4, 5, 6, 2]]
+
+
+def test_unknown_form_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"words are split in the forms keras and basic_english, not 'french'"):
+        WordTokenizer([], form="french")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("max_length", [None, 7])
+@pytest.mark.parametrize("fixture", ["bert_checkpoint", "gpt2_checkpoint"])
+def test_pieces_equal_those_of_transformers(
+    fixture: str, max_length: int | None, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder: Path = request.getfixturevalue(fixture)
+    theirs = AutoTokenizer.from_pretrained(folder)
+    expected = theirs(SENTENCES, truncation=True, max_length=max_length or 64)["input_ids"]  # 64 is the folder's limit
+    ours = CheckpointTokenizer.from_checkpoint(str(folder))
+    assert ours.encode_batch(SENTENCES, max_length=max_length) == expected
+    torch.save(ours.to_dict(), tmp_path / "state.pt")
+    again = tokenizer_from_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert again.encode_batch(SENTENCES, max_length=max_length) == expected
+    assert again.to_dict() == ours.to_dict()
+    assert ours.vocab_size == len(theirs)
+    assert ours.max_length(512) == 64
+    assert ours.decode(expected[0]) == theirs.decode(expected[0], skip_special_tokens=True)
+
+
+def test_gpt2_pads_with_its_end_of_text(gpt2_checkpoint: Path) -> None:
+    ours, theirs = (
+        CheckpointTokenizer.from_checkpoint(str(gpt2_checkpoint)),
+        AutoTokenizer.from_pretrained(gpt2_checkpoint),
+    )
+    assert theirs.pad_token is None
+    assert (ours.padding_id, ours.pad_front) == (theirs.eos_token_id, False)
+
+
+def test_a_name_without_network_fails_at_once_and_says_what_to_do() -> None:
+    start = time.perf_counter()
+    with pytest.raises(
+        FileNotFoundError, match=r"'bert-base-uncased': no network, or no such name .*put config.json, the"
+    ):
+        checkpoint_folder("bert-base-uncased")
+    assert time.perf_counter() - start < 20
+
+
+@pytest.mark.parametrize("name", ["./none", "/none/at/all", "some/long/path", " ", "not a name"])
+def test_a_missing_folder_is_refused(name: str) -> None:
+    with pytest.raises(FileNotFoundError, match=r"put config.json") as caught:
+        CheckpointTokenizer.from_checkpoint(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"has no tokenizer that can be used") as caught:
+        CheckpointTokenizer.from_checkpoint(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_states_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"the tokenizer of x is damaged"):
+        CheckpointTokenizer("x", json="{", padding_id=0, padding_side="right", longest=1, vocab_size=1)
+    with pytest.raises(ValueError, match=r"no tokenizer that this version knows"):
+        tokenizer_from_dict({"kind": "words", "surprise": 1})

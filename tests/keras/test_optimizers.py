@@ -1,0 +1,189 @@
+"""Keras' optimizer rules, held against loops in numpy that are written as Keras' documentation has them."""
+
+import copy
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lit_models.keras.optimizers import KerasAdam, KerasRMSprop
+
+STEPS = 50
+Array = np.ndarray
+
+
+def problem(scale: float = 1.0) -> tuple[list[Array], list[list[Array]]]:
+    """Weights of two shapes, and their gradients at each step: from 1e-9 to 1, times `scale`."""
+    random = np.random.default_rng(0)
+    shapes = [(4, 3), (5,)]
+    weights = [random.uniform(0.5, 1.5, shape) for shape in shapes]
+    sizes = [scale * 10.0 ** random.uniform(-9, 0, shape) for shape in shapes]
+    grads = [[size * random.standard_normal(size.shape) for size in sizes] for _ in range(STEPS)]
+    return weights, grads
+
+
+def adam_in_numpy(w: Array, grads: list[Array], *, lr: float, b1: float, b2: float, eps: float) -> Array:
+    w, m, v = w.copy(), np.zeros_like(w), np.zeros_like(w)
+    for t, g in enumerate(grads, start=1):
+        m = b1 * m + (1 - b1) * g
+        v = b2 * v + (1 - b2) * g**2
+        step = lr * np.sqrt(1 - b2**t) / (1 - b1**t)
+        w = w - m * step / (np.sqrt(v) + eps)
+    return w
+
+
+def rmsprop_in_numpy(w: Array, grads: list[Array], *, lr: float, rho: float, eps: float) -> Array:
+    w, v = w.copy(), np.zeros_like(w)
+    for g in grads:
+        v = rho * v + (1 - rho) * g**2
+        w = w - lr * g / np.sqrt(v + eps)
+    return w
+
+
+def as_parameters(weights: list[Array]) -> list[nn.Parameter]:
+    return [nn.Parameter(torch.from_numpy(w.copy())) for w in weights]
+
+
+def take_steps(optimizer: torch.optim.Optimizer, params: list[nn.Parameter], grads: list[list[Array]]) -> list[Array]:
+    for at_step in grads:
+        for p, g in zip(params, at_step, strict=True):
+            p.grad = torch.from_numpy(g.copy())
+        optimizer.step()
+    return [p.detach().numpy() for p in params]
+
+
+@pytest.mark.parametrize("settings", [{}, {"lr": 0.01, "betas": (0.8, 0.95), "eps": 1e-5}])
+def test_fifty_steps_of_adam_are_keras(settings: dict[str, Any]) -> None:
+    weights, grads = problem()
+    params = as_parameters(weights)
+    ours = take_steps(KerasAdam(params, **settings), params, grads)
+    b1, b2 = settings.get("betas", (0.9, 0.999))
+    for i, w in enumerate(weights):
+        of_weight = [at_step[i] for at_step in grads]
+        lr, eps = settings.get("lr", 1e-3), settings.get("eps", 1e-7)
+        theirs = adam_in_numpy(w, of_weight, lr=lr, b1=b1, b2=b2, eps=eps)
+        assert np.abs(theirs - w).max() > 1e-3  # some weights go far
+        np.testing.assert_allclose(ours[i], theirs, rtol=1e-12, atol=0)  # 50 steps of float64 rounding
+
+
+@pytest.mark.parametrize("settings", [{}, {"lr": 0.01, "rho": 0.7, "eps": 1e-4}])
+def test_fifty_steps_of_rmsprop_are_keras(settings: dict[str, Any]) -> None:
+    weights, grads = problem()
+    params = as_parameters(weights)
+    ours = take_steps(KerasRMSprop(params, **settings), params, grads)
+    for i, w in enumerate(weights):
+        of_weight = [at_step[i] for at_step in grads]
+        theirs = rmsprop_in_numpy(w, of_weight, **{"lr": 1e-3, "rho": 0.9, "eps": 1e-7, **settings})
+        assert np.abs(theirs - w).max() > 1e-3  # some weights go far
+        np.testing.assert_allclose(ours[i], theirs, rtol=1e-12, atol=0)  # 50 steps of float64 rounding
+
+
+def farthest(ours: list[Array], theirs: list[Array], weights: list[Array]) -> float:
+    """Largest difference of the ways that the weights went, as a fraction of the farthest way."""
+    way = max(np.abs(w - before).max() for w, before in zip(theirs, weights, strict=True))
+    return float(max(np.abs(a - b).max() for a, b in zip(ours, theirs, strict=True)) / way)
+
+
+def test_torchs_adam_with_keras_epsilon_is_another_rule() -> None:
+    weights, grads = problem()
+    ours, theirs = as_parameters(weights), as_parameters(weights)
+    distance = farthest(
+        take_steps(KerasAdam(ours), ours, grads),
+        take_steps(torch.optim.Adam(theirs, lr=1e-3, eps=1e-7), theirs, grads),
+        weights,
+    )
+    # Gradients about epsilon's size: on step 1 epsilon weighs 1 / sqrt(1 - 0.999) = 32 times as much in Keras.
+    assert distance > 0.1
+
+
+@pytest.mark.parametrize("alpha", [0.9, 0.99])
+def test_torchs_rmsprop_is_another_rule(alpha: float) -> None:
+    weights, grads = problem()
+    ours, theirs = as_parameters(weights), as_parameters(weights)
+    distance = farthest(
+        take_steps(KerasRMSprop(ours), ours, grads),
+        take_steps(torch.optim.RMSprop(theirs, lr=1e-3, alpha=alpha, eps=1e-7), theirs, grads),
+        weights,
+    )
+    # Gradients below sqrt(1e-7) = 3e-4 hardly move in Keras, whose epsilon is inside the root.
+    assert distance > 0.1
+
+
+OPTIMIZERS: list[type[KerasAdam] | type[KerasRMSprop]] = [KerasAdam, KerasRMSprop]
+
+
+@pytest.mark.parametrize("made", OPTIMIZERS)
+def test_a_saved_optimizer_goes_on_as_if_it_had_not_stopped(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+    weights, grads = problem()
+    params = as_parameters(weights)
+    optimizer = made(params)
+    take_steps(optimizer, params, grads[:20])
+    file = io.BytesIO()
+    torch.save(optimizer.state_dict(), file)
+    again = [nn.Parameter(p.detach().clone()) for p in params]
+    resumed = made(again, lr=0.5)  # the saved rate is restored as well
+    file.seek(0)
+    resumed.load_state_dict(torch.load(file, weights_only=True))
+    ours = take_steps(resumed, again, grads[20:])
+    theirs = take_steps(optimizer, params, grads[20:])
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("made", OPTIMIZERS)
+def test_gradients_that_the_closure_computes_are_used(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+    """Lightning's way: the backward pass is inside the closure that `step` calls."""
+    weights, _ = problem()
+    ours, theirs = as_parameters(weights), as_parameters(weights)
+    with_closure, without = made(ours), made(theirs)
+
+    def backward(params: list[nn.Parameter]) -> Tensor:
+        loss = torch.stack([(p**3).sum() for p in params]).sum()
+        for p in params:
+            p.grad = None
+        loss.backward()  # type: ignore[no-untyped-call]
+        return loss
+
+    for _ in range(5):
+        returned = with_closure.step(lambda: backward(ours))
+        expected = backward(theirs)
+        without.step()
+        assert torch.equal(returned, expected)
+    for a, b in zip(ours, theirs, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("made", OPTIMIZERS)
+def test_a_parameter_without_a_gradient_stays(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+    params = as_parameters([np.ones(3), np.ones(3)])
+    params[0].grad = torch.ones(3, dtype=torch.float64)
+    made(params).step()
+    assert not torch.equal(params[0], torch.ones(3, dtype=torch.float64))
+    assert torch.equal(params[1], torch.ones(3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("made", OPTIMIZERS)
+def test_groups_have_their_own_learning_rates(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+    weights, grads = problem()
+    params = as_parameters(weights)
+    groups: Any = [{"params": [params[0]]}, {"params": [params[1]], "lr": 0.1}]
+    ours = take_steps(made(groups, lr=0.01), params, grads)
+    for i, lr in enumerate((0.01, 0.1)):
+        alone = as_parameters([weights[i]])
+        (theirs,) = take_steps(made(alone, lr=lr), alone, [[at_step[i]] for at_step in grads])
+        np.testing.assert_array_equal(ours[i], theirs)
+
+
+@pytest.mark.parametrize("made", OPTIMIZERS)
+def test_a_copied_optimizer_is_whole(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+    weights, grads = problem()
+    params = as_parameters(weights)
+    optimizer = made(params)
+    take_steps(optimizer, params, grads[:3])
+    twin = copy.deepcopy(optimizer)
+    twins: list[nn.Parameter] = twin.param_groups[0]["params"]
+    for a, b in zip(take_steps(twin, twins, grads[3:]), take_steps(optimizer, params, grads[3:]), strict=True):
+        np.testing.assert_array_equal(a, b)

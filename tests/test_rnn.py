@@ -1,0 +1,240 @@
+"""Recurrent networks, held against a loop over single texts and single steps with the gates' formulas."""
+
+from collections.abc import Callable, Iterable
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_models.keras.optimizers import KerasRMSprop
+from lit_models.rnn import RNN, LitRNN, left_align
+
+Cell = Literal["simple", "lstm", "gru"]
+CELLS: list[Cell] = ["simple", "lstm", "gru"]
+Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def assert_equal(ours: Tensor, theirs: Tensor) -> None:
+    # float64 and at most 12 steps of sums of some ten terms of order 1: rounding stays below 1e-14
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
+
+
+def step_simple(gi: Tensor, gh: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    return (gi + gh).tanh(), c
+
+
+def step_lstm(gi: Tensor, gh: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    i, f, g, o = (gi + gh).chunk(4)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def step_gru(gi: Tensor, gh: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    (ri, zi, ni), (rh, zh, nh) = gi.chunk(3), gh.chunk(3)
+    r, z = (ri + rh).sigmoid(), (zi + zh).sigmoid()
+    n = (ni + r * nh).tanh()
+    return (1 - z) * n + z * h, c
+
+
+STEPS: dict[str, Step] = {"simple": step_simple, "lstm": step_lstm, "gru": step_gru}
+
+
+def run_layer(network: RNN, cell: str, suffix: str, inputs: list[Tensor]) -> list[Tensor]:
+    """Hidden state after each input of one layer in one direction."""
+    wi, wh, bi, bh = (
+        network.cells.get_parameter(f"{name}_{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    h = c = torch.zeros(network.cells.hidden_size, dtype=torch.float64)
+    states = []
+    for x in inputs:
+        h, c = STEPS[cell](wi @ x + bi, wh @ h + bh, h, c)
+        states.append(h)
+    return states
+
+
+def logits_of_text(network: RNN, cell: str, tokens: Iterable[int]) -> Tensor:
+    """`(num_outputs,)` of one text, every one of whose tokens is read."""
+    inputs = [network.embedding.weight[token] for token in tokens]
+    last = torch.empty(0)
+    for layer in range(network.cells.num_layers):
+        forward = run_layer(network, cell, f"l{layer}", inputs)
+        if network.cells.bidirectional:
+            backward = run_layer(network, cell, f"l{layer}_reverse", inputs[::-1])[::-1]
+            last = torch.cat([forward[-1], backward[0]])
+            inputs = [torch.cat(pair) for pair in zip(forward, backward, strict=True)]
+        else:
+            last, inputs = forward[-1], forward
+    return network.output.weight @ last + network.output.bias
+
+
+def make(cell: str, *, bidirectional: bool = False, mask_padding: bool = False, padding_id: int = 0) -> RNN:
+    """A small network whose every parameter, biases too, is random."""
+    torch.manual_seed(0)
+    network = RNN(
+        20,
+        3,
+        cell=cell,
+        embedding_size=5,
+        hidden_size=4,
+        bidirectional=bidirectional,
+        mask_padding=mask_padding,
+        padding_id=padding_id,
+    ).double()
+    with torch.no_grad():
+        for p in network.parameters():
+            p.normal_(std=0.5)
+    return network
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_every_step_follows_the_gates_formulas_and_padding_is_run_over(cell: Cell, bidirectional: bool) -> None:
+    network = make(cell, bidirectional=bidirectional)
+    tokens = torch.tensor([[0, 0, 0, 7, 3, 19], [5, 6, 7, 8, 9, 10], [4, 4, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]])
+    theirs = torch.stack([logits_of_text(network, cell, row) for row in tokens.tolist()])
+    assert_equal(network(tokens), theirs)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("padding_id", [0, 2])
+def test_masked_padding_is_never_read(cell: Cell, bidirectional: bool, padding_id: int) -> None:
+    network = make(cell, bidirectional=bidirectional, mask_padding=True, padding_id=padding_id)
+    texts = [[7, 3, 19], [5, 6, 7, 8, 9, 10], [4]]
+    theirs = torch.stack([logits_of_text(network, cell, text) for text in texts])
+    for room in (6, 7, 12):
+        behind = torch.tensor([text + [padding_id] * (room - len(text)) for text in texts])
+        in_front = torch.tensor([[padding_id] * (room - len(text)) + text for text in texts])
+        assert_equal(network(behind), theirs)
+        assert_equal(network(in_front), theirs)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_text_of_masked_padding_alone_is_one_padding_token_and_disturbs_no_other(
+    cell: Cell, bidirectional: bool
+) -> None:
+    network = make(cell, bidirectional=bidirectional, mask_padding=True)
+    theirs = torch.stack([logits_of_text(network, cell, text) for text in ([7, 3], [0])])
+    assert_equal(network(torch.tensor([[0, 0, 7, 3], [0, 0, 0, 0]])), theirs)
+    assert_equal(network(torch.tensor([[0, 0, 0, 0]])), theirs[1:])
+
+
+def test_left_align_moves_padding_behind_the_tokens_and_keeps_their_order() -> None:
+    tokens = torch.tensor([[0, 0, 5, 3], [9, 1, 0, 0], [0, 4, 0, 2], [0, 0, 0, 0], [8, 7, 6, 5]])
+    aligned, lengths = left_align(tokens, padding_id=0)
+    assert aligned.tolist() == [[5, 3, 0, 0], [9, 1, 0, 0], [4, 2, 0, 0], [0, 0, 0, 0], [8, 7, 6, 5]]
+    assert lengths.tolist() == [2, 2, 2, 1, 4]
+    aligned, lengths = left_align(tokens, padding_id=5)
+    assert aligned.tolist() == [[0, 0, 3, 5], [9, 1, 0, 0], [0, 4, 0, 2], [0, 0, 0, 0], [8, 7, 6, 5]]
+    assert lengths.tolist() == [3, 4, 4, 4, 3]
+
+
+@pytest.mark.parametrize(
+    ("cell", "cells"),
+    [
+        ("simple", 2 * (32 * 32 + 32 * 32 + 32)),  # 4,160: input kernel, recurrent kernel, one bias
+        ("lstm", 2 * 4 * (32 * 32 + 32 * 32 + 32)),  # 16,640
+        ("gru", 2 * 3 * (32 * 32 + 32 * 32 + 2 * 32)),  # 12,672: Keras' GRU has two biases
+    ],
+)
+def test_as_many_parameters_train_as_in_keras(cell: Cell, cells: int) -> None:
+    trained = sum(p.numel() for p in LitRNN(cell=cell).parameters() if p.requires_grad)
+    assert trained == 10_000 * 32 + cells + (32 + 1)
+
+
+def test_the_programs_network_has_324193_parameters() -> None:
+    trained = sum(p.numel() for p in LitRNN().parameters() if p.requires_grad)
+    assert trained == 320_000 + 2_080 + 2_080 + 33 == 324_193
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_training_moves_every_parameter_but_the_bias_that_keras_does_not_have(cell: Cell, bidirectional: bool) -> None:
+    torch.manual_seed(0)
+    network = RNN(20, cell=cell, embedding_size=5, hidden_size=4, bidirectional=bidirectional)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    optimizer = KerasRMSprop([p for p in network.parameters() if p.requires_grad])
+    for _ in range(3):
+        optimizer.zero_grad()
+        network(torch.randint(20, (8, 6))).square().mean().backward()
+        optimizer.step()
+    for name, p in network.named_parameters():
+        frozen = "bias_hh" in name and cell != "gru"
+        assert torch.equal(p, before[name]) == frozen, name
+        if frozen:
+            assert torch.equal(p, torch.zeros_like(p)), name
+
+
+def test_the_paddings_row_of_the_embedding_trains_when_padding_is_run_over() -> None:
+    row: dict[bool, Tensor] = {}
+    for masked in (False, True):
+        network = make("simple", mask_padding=masked)
+        network(torch.tensor([[0, 0, 7, 3]])).sum().backward()
+        assert network.embedding.weight.grad is not None
+        row[masked] = network.embedding.weight.grad[0]
+    assert row[False].abs().min() > 0
+    assert torch.equal(row[True], torch.zeros(5, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("num_layers", [1, 2])
+def test_dropout_is_active_in_training_only(num_layers: int) -> None:
+    torch.manual_seed(0)
+    network = RNN(20, embedding_size=5, hidden_size=16, num_layers=num_layers, dropout=0.5).double()
+    tokens = torch.randint(1, 20, (4, 6))
+    assert not torch.equal(network(tokens), network(tokens))
+    theirs = torch.stack([logits_of_text(network, "simple", row) for row in tokens.tolist()])
+    assert_equal(network.eval()(tokens), theirs)
+
+
+def test_dropout_is_between_the_layers_too() -> None:
+    torch.manual_seed(0)
+    network = RNN(20, embedding_size=5, hidden_size=16, num_layers=2, dropout=0.5)
+    network.dropout.p = 0.0  # of the dropout before the output nothing is left
+    tokens = torch.randint(1, 20, (4, 6))
+    assert not torch.equal(network(tokens), network(tokens))
+
+
+def test_the_settings_reach_the_network() -> None:
+    model = LitRNN(
+        vocab_size=30,
+        num_classes=4,
+        padding_id=3,
+        cell="gru",
+        embedding_size=6,
+        hidden_size=7,
+        num_layers=3,
+        bidirectional=True,
+        mask_padding=True,
+    )
+    network = model.network
+    assert isinstance(network, RNN)
+    assert isinstance(network.cells, torch.nn.GRU)
+    assert (network.embedding.num_embeddings, network.embedding.embedding_dim) == (30, 6)
+    assert (network.cells.hidden_size, network.cells.num_layers, network.cells.bidirectional) == (7, 3, True)
+    assert (network.padding_id, network.mask_padding) == (3, True)
+    assert network.output.weight.shape == (4, 2 * 7)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: LitRNN(vocab_size=0),
+        lambda: LitRNN(embedding_size=0),
+        lambda: LitRNN(hidden_size=0),
+        lambda: LitRNN(num_layers=0),
+    ],
+    ids=["vocab_size", "embedding_size", "hidden_size", "num_layers"],
+)
+def test_a_size_below_one_is_refused(made: Callable[[], LitRNN]) -> None:
+    with pytest.raises(
+        ValueError, match=r"^vocab_size, embedding_size, hidden_size and num_layers must be at least 1$"
+    ):
+        made()
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
+def test_a_dropout_out_of_range_is_refused(dropout: float) -> None:
+    with pytest.raises(ValueError, match=f"^dropout must be 0 to below 1, got {dropout}$"):
+        LitRNN(dropout=dropout)
