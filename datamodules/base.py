@@ -5,7 +5,6 @@ Gathering a batch with one indexing call costs about a tenth of collating single
 """
 
 import hashlib
-from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -147,10 +146,10 @@ class DataModule(L.LightningDataModule):
         self.test_table: Table | None = None
         self.predict_table: Table | None = None
 
-    @abstractmethod
     def model_args(self) -> dict[str, Any]:
         """Arguments of the model that the data decides, by name: `num_classes`, `vocab_size`, … A model takes those
         that its constructor names. May read the user's file, and so is asked once, after the pair was checked."""
+        return {}
 
     @property
     def has_validation(self) -> bool:

@@ -140,7 +140,7 @@ class MNISTDataModule(DataModule):
 
     def checksums(self) -> dict[str, str]:
         if self.dataset != "digits":
-            return {f.name: sha256(f) for f in self._raw_files()}
+            return {f.name: sha256(f) for f in self._raw_files() if f.is_file()}
         (images, labels), (test_images, test_labels) = self._digits()
         return {"digits": array_checksum(images, labels, test_images, test_labels)}
 
@@ -156,16 +156,21 @@ class MNISTDataModule(DataModule):
         try:
             getattr(torchvision.datasets, FOLDERS[self.dataset])(str(self.data_dir), download=True)
         except (OSError, RuntimeError) as error:
-            folder = self.data_dir / FOLDERS[self.dataset] / "raw"
             raise FileNotFoundError(
-                f"cannot download {FOLDERS[self.dataset]} (no network?): put {', '.join(RAW_BYTES)} "
-                f"into {folder}, or set LIT_MODELS_DATA to a folder that has {FOLDERS[self.dataset]}/raw"
+                f"cannot download {FOLDERS[self.dataset]} (no network?): {self._what_to_do()}"
             ) from error
+
+    def _what_to_do(self) -> str:
+        place = f"{FOLDERS[self.dataset]}/raw"
+        files = ", ".join(RAW_BYTES)
+        return f"put {files} into {self.data_dir / place}, or set LIT_MODELS_DATA to a folder that has {place}"
 
     def _read(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         import torchvision.datasets
 
         for file in self._raw_files():
+            if not file.is_file():  # with files to predict, nothing is downloaded for other commands
+                raise FileNotFoundError(f"{FOLDERS[self.dataset]} is not there: {self._what_to_do()}")
             expected = RAW_BYTES[file.name]
             if (size := file.stat().st_size) != expected:
                 raise ValueError(

@@ -1,5 +1,6 @@
 """The front door: help screens, and the way to each command. It imports no torch; the commands do that."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -120,8 +121,11 @@ def run_trainer_command(command: str, arguments: list[str]) -> int:
         return 0
     if not {"", os.getcwd()} & set(sys.path):  # as `-m` does, so that a user's my_model.py is found by the script too
         sys.path.append(os.getcwd())
-    from lit_models.cli import main as run
-
+    gc.disable()  # importing torch and Lightning makes millions of objects that stay: no need to look through them
+    try:
+        from lit_models.cli import main as run
+    finally:
+        gc.enable()
     return run([command, *("--help" if word == "--help-all" else word for word in arguments)])
 
 

@@ -14,7 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import Metric
 
-from lit_models.optim import build_optimizer, build_schedule
+from lit_models.optim import DECAYING, build_optimizer, build_schedule
 
 Batch = tuple[Tensor, Tensor]
 OptimizerName = Literal["keras_adam", "keras_rmsprop", "sgd", "adam", "adamw", "rmsprop"]
@@ -75,8 +75,8 @@ class LitClassifier(L.LightningModule):
             raise ValueError(f"lr must be a positive number, got {lr}")
         if not 0 <= weight_decay < math.inf:
             raise ValueError(f"weight_decay must be 0 or a positive number, got {weight_decay}")
-        if weight_decay and optimizer not in ("adamw", "sgd"):
-            raise ValueError(f"weight_decay works with the optimizers adamw and sgd, not with {optimizer}")
+        if weight_decay and optimizer not in DECAYING:
+            raise ValueError(f"weight_decay works with the optimizers {' and '.join(DECAYING)}, not with {optimizer}")
         if not 0 <= warmup < 1:
             raise ValueError(f"warmup is a fraction of all steps, from 0 to below 1, got {warmup}")
         if class_names is not None and len(class_names) != num_classes:

@@ -89,6 +89,12 @@ class Session:
     def build(self, typed: Namespace, arguments: list[str], checkpoint: dict[str, Any] | None) -> None:
         """Makes data and model; the data tells the model what it decides."""
         config = self.config
+        if not 0 <= config.seed_everything < 2**32:
+            raise ValueError(f"seed_everything must be 0 to 4,294,967,295, got {config.seed_everything}")
+        stored = yaml.safe_load((checkpoint or {}).get("config") or "{}")
+        was = (stored.get("model") or {}).get("class_path", config.model.class_path)
+        if was != config.model.class_path:
+            raise ValueError(f"{self.checkpoint} is a checkpoint of {was}, not of {config.model.class_path}")
         check_pair(import_class(config.model.class_path), import_class(config.data.class_path))
         prepare_data_args(config, typed, arguments)
         L.seed_everything(config.seed_everything, workers=True, verbose=False)
@@ -100,7 +106,7 @@ class Session:
         self.model: L.LightningModule = self._make("model")
         if checkpoint and self.checkpoint:
             checkpoints.check_weights(self.checkpoint, checkpoint, self.model)
-            for note in changed_settings(yaml.safe_load(checkpoint.get("config") or "{}"), config):
+            for note in changed_settings(stored, config):
                 say(note)
         if self.command != "fit" and not self.checkpoint and (part := getattr(self.model, "untrained", None)):
             say(f"warning: {part} was never trained, so these numbers are chance; train it (fit) or give --ckpt_path")
@@ -147,7 +153,10 @@ class Session:
         settings["logger"] = self._loggers(settings["logger"])
         settings["default_root_dir"] = settings["default_root_dir"] or self.folder
         settings["enable_checkpointing"] = self.command == "fit" and settings["enable_checkpointing"] is not False
-        return L.Trainer(**settings)
+        try:
+            return L.Trainer(**settings)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"trainer: {str(error).splitlines()[0]}") from error
 
     def _callbacks(self, settings: dict[str, Any]) -> list[Callback]:
         made: list[Callback] = [TQDMProgressBar(leave=False)] if settings["enable_progress_bar"] else []

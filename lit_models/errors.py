@@ -65,6 +65,13 @@ def read_config(path: Path) -> dict[str, Any]:
     return content
 
 
+def _plain_type(text: str) -> str:
+    """A type of jsonargparse's message in plain words: a class's name, or the choices of a Literal."""
+    if choices := re.fullmatch(r"typing\.Literal\[(.*)\]", text):
+        return choices[1].replace("'", "")
+    return re.sub(r"<class '([^']+)'>", r"\1", text).rsplit(".", 1)[-1]
+
+
 def line_of(path: Path, dotted: str) -> str:
     """`file:line` of a key, or the file alone where the key is not found."""
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -93,8 +100,10 @@ def shorten_parser_error(message: str) -> str:
         return f"a config has no setting {refused[1]!r}"
     given = re.findall(r"Got value: (.+)|Given value: (.+)", message)
     value = next((a or b for a, b in given), None)
-    expected = [re.sub(r"<class '([^']+)'>", r"\1", e).strip() for e in re.findall(r"Expected an? ([^.\n]+)", message)]
-    kinds = list(dict.fromkeys(e for e in expected if e not in ("NoneType", "dot import path string")))
+    expected = re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", message, re.MULTILINE)
+    kinds = list(
+        dict.fromkeys(_plain_type(e) for e in expected if e not in ("<class 'NoneType'>", "dot import path string"))
+    )
     if key and kinds and value is not None and not value.startswith(("Namespace", "NestedArg")):
         return f"{key}: {value} is not valid, expected {' or '.join(kinds)}"
     lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]

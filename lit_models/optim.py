@@ -17,6 +17,7 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),
     "rmsprop": torch.optim.RMSprop,
 }
+DECAYING = ("adamw", "sgd")  # those that take weight decay
 
 
 def build_optimizer(
@@ -25,10 +26,12 @@ def build_optimizer(
     """The optimizer called `name`. Weight decay spares vectors (biases and norms), as BERT's recipe does.
 
     Raises:
-        ValueError: unknown `name`, or no parameter to train.
+        ValueError: unknown `name`, weight decay for one that takes none, or no parameter to train.
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"unknown optimizer {name!r}, expected one of {', '.join(OPTIMIZERS)}")
+    if weight_decay and name not in DECAYING:
+        raise ValueError(f"weight_decay works with the optimizers {' and '.join(DECAYING)}, not with {name}")
     weights = list(params)
     if not weights:
         raise ValueError("every parameter is frozen: there is nothing to train")

@@ -86,11 +86,11 @@ def changed_settings(stored: dict[str, Any], config: Namespace) -> list[str]:
     notes = []
     for part in ("model", "data"):
         before, now = (stored.get(part) or {}).get("init_args") or {}, vars(config[part].init_args)
-        for name in sorted(before.keys() & now.keys() - {"inputs", "data_dir"}):
-            if before[name] != now[name]:
-                notes.append(
-                    f"note: {part}.{name} is {now[name]!r}, and was {before[name]!r} when the checkpoint was made"
-                )
+        notes += [
+            f"note: {part}.{name} is {now[name]!r}, and was {before[name]!r} when the checkpoint was made"
+            for name in sorted(before.keys() & now.keys() - {"inputs", "data_dir"})
+            if before[name] != now[name]
+        ]
     return notes
 
 

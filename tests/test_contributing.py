@@ -47,6 +47,11 @@ def test_an_example_trains_in_a_folder_of_its_own(tmp_path: Path, config: str, a
     assert [value for value in metrics if float(value) >= accuracy] == metrics != []
 
 
+def test_the_readme_shows_the_same_model() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert all(FILES[name] in readme for name in ("my_model.py", "my_model.yaml"))
+
+
 def test_the_map_names_every_room() -> None:
     rows = "\n".join(line for line in TEXT.splitlines() if line.startswith("| `"))
     for folder in ("lit_models", "datamodules"):

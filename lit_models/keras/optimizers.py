@@ -31,8 +31,11 @@ class KerasAdam(torch.optim.Adam):
         eps: float = 1e-7,
     ) -> None:
         super().__init__(params, lr=lr, betas=betas, eps=eps, fused=True)
-        for group in self.param_groups:
-            group.update(keras_eps=eps, keras_step=0)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(
+            {**param_group, "keras_eps": param_group.get("eps", self.defaults["eps"]), "keras_step": 0}
+        )
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         # Lightning computes the gradients inside the closure; the step count does not depend on them.
