@@ -197,7 +197,9 @@ class Session:
         self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path, weights_only=True)
         content = self._record({"fit": time.perf_counter() - start})
         self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process has made it
-        if weights != "none" and self._has_test_split():
+        if weights != "none" and not self._has_test_split():
+            say(f"{type(self.data).__name__} has no test split here, so nothing was tested")
+        elif weights != "none":
             best = str(self.folder / "checkpoints" / "best.ckpt") if weights == "best" else None
             start = time.perf_counter()
             self.trainer.test(self.model, datamodule=self.data, ckpt_path=best, verbose=False, weights_only=True)
@@ -292,6 +294,7 @@ def quiet_libraries() -> None:
         "Restor",
         "Loaded model",
         "Using default",
+        "Loading `train_dataloader` to estimate",
     )
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(noise))

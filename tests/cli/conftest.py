@@ -45,3 +45,17 @@ def colours(tmp_path: Path) -> Path:
     ]
     path.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def reviews(tmp_path: Path) -> Path:
+    """A folder with `aclImdb/` in it: 40 training and 10 test reviews."""
+    folder = tmp_path / "reviews"
+    for split, count in (("train", 20), ("test", 5)):
+        for label, words in (("neg", "bad dull awful boring"), ("pos", "good great best fine")):
+            place = folder / "aclImdb" / split / label
+            place.mkdir(parents=True)
+            for i in range(count):
+                text = f"the {words.split()[i % 4]} film was so {words.split()[(i + 1) % 4]}"
+                (place / f"{i}_{1 if label == 'neg' else 9}.txt").write_text(text, encoding="utf-8")
+    return folder

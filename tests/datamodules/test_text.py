@@ -15,7 +15,7 @@ import torch
 from transformers import AutoTokenizer
 
 from datamodules import TextDataModule
-from datamodules import text as module
+from datamodules import text_sources as module
 from datamodules.records import as_label
 
 ROWS = [("good, film", "pos"), ("bad\nplot", "neg"), ("the good the best", "pos"), ("dull", "neg"), ("good", "pos")]

@@ -1,0 +1,283 @@
+"""Predict: sentences, files and images in; label and probability on the screen and in a file, in input order."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from .conftest import WORDS, Run
+
+AWKWARD = 'apple, "rose"\nand brick'  # a comma, quotes and a new line
+SENTENCES = ["sea whale", "leaf", "brick fire apple cherry rose brick fire", "moss, lime"]
+DOCUMENTS = ["I love using transformers!", "This library is difficult to understand."]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a checkpoint of each of the digits, XOR and the colours, whose CSV is gone again."""
+    from lit_models.__main__ import main
+
+    folder = tmp_path_factory.mktemp("trained")
+    rows = [f"{w.split()[i % 5]} {w.split()[(i + 1) % 5]},{name}" for i in range(30) for name, w in WORDS.items()]
+    table = folder / "colours.csv"
+    table.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    here = ["--runs_dir", str(folder), "--trainer.logger", "false", "--trainer.accelerator", "cpu"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("LIT_MODELS_CACHE", str(folder / "cache"))
+        fits = (
+            ["--config", "digits_cnn", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"],
+            ["--config", "xor_mlp", "--trainer.max_epochs", "3"],
+            ["--config", "text_rnn", "--data.train_file", str(table), "--trainer.max_epochs", "15"],
+        )
+        for fit in fits:
+            rate = ["--model.lr", "0.01"] if "text_rnn" in fit else []
+            assert main(["fit", *fit, *rate, *here]) == 0
+    table.unlink()
+    shutil.rmtree(folder / "cache")
+    yield folder
+
+
+@pytest.fixture
+def checkpoint(trained: Path, tmp_path: Path) -> Any:
+    """A copy of a checkpoint, apart from its run folder, so that predictions go to `runs/`."""
+
+    def copy(name: str) -> str:
+        shutil.copy(trained / name / "version_0" / "checkpoints" / "last.ckpt", tmp_path / f"{name}.ckpt")
+        return str(tmp_path / f"{name}.ckpt")
+
+    return copy
+
+
+def read_csv(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def the_file(pattern: str) -> Path:
+    (found,) = Path("runs").glob(f"*/version_0/{pattern}")
+    return found
+
+
+def test_sentences_give_a_line_each_and_a_csv_in_input_order(run: Run, checkpoint: Any) -> None:
+    status, out, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", *SENTENCES)
+    assert (status, err) == (0, "")
+    *lines, last = out.splitlines()
+    rows = read_csv(path := the_file("predictions.csv"))
+    assert last == f"4 predictions in {path}"
+    assert [row["input"] for row in rows] == SENTENCES  # by length they were predicted in another order
+    assert [row["label"] for row in rows] == ["blue", "green", "red", "green"]
+    assert list(rows[0]) == ["input", "label", "probability", "p(blue)", "p(green)", "p(red)"]
+    for row, line in zip(rows, lines, strict=True):
+        each = [float(row[f"p({name})"]) for name in ("blue", "green", "red")]
+        assert sum(each) == pytest.approx(1, abs=1e-6)  # float32, eight digits written
+        assert float(row["probability"]) == max(each) == float(row[f"p({row['label']})"])
+        label, shown, text = line.split(maxsplit=2)
+        assert (label, text) == (row["label"], row["input"])
+        assert float(shown) == pytest.approx(max(each), abs=5e-5)  # printed with 4 places
+
+
+def test_a_sentences_probabilities_do_not_depend_on_the_others(run: Run, checkpoint: Any) -> None:
+    path = checkpoint("text_rnn")
+    run("predict", "--ckpt_path", path, "--data.inputs", *SENTENCES)
+    together = read_csv(the_file("predictions.csv"))
+    for i, sentence in enumerate(SENTENCES):
+        run("predict", "--ckpt_path", path, "--data.inputs", sentence)
+        (alone,) = read_csv(Path(f"runs/text_rnn/version_{i + 1}/predictions.csv"))
+        for name in ("p(blue)", "p(green)", "p(red)"):
+            assert float(alone[name]) == pytest.approx(float(together[i][name]), abs=1e-6)  # float32 sums
+
+
+def test_many_samples_in_batches_by_length_come_back_in_input_order(run: Run, checkpoint: Any) -> None:
+    apart = [" ".join(words.split()[i % 5] for i in range(n)) for n in range(1, 30) for words in WORDS.values()]
+    status, out, _ = run(
+        *("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.batch_size", "7", "--data.inputs", *apart)
+    )
+    assert status == 0
+    rows = read_csv(the_file("predictions.csv"))
+    assert [row["input"] for row in rows] == apart
+    red, blue, green = ([row["label"] for row in rows[i::3]] for i in range(3))
+    for labels, name in ((red, "red"), (blue, "blue"), (green, "green")):
+        assert labels.count(name) > len(labels) / 2, name  # words of one colour only; chance mixes a third
+    assert "… and 67 more" in out  # 87, of which 20 are shown
+    assert sum(line.startswith(("red", "blue", "green")) for line in out.splitlines()) == 20
+
+
+def test_text_files_and_tables_are_read(run: Run, checkpoint: Any, tmp_path: Path) -> None:
+    (tmp_path / "lines.txt").write_text("sea whale\n\nleaf frog\n", encoding="utf-8")
+    with (tmp_path / "table.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "review"], [1, AWKWARD], [2, "jeans"]])
+    objects = [{"review": AWKWARD}, {"review": "blätter, 草 🍀"}]
+    (tmp_path / "objects.jsonl").write_text("".join(f"{json.dumps(o)}\n" for o in objects), encoding="utf-8")
+    files = [str(tmp_path / name) for name in ("lines.txt", "table.csv", "objects.jsonl")]
+    status, out, err = run(
+        *("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.text_column", "review"),
+        *("--data.inputs", *files, "grass"),
+    )
+    assert status == 0, err
+    texts = ["sea whale", "leaf frog", AWKWARD, "jeans", AWKWARD, "blätter, 草 🍀", "grass"]
+    rows = read_csv(the_file("predictions.csv"))
+    assert [row["input"] for row in rows] == texts
+    assert {len(row) for row in rows} == {6}
+    assert rows[2]["label"] == rows[4]["label"] == "red"
+    assert 'apple, "rose" and brick' in out  # on one line of the screen
+
+
+def test_json_lines_hold_the_same_as_the_csv(run: Run, checkpoint: Any) -> None:
+    common = ("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", *SENTENCES, AWKWARD, "größer 草")
+    assert run(*common)[0] == 0
+    assert run(*common, "--output", "jsonl")[0] == 0
+    rows = read_csv(Path("runs/text_rnn/version_0/predictions.csv"))
+    text = Path("runs/text_rnn/version_1/predictions.jsonl").read_text(encoding="utf-8")
+    objects = [json.loads(line) for line in text.splitlines()]
+    assert "größer 草" in text
+    for row, made in zip(rows, objects, strict=True):
+        assert (made["input"], made["label"]) == (row["input"], row["label"])
+        assert list(made["probabilities"]) == ["blue", "green", "red"]
+        for name, value in made["probabilities"].items():
+            assert value == pytest.approx(float(row[f"p({name})"]), rel=1e-7)  # eight digits are written in the CSV
+        assert made["probability"] == max(made["probabilities"].values())
+
+
+def test_a_second_predict_leaves_the_first_ones_file(run: Run, trained: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(trained / "xor_mlp" / "version_0", tmp_path / "xor" / "version_0")
+    path = str(folder / "checkpoints" / "last.ckpt")
+    assert run("predict", "--ckpt_path", path)[0] == 0
+    first = (folder / "predictions.csv").read_bytes()
+    assert run("predict", "--ckpt_path", path, "--data.inputs", "1,0")[0] == 0
+    assert (folder / "predictions.csv").read_bytes() == first
+    assert [row["input"] for row in read_csv(folder / "predictions_2.csv")] == ["1,0"]
+    assert not Path("runs").exists()  # a checkpoint in its run folder predicts there
+
+
+def test_rows_of_xor_are_named_by_their_numbers(run: Run, checkpoint: Any) -> None:
+    status, out, err = run("predict", "--ckpt_path", checkpoint("xor_mlp"))
+    assert (status, err) == (0, "")
+    every = read_csv(Path("runs/xor_mlp/version_0/predictions.csv"))
+    assert [row["input"] for row in every] == ["0,0", "0,1", "1,0", "1,1"]
+    assert run("predict", "--ckpt_path", checkpoint("xor_mlp"), "--data.inputs", "1,1", "0,0", "0.5,-2")[0] == 0
+    rows = read_csv(Path("runs/xor_mlp/version_1/predictions.csv"))
+    assert [row["input"] for row in rows] == ["1,1", "0,0", "0.5,-2"]
+    assert [rows[0]["p(1)"], rows[1]["p(1)"]] == [every[3]["p(1)"], every[0]["p(1)"]]
+
+
+def test_the_test_split_is_predicted_when_no_input_is_given(run: Run, checkpoint: Any) -> None:
+    status, out, err = run("predict", "--ckpt_path", checkpoint("digits_cnn"))
+    assert status == 0, err
+    assert [row["input"] for row in read_csv(the_file("predictions.csv"))] == [f"test[{i}]" for i in range(360)]
+
+
+def test_images_folders_and_inverted_pictures_are_predicted(run: Run, checkpoint: Any, tmp_path: Path) -> None:
+    from datamodules import MNISTDataModule
+
+    data = MNISTDataModule(dataset="digits")
+    data.setup("test")
+    assert data.test_table is not None
+    pixels = (data.test_table[torch.arange(4)][0] * 255).round().to(torch.uint8)[:, 0]
+    folder = tmp_path / "pictures"
+    (folder / "more").mkdir(parents=True)
+    for i, name in enumerate(("b.png", "a.png", "more/c.bmp")):
+        Image.fromarray(pixels[i].numpy()).save(folder / name)
+    (folder / "notes.txt").write_text("no picture")
+    dark = tmp_path / "dark.jpg"
+    Image.fromarray(255 - pixels[3].numpy()).resize((280, 280)).save(dark, quality=100)
+    path = checkpoint("digits_cnn")
+    assert run("predict", "--ckpt_path", path)[0] == 0
+    split = read_csv(Path("runs/digits_cnn/version_0/predictions.csv"))
+    status, out, err = run("predict", "--ckpt_path", path, "--data.inputs", str(dark), str(folder))
+    assert status == 0, err
+    rows = read_csv(Path("runs/digits_cnn/version_1/predictions.csv"))
+    assert [row["input"] for row in rows] == [
+        str(p) for p in (dark, folder / "a.png", folder / "b.png", folder / "more/c.bmp")
+    ]
+    columns = [f"p({i})" for i in range(10)]
+    for row, place in zip(rows[1:], (1, 0, 2), strict=True):  # lossless: the same picture as in the split
+        for name in columns:
+            assert float(row[name]) == pytest.approx(float(split[place][name]), abs=1e-6)  # float32, other batches
+    for name in columns:  # enlarged, inverted and compressed: almost the same picture
+        assert float(rows[0][name]) == pytest.approx(float(split[3][name]), abs=0.05)
+
+
+def test_the_documents_bert_program_is_one_command(run: Run, bert_checkpoint: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    status, out, err = run(
+        *("predict", "--config", "text_bert", "--model.checkpoint", str(bert_checkpoint), "--data.inputs", *DOCUMENTS)
+    )
+    assert (status, err) == (0, "")
+    assert "warning" not in out
+    tokenizer: Any = AutoTokenizer.from_pretrained(bert_checkpoint)
+    theirs = AutoModelForSequenceClassification.from_pretrained(bert_checkpoint).eval()
+    with torch.no_grad():
+        expected = theirs(**tokenizer(DOCUMENTS, padding=True, truncation=True, return_tensors="pt")).logits.softmax(1)
+    rows = read_csv(Path("runs/text_bert/version_0/predictions.csv"))
+    assert [row["input"] for row in rows] == DOCUMENTS
+    ours = torch.tensor([[float(row["p(0)"]), float(row["p(1)"])] for row in rows])
+    torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)  # float32; eight digits are written
+    for row, scores in zip(rows, expected, strict=True):
+        assert row["label"] == str(int(scores.argmax()))
+
+
+def test_a_head_that_was_never_trained_is_said_plainly(run: Run, bert_checkpoint: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    tokenizer: Any = AutoTokenizer.from_pretrained(bert_checkpoint)
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    AutoModelForSequenceClassification.from_pretrained(bert_checkpoint).bert.save_pretrained(tmp_path / "encoder")
+    status, out, err = run(
+        *("predict", "--config", "text_bert", "--model.checkpoint", str(tmp_path / "encoder")),
+        *("--data.inputs", *DOCUMENTS),
+    )
+    assert status == 0, err
+    assert out.startswith(
+        f"warning: the classification head on {tmp_path / 'encoder'} was never trained, so these numbers are chance; "
+        "train it (fit) or give --ckpt_path\n"
+    )
+
+
+def test_predicting_with_random_weights_warns_and_a_trained_checkpoint_does_not(run: Run, checkpoint: Any) -> None:
+    warning = "warning: LitMLP's every weight was never trained, so these numbers are chance"
+    assert warning in run("predict", "--config", "xor_mlp")[1]
+    assert "warning" not in run("predict", "--ckpt_path", checkpoint("xor_mlp"))[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs", "message"),
+    [
+        ("text_rnn", ["missing.csv"], "missing.csv: no such file"),
+        ("text_rnn", ["missing.txt"], "missing.txt: no such file"),
+        ("text_rnn", [""], "inputs hold no text: give sentences, or files"),
+        ("text_rnn", ["[]"], "inputs hold no text: give sentences, or files"),
+        ("text_rnn", ["empty.txt"], "inputs hold no text: give sentences, or files"),
+        ("text_rnn", ["empty.csv"], "empty.csv: the file is empty, expected a header with 'text'"),
+        ("text_rnn", ["other.csv"], "other.csv:1: no column 'text' among 'label', 'txt', did you mean 'txt'?"),
+        ("digits_cnn", ["missing.png"], "no image or folder missing.png"),
+        ("digits_cnn", ["empty.txt"], "empty.txt is no image that can be read"),
+        ("digits_cnn", ["cut.png"], "cut.png is no image that can be read"),
+        ("digits_cnn", ["folder"], "no image in folder (looked for .bmp"),
+        ("digits_cnn", ["[]"], "inputs name no image"),
+        ("xor_mlp", ["1,0,1"], "a row is 2 numbers with commas, such as 0,1; got '1,0,1'"),
+        ("xor_mlp", ["[]"], "inputs name no row"),
+    ],
+)
+def test_inputs_that_cannot_be_read_are_one_line(
+    name: str, inputs: list[str], message: str, run: Run, checkpoint: Any, empty_folder: Path
+) -> None:
+    (empty_folder / "empty.txt").touch()
+    (empty_folder / "empty.csv").touch()
+    (empty_folder / "other.csv").write_text("label,txt\n1,a\n")
+    (empty_folder / "folder").mkdir()
+    Image.new("L", (28, 28), 7).save(empty_folder / "whole.png")
+    (empty_folder / "cut.png").write_bytes((empty_folder / "whole.png").read_bytes()[:50])
+    status, _, err = run("predict", "--ckpt_path", checkpoint(name), "--data.inputs", *inputs)
+    assert status == 2, err
+    (line,) = err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not Path("runs").exists()
