@@ -23,6 +23,7 @@ from datamodules.tokenizers import (
 from datamodules.tokens import Rows, TokenTable, cached_file, chunked, progress, read_metadata, write_rows
 
 MOST_CLASSES = 1000
+WORD_FORMS = ("words", "basic_english")  # what `tokenizer` says where it names no checkpoint
 
 
 class TextDataModule(DataModule):
@@ -103,12 +104,13 @@ class TextDataModule(DataModule):
         self._splits_of_hub: Any = None
 
     def model_args(self) -> dict[str, Any]:
-        """Reads the training file, unless class names and the tokenizer are known without it."""
-        tokenizer, classes = self._known()
+        """Reads the training file, unless class names and the tokenizer are known without it. With a checkpoint's
+        tokenizer and no file at all, the classes are left to the model."""
+        tokenizer, classes = (self._checkpoint_tokenizer(), None) if self._no_classes() else self._known()
         longest = self._longest(tokenizer)
+        named = {} if classes is None else {"num_classes": len(classes), "class_names": list(classes)}
         return {
-            "num_classes": len(classes),
-            "class_names": list(classes),
+            **named,
             "vocab_size": tokenizer.vocab_size,
             "padding_id": tokenizer.padding_id,
             "max_length": longest,
@@ -183,7 +185,7 @@ class TextDataModule(DataModule):
 
     def _setup_inputs(self, inputs: list[str]) -> None:
         self._texts = read_texts(inputs, text_column=self.text_column)
-        tokenizer, _ = self._known()
+        tokenizer = self._checkpoint_tokenizer() if self._no_classes() else self._known()[0]
         longest = self._longest(tokenizer)
         rows = tokenizer.encode_batch(self._texts, max_length=longest)
         self.predict_table = TokenTable.from_rows(rows, **self._padding(tokenizer))
@@ -238,9 +240,9 @@ class TextDataModule(DataModule):
 
     def _known(self) -> tuple[WordTokenizer | CheckpointTokenizer, list[str]]:
         """Tokenizer and classes: of a loaded checkpoint, as given, or learnt from the training file, in this order."""
-        words = self.tokenizer in ("words", "basic_english")
-        if self._tokenizer is None and not words:
-            self._tokenizer = CheckpointTokenizer.from_checkpoint(self.tokenizer)
+        words = self.tokenizer in WORD_FORMS
+        if not words:
+            self._checkpoint_tokenizer()
         if self._tokenizer is not None and self._classes is not None:
             return self._tokenizer, self._classes
         source = self._source("train")
@@ -255,6 +257,16 @@ class TextDataModule(DataModule):
         if self._classes is None:
             self._classes = learnt["class_names"]
         return self._tokenizer, self._classes
+
+    def _checkpoint_tokenizer(self) -> WordTokenizer | CheckpointTokenizer:
+        """The tokenizer of a loaded state, or else of the checkpoint that `tokenizer` names."""
+        if self._tokenizer is None:
+            self._tokenizer = CheckpointTokenizer.from_checkpoint(self.tokenizer)
+        return self._tokenizer
+
+    def _no_classes(self) -> bool:
+        """Whether nothing says the classes, while the tokens are known all the same."""
+        return self._classes is None and self.tokenizer not in WORD_FORMS and self._source("train") is None
 
     def _learnt(self, source: Source, form: WordForm | None) -> dict[str, Any]:
         """Words and classes of the training file, from the data cache if they were counted before."""

@@ -36,8 +36,9 @@ class BERT(nn.Module):
         return logits
 
 
-def build_pretrained(checkpoint: str, num_classes: int) -> tuple[nn.Module, bool]:
-    """The model of a checkpoint's name or folder, in float32, and whether its head was made anew.
+def build_pretrained(checkpoint: str, num_classes: int | None) -> tuple[Any, bool]:
+    """The model of a checkpoint's name or folder, in float32, and whether its head was made anew. Without
+    `num_classes` it has the checkpoint's own number.
 
     Raises:
         FileNotFoundError: no such folder, or no network and not downloaded before.
@@ -51,7 +52,7 @@ def build_pretrained(checkpoint: str, num_classes: int) -> tuple[nn.Module, bool
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
             str(Path(checkpoint).expanduser()) if checkpoint.startswith("~") else checkpoint,
-            num_labels=num_classes,
+            **({} if num_classes is None else {"num_labels": num_classes}),
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
@@ -65,7 +66,7 @@ def build_pretrained(checkpoint: str, num_classes: int) -> tuple[nn.Module, bool
     return model.train(), new_head  # loading leaves it in evaluation mode, where dropout would stay off in training
 
 
-def build_fresh(config: dict[str, Any]) -> nn.Module:
+def build_fresh(config: dict[str, Any]) -> Any:
     """An untrained model of `config`, as `PretrainedConfig.to_dict` gives it."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
@@ -91,7 +92,8 @@ class LitBERT(LitClassifier):
     Args:
         checkpoint: name on the hub, or a folder; without one, a small BERT with random weights. The data then uses the
             checkpoint's own tokenizer.
-        num_classes: number of classes; the data decides it.
+        num_classes: number of classes; the data decides it. Where there are no data that know it, the checkpoint's.
+        class_names: one name a class; the data decides it. Otherwise those of the checkpoint's trained head.
         vocab_size: number of token ids; the data decides it.
         max_length: longest text, in tokens; the data decides it.
         padding_id: the token that pads; the data decides it.
@@ -113,7 +115,8 @@ class LitBERT(LitClassifier):
         self,
         *,
         checkpoint: str | None = None,
-        num_classes: int = 2,
+        num_classes: int | None = None,
+        class_names: list[str] | None = None,
         vocab_size: int = 10_000,
         max_length: int = 512,
         padding_id: int = 0,
@@ -130,8 +133,18 @@ class LitBERT(LitClassifier):
         warmup: float = 0.1,
         **kwargs: Any,
     ) -> None:
+        if checkpoint and tokenizer and tokenizer != checkpoint:
+            raise ValueError(f"{checkpoint!r} needs its own token ids, and the data has those of {tokenizer!r}")
+        new_head, model = False, None
+        if checkpoint is not None and config is None:
+            model, new_head = build_pretrained(checkpoint, num_classes)
+            num_classes = cast(int, model.config.num_labels)
+            names = model.config.id2label
+            class_names = class_names or (None if new_head else [str(names[i]) for i in range(num_classes)])
+        num_classes = num_classes or 2
         super().__init__(
             num_classes=num_classes,
+            class_names=class_names,
             optimizer=optimizer,
             lr=lr,
             weight_decay=weight_decay,
@@ -139,19 +152,14 @@ class LitBERT(LitClassifier):
             warmup=warmup,
             **kwargs,
         )
-        if checkpoint and tokenizer and tokenizer != checkpoint:
-            raise ValueError(f"{checkpoint!r} needs its own token ids, and the data has those of {tokenizer!r}")
         if hidden_size % num_heads or min(vocab_size, max_length, hidden_size, num_layers, num_heads) < 1:
             raise ValueError("hidden_size must be a multiple of num_heads, and every size at least 1")
-        self.new_head = False
-        if config is not None:
-            model = build_fresh(config)
-        elif checkpoint is not None:
-            model, self.new_head = build_pretrained(checkpoint, num_classes)
-        else:
-            model = build_fresh(small_config(vocab_size, max_length, hidden_size, num_layers, num_heads, num_classes))
+        self.new_head = new_head
+        if model is None:
+            small = small_config(vocab_size, max_length, hidden_size, num_layers, num_heads, num_classes)
+            model = build_fresh(config or small)
         self.network = BERT(model, padding_id=padding_id)
-        self.hparams["config"] = cast(Any, model).config.to_dict()
+        self.hparams["config"] = model.config.to_dict()
         self._freeze(frozen_layers)
 
     @property

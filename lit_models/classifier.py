@@ -182,7 +182,8 @@ class LitClassifier(L.LightningModule):
         metrics = cast(SplitMetrics, getattr(self, f"{split}_metrics"))
         values = metrics.compute()
         metrics.reset()
-        several = self.trainer.world_size > 1  # the values are equal in all processes; Lightning asks to say so
+        # The values are equal in all processes; Lightning asks to say so, also of one process with the strategy ddp.
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=several)
         return float(values["loss"])
 

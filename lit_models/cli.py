@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from transformers.utils import logging as transformers_logging
 
 from datamodules.sources import sha256
 from lit_models import catalog
@@ -298,6 +299,10 @@ def quiet_libraries() -> None:
     )
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(noise))
+    messages: Any = transformers_logging
+    messages.set_verbosity_error()  # LitBERT says itself what was never trained
+    if not sys.stderr.isatty():
+        messages.disable_progress_bar()
     for message in (
         "The '.*_dataloader' does not have many workers",  # a batch is gathered whole: workers would be slower
         "Checkpoint directory .* exists and is not empty",  # the run's own

@@ -27,21 +27,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     rows = [f"{w.split()[i % 5]} {w.split()[(i + 1) % 5]},{name}" for i in range(30) for name, w in WORDS.items()]
     table = folder / "colours.csv"
     table.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
-    here = ["--runs_dir", str(folder), "--trainer.logger", "false", "--trainer.accelerator", "cpu"]
+    here = ["--trainer.logger", "false", "--trainer.accelerator", "cpu"]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("LIT_MODELS_CACHE", str(folder / "cache"))
         fits = (
-            ["--config", "digits_cnn", "--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2"],
-            ["--config", "xor_mlp", "--trainer.max_epochs", "3"],
-            ["--config", "text_rnn", "--data.train_file", str(table), "--trainer.max_epochs", "15"],
+            ["digits_cnn", "--config", "smoke"],
+            ["xor_mlp", "--trainer.max_epochs", "1", "--data.passes", "10"],
+            ["text_rnn", "--data.train_file", str(table), "--trainer.max_epochs", "15", "--model.lr", "0.01"],
         )
         for fit in fits:
-            rate = ["--model.lr", "0.01"] if "text_rnn" in fit else []
-            assert main(["fit", *fit, *rate, *here]) == 0
+            assert main(["fit", "--config", *fit, *here]) == 0
     table.unlink()
     shutil.rmtree(folder / "cache")
-    yield folder
+    yield folder / "runs"
 
 
 @pytest.fixture
