@@ -24,7 +24,7 @@ from lit_models.runs.checkpoints import read_checkpoint
 TestWeights = Literal["last", "best", "none"]
 OutputFormat = Literal["csv", "jsonl"]
 MISSING = object()
-FROM_CHECKPOINT = ("model", "data", "seed_everything", "experiment", "runs_dir")
+FROM_CHECKPOINT = ("model", "data", "seed_everything", "experiment")
 
 
 def build_parser(command: str) -> LightningArgumentParser:

@@ -68,7 +68,7 @@ def test_every_trainable_parameter_gets_a_finite_gradient(name: str) -> None:
     module = build(name)
     losses = module.sample_losses(module(sample_inputs(name)), torch.tensor([0, 1, 2, 0]))
     assert losses.shape == (4,)
-    losses.sum().backward()
+    losses.sum().backward()  # type: ignore[no-untyped-call]
     trained = [(n, w) for n, w in module.named_parameters() if w.requires_grad]  # an RNN's second biases are not Keras'
     for parameter, weight in trained:
         assert weight.grad is not None, parameter

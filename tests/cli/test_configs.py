@@ -45,13 +45,11 @@ def flags(colours: Path, reviews: Path, bert_checkpoint: Path) -> dict[str, list
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_trains_and_tests(
-    name: str, run: Run, flags: dict[str, list[str]], bert_checkpoint: Path
-) -> None:
+def test_every_config_trains_and_tests(name: str, run: Run, flags: dict[str, list[str]], bert_checkpoint: Path) -> None:
     small = flags[name.split("_")[0]]
     if name == "text_bert":
         small += ["--model.checkpoint", str(bert_checkpoint), "--data.class_names", json.dumps(sorted(WORDS))]
-    status, out, err = run("fit", "--config", name, "--config", "smoke", *small, "--trainer.accelerator", "cpu")
+    status, _, err = run("fit", "--config", name, "--config", "smoke", *small, "--trainer.accelerator", "cpu")
     assert status == 0, err
     results = json.loads(Path(f"runs/{name}/version_0/results.json").read_text())
     config = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
@@ -78,8 +76,9 @@ def left_alone() -> Iterator[None]:
 @pytest.mark.usefixtures("left_alone")
 @pytest.mark.parametrize(("overlay", "more"), [("debug", ()), ("ddp", ("--trainer.devices", "1"))])
 def test_an_overlay_changes_no_number(overlay: str, more: tuple[str, ...], run: Run) -> None:
-    assert run(*DIGITS)[0] == 0
-    status, out, err = run(*DIGITS, "--config", overlay, *more)
+    common = (*DIGITS, "--model.dropout", "0")  # Lightning seeds again when it starts processes: other units drop out
+    assert run(*common)[0] == 0
+    status, _, err = run(*common, "--config", overlay, *more)
     assert status == 0, err
     plain, changed = (json.loads(Path(f"runs/digits_cnn/version_{i}/results.json").read_text()) for i in range(2))
     assert changed["metrics"] == plain["metrics"]

@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ DOCUMENTS = ["I love using transformers!", "This library is difficult to underst
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a checkpoint of each of the digits, XOR and the colours, whose CSV is gone again."""
     from lit_models.__main__ import main
 
@@ -40,7 +39,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             assert main(["fit", "--config", *fit, *here]) == 0
     table.unlink()
     shutil.rmtree(folder / "cache")
-    yield folder / "runs"
+    return folder / "runs"
 
 
 @pytest.fixture
@@ -156,7 +155,7 @@ def test_a_second_predict_leaves_the_first_ones_file(run: Run, trained: Path, tm
 
 
 def test_rows_of_xor_are_named_by_their_numbers(run: Run, checkpoint: Any) -> None:
-    status, out, err = run("predict", "--ckpt_path", checkpoint("xor_mlp"))
+    status, _, err = run("predict", "--ckpt_path", checkpoint("xor_mlp"))
     assert (status, err) == (0, "")
     every = read_csv(Path("runs/xor_mlp/version_0/predictions.csv"))
     assert [row["input"] for row in every] == ["0,0", "0,1", "1,0", "1,1"]
@@ -167,7 +166,7 @@ def test_rows_of_xor_are_named_by_their_numbers(run: Run, checkpoint: Any) -> No
 
 
 def test_the_test_split_is_predicted_when_no_input_is_given(run: Run, checkpoint: Any) -> None:
-    status, out, err = run("predict", "--ckpt_path", checkpoint("digits_cnn"))
+    status, _, err = run("predict", "--ckpt_path", checkpoint("digits_cnn"))
     assert status == 0, err
     assert [row["input"] for row in read_csv(the_file("predictions.csv"))] == [f"test[{i}]" for i in range(360)]
 
@@ -189,7 +188,7 @@ def test_images_folders_and_inverted_pictures_are_predicted(run: Run, checkpoint
     path = checkpoint("digits_cnn")
     assert run("predict", "--ckpt_path", path)[0] == 0
     split = read_csv(Path("runs/digits_cnn/version_0/predictions.csv"))
-    status, out, err = run("predict", "--ckpt_path", path, "--data.inputs", str(dark), str(folder))
+    status, _, err = run("predict", "--ckpt_path", path, "--data.inputs", str(dark), str(folder))
     assert status == 0, err
     rows = read_csv(Path("runs/digits_cnn/version_1/predictions.csv"))
     assert [row["input"] for row in rows] == [
@@ -217,10 +216,10 @@ def test_the_documents_bert_program_is_one_command(run: Run, bert_checkpoint: Pa
         expected = theirs(**tokenizer(DOCUMENTS, padding=True, truncation=True, return_tensors="pt")).logits.softmax(1)
     rows = read_csv(Path("runs/text_bert/version_0/predictions.csv"))
     assert [row["input"] for row in rows] == DOCUMENTS
-    ours = torch.tensor([[float(row["p(0)"]), float(row["p(1)"])] for row in rows])
+    ours = torch.tensor([[float(row["p(LABEL_0)"]), float(row["p(LABEL_1)"])] for row in rows])
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)  # float32; eight digits are written
     for row, scores in zip(rows, expected, strict=True):
-        assert row["label"] == str(int(scores.argmax()))
+        assert row["label"] == f"LABEL_{int(scores.argmax())}"  # as the checkpoint's own config names them
 
 
 def test_a_head_that_was_never_trained_is_said_plainly(run: Run, bert_checkpoint: Path, tmp_path: Path) -> None:
