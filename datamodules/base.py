@@ -177,7 +177,8 @@ class DataModule(L.LightningDataModule):
         return self._loader(self.predict_table)
 
     def _loader(self, table: Table | None, *, train: bool = False, shuffle: bool = False) -> DataLoader[Batch]:
-        assert table is not None, "setup() has filled the table of this stage"
+        if table is None:
+            raise ValueError(f"{type(self).__name__} has nothing for this command: its setup fills no table for it")
         sampler = GlobalBatchSampler(
             len(table),
             batch_size=self.batch_size,

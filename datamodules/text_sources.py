@@ -43,7 +43,7 @@ class FileSource:
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: no such file")
         self._checksum = self._checksum or sha256(self.path)
-        return {self.path.name: self._checksum}
+        return {str(self.path): self._checksum}
 
     def records(self) -> Iterator[Record]:
         return read_records(self.path, text_column=self.text_column, label_column=self.label_column)

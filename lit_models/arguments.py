@@ -68,11 +68,19 @@ def join_inputs(arguments: list[str]) -> list[str]:
         joined.append(word)
         if word in ("--data.inputs", "--data.init_args.inputs"):
             values = []
-            while rest and not rest[0].startswith("--"):
+            while rest and not rest[0].startswith("--") and rest[0] != "-c":
                 values.append(rest.pop(0))
             if values:
-                joined.append(values[0] if len(values) == 1 and values[0].startswith("[") else json.dumps(values))
+                joined.append(as_list(values))
+        elif word.startswith(("--data.inputs=", "--data.init_args.inputs=")):
+            flag, _, value = joined.pop().partition("=")
+            joined.append(f"{flag}={as_list([value])}")
     return joined
+
+
+def as_list(values: list[str]) -> str:
+    """Several words as a JSON list, which a sentence with a colon in it needs too; a list is left as it is."""
+    return values[0] if len(values) == 1 and values[0].startswith("[") else json.dumps(values)
 
 
 def named_configs(arguments: list[str]) -> tuple[list[str], list[Path]]:
@@ -103,7 +111,7 @@ def named_configs(arguments: list[str]) -> tuple[list[str], list[Path]]:
 def option(arguments: list[str], name: str) -> str | None:
     """Value of the last `--name value` or `--name=value` among the arguments."""
     value = None
-    for word, following in zip_longest(arguments, arguments[1:], fillvalue=""):
+    for word, following in zip_longest(arguments, arguments[1:]):
         if word == f"--{name}":
             value = following
         elif word.startswith(f"--{name}="):
@@ -111,13 +119,13 @@ def option(arguments: list[str], name: str) -> str | None:
     return value
 
 
-def with_checkpoint(command: str, arguments: list[str]) -> tuple[list[str], dict[str, Any] | None]:
+def with_checkpoint(command: str, arguments: list[str], configs: list[Path]) -> tuple[list[str], dict[str, Any] | None]:
     """The arguments with the checkpoint's own config before them, and the checkpoint's content, if one is named.
 
     Raises:
         FileNotFoundError, ValueError: the checkpoint is missing or damaged.
     """
-    path = option(arguments, "ckpt_path")
+    path = option(arguments, "ckpt_path") or next((p for c in configs if (p := read_config(c).get("ckpt_path"))), None)
     if path is None:
         return arguments, None
     content = read_checkpoint(Path(path))

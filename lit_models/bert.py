@@ -5,7 +5,7 @@ recipe of fine-tuning: AdamW, warm-up over the first tenth of the steps, linear 
 """
 
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -77,10 +77,17 @@ def build_fresh(config: dict[str, Any]) -> Any:
     return model.train()
 
 
-def encoder_layers(model: Any) -> nn.ModuleList:
-    """The list of encoder (or decoder) blocks of a Hugging Face model."""
-    count = model.config.num_hidden_layers
-    return next(m for m in model.base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == count)
+def encoder_layers(base: Any) -> nn.ModuleList:
+    """The list of encoder (or decoder) blocks of a Hugging Face base model.
+
+    Raises:
+        ValueError: the architecture has no such list, as ALBERT, whose layers share their weights.
+    """
+    count = base.config.num_hidden_layers
+    lists = (m for m in base.modules() if isinstance(m, nn.ModuleList) and len(m) == count)
+    if (found := next(lists, None)) is None:
+        raise ValueError(f"frozen_layers cannot tell the layers of {type(base).__name__}: leave it at 0")
+    return found
 
 
 class LitBERT(LitClassifier):
@@ -129,7 +136,7 @@ class LitBERT(LitClassifier):
         optimizer: OptimizerName = "adamw",
         lr: float = 5e-5,
         weight_decay: float = 0.01,
-        schedule: Any = "linear",
+        schedule: Literal["constant", "linear", "cosine"] = "linear",
         warmup: float = 0.1,
         **kwargs: Any,
     ) -> None:
@@ -155,6 +162,9 @@ class LitBERT(LitClassifier):
         if hidden_size % num_heads or min(vocab_size, max_length, hidden_size, num_layers, num_heads) < 1:
             raise ValueError("hidden_size must be a multiple of num_heads, and every size at least 1")
         self.new_head = new_head
+        longest = None if model is None else getattr(model.config, "max_position_embeddings", None)
+        if tokenizer and longest and max_length > longest:
+            raise ValueError(f"{checkpoint} takes {longest} tokens, and the data gives {max_length}: --data.max_length")
         if model is None:
             small = small_config(vocab_size, max_length, hidden_size, num_layers, num_heads, num_classes)
             model = build_fresh(config or small)
@@ -166,17 +176,18 @@ class LitBERT(LitClassifier):
     def untrained(self) -> str | None:
         if self.hparams["checkpoint"] is None:
             return super().untrained
-        return f"the classification head on {self.hparams['checkpoint']}" if self.new_head else None
+        return f"no classification head on {self.hparams['checkpoint']}" if self.new_head else None
 
     def _freeze(self, frozen_layers: int) -> None:
-        model = cast(Any, self.network).model
-        layers = encoder_layers(model)
+        if frozen_layers == 0:
+            return
+        base = cast(Any, self.network).model.base_model
+        layers = encoder_layers(base)
         if not 0 <= frozen_layers <= len(layers):
             raise ValueError(f"frozen_layers must be 0 to {len(layers)}, got {frozen_layers}")
-        if frozen_layers:
-            embeddings = [m for m in model.base_model.modules() if isinstance(m, nn.Embedding)]
-            for part in [*embeddings, *layers[:frozen_layers]]:
-                part.requires_grad_(False)
+        tables = [m for m in base.modules() if isinstance(m, nn.Embedding)]  # GPT-2 has no part of that name
+        for part in [getattr(base, "embeddings", None) or nn.ModuleList(tables), *layers[:frozen_layers]]:
+            part.requires_grad_(False)
 
 
 def small_config(

@@ -56,7 +56,7 @@ class LitClassifier(L.LightningModule):
     @property
     def untrained(self) -> str | None:
         """What would make predictions chance if no checkpoint is loaded; None where nothing does."""
-        return f"{type(self).__name__}'s every weight"
+        return f"no weight of {type(self).__name__}"
 
     def __init__(
         self,
@@ -128,9 +128,13 @@ class LitClassifier(L.LightningModule):
         return self.probabilities(self(batch[0]))
 
     def on_train_epoch_end(self) -> None:
-        """Raises:
-        ValueError: the epoch's loss is no finite number, so that a broken run does not end as a success.
+        """Logs the epoch.
+
+        Raises:
+            ValueError: the epoch's loss is no finite number, so that a broken run does not end as a success.
         """
+        if not self.train_metrics.count:  # no batch was trained, as with --trainer.limit_train_batches 0
+            return
         loss = self._log_epoch("train")
         if not math.isfinite(loss):
             lr = self.hparams["lr"]

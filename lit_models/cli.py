@@ -20,14 +20,23 @@ from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from transformers.utils import logging as transformers_logging
 
 from datamodules.sources import sha256
 from lit_models import catalog
 from lit_models.arguments import build_parser, join_inputs, named_configs, parse, with_checkpoint
 from lit_models.classifier import LitClassifier
-from lit_models.errors import is_users, read_config
-from lit_models.pairing import changed_settings, check_pair, dropped_settings, fill_from_data, prepare_data_args
+from lit_models.errors import is_library, is_users, read_config
+from lit_models.pairing import (
+    as_stored,
+    changed_settings,
+    check_pair,
+    dropped_settings,
+    fill_from_data,
+    init_args,
+    prepare_data_args,
+)
 from lit_models.runs import checkpoints, folder, results
 from lit_models.runs.predictions import PredictionWriter
 from lit_models.runs.progress import EpochLines, say
@@ -42,12 +51,17 @@ def main(argv: list[str]) -> int:
     try:
         run(arguments[0], arguments[1:])
     except SystemExit as stop:
+        if isinstance(stop, SIGTERMException):
+            print("terminated; checkpoints/last.ckpt holds the last whole epoch", file=sys.stderr)
+            return 143
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has closed its files and asks to leave
             raise stop.__context__ from None
         return int(stop.code or 0)
     except Exception as error:
         if debug or not is_users(error):
             raise
+        if isinstance(error, OSError) and error.filename is not None:
+            error = ValueError(f"{error.filename}: {error.strerror}")
         if not getattr(rank_zero_only, "rank", 0):
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -65,13 +79,14 @@ def run(command: str, arguments: list[str]) -> None:
         importlib.import_module(name)  # the parser finds a class by its short name once it is imported
     parser = build_parser(command)
     arguments, configs = named_configs(join_inputs(arguments))
-    arguments, checkpoint = with_checkpoint(command, arguments)
+    arguments, checkpoint = with_checkpoint(command, arguments, configs)
     typed, config = parse(parser, arguments, configs)
+    config.experiment = experiment_name(config, configs)
     session = Session(command, parser, config)
     session.build(typed, arguments, checkpoint)
     for note in dropped_settings([read_config(path) for path in configs], config):
         say(note)
-    session.start(configs)
+    session.start()
 
 
 class Session:
@@ -103,14 +118,24 @@ class Session:
         if checkpoint and (state := checkpoint.get(type(self.data).__qualname__)):
             self.data.load_state_dict(state)
         told = self.data.model_args() if hasattr(self.data, "model_args") else {}
+        self.stored = str(self.parser.dump(as_stored(config, typed, told), skip_validation=True))
         fill_from_data(config, typed, told)
+        if checkpoint and "config" in init_args(config, "model"):  # a Hugging Face architecture: no hub is asked again
+            config.model.init_args["config"] = checkpoint.get("hyper_parameters", {}).get("config")
         self.model: L.LightningModule = self._make("model")
         if checkpoint and self.checkpoint:
+            self._check_epochs(checkpoint)
             checkpoints.check_weights(self.checkpoint, checkpoint, self.model)
             for note in changed_settings(stored, config):
                 say(note)
         if self.command != "fit" and not self.checkpoint and (part := getattr(self.model, "untrained", None)):
-            say(f"warning: {part} was never trained, so these numbers are chance; train it (fit) or give --ckpt_path")
+            say(f"warning: {part} was ever trained, so these numbers are chance; train it (fit) or give --ckpt_path")
+
+    def _check_epochs(self, checkpoint: dict[str, Any]) -> None:
+        """Refuses to train a checkpoint on that has had all its epochs."""
+        done, wanted = checkpoint.get("epoch", -1) + 1, self.config.trainer.max_epochs
+        if self.command == "fit" and wanted is not None and 0 <= wanted <= done:
+            raise ValueError(f"{self.checkpoint} has had {done} of {wanted} epochs: raise --trainer.max_epochs")
 
     def _make(self, part: str) -> Any:
         """What the config says of "data", "model" or "trainer", as objects; a constructor's own error comes through,
@@ -122,29 +147,22 @@ class Session:
             return self.parser.instantiate(section)[part]
         except Exception as error:
             cause: BaseException = error
-            while cause.__cause__ is not None and is_users(cause.__cause__):
+            while cause.__cause__ is not None:
                 cause = cause.__cause__
-            raise cause from None
+            if isinstance(cause, ValueError | FileNotFoundError) and not is_library(cause):
+                raise type(cause)(str(cause)) from error  # a constructor's own word, also a user's class's
+            raise
 
-    def start(self, configs: list[Path]) -> None:
+    def start(self) -> None:
         """Runs the command in its folder; a folder that stayed empty because of an error is taken away again."""
         own = folder.of_checkpoint(self.checkpoint) if self.checkpoint and self.command != "fit" else None
-        self.folder = own or folder.reserve(Path(self.config.runs_dir), self._experiment(configs))
+        self.folder = own or folder.reserve(Path(self.config.runs_dir), self.config.experiment)
         try:
             self.trainer = self._trainer()
             {"fit": self._fit, "predict": self._predict}.get(self.command, self._evaluate)()
         except BaseException:
             folder.remove_empty(self.folder)
             raise
-
-    def _experiment(self, configs: list[Path]) -> str:
-        """Name of the run's folder: as given, or the first config's, or model and data."""
-        short = [self.config[part].class_path.rsplit(".", 1)[-1] for part in ("model", "data")]
-        name = self.config.experiment or (configs[0].stem if configs else "-".join(short).removesuffix("DataModule"))
-        if Path(name).name != name or name in ("", ".", ".."):
-            raise ValueError(f"experiment names one folder, so it can be no path: {name!r}")
-        self.config.experiment = name
-        return name
 
     def _trainer(self) -> L.Trainer:
         """The Trainer of the config, with the run's callbacks and loggers."""
@@ -165,7 +183,7 @@ class Session:
             return [*made, PredictionWriter(self.folder, self.config.output)]
         if self.command != "fit":
             return made
-        made += [checkpoints.SaveConfig(self.folder, self._yaml()), EpochLines()]
+        made += [checkpoints.SaveConfig(self.folder, self.stored), EpochLines()]
         if settings["enable_checkpointing"] is not False and not settings["fast_dev_run"]:
             files = self.folder / "checkpoints"
             made.append(checkpoints.LastCheckpoint(files))
@@ -182,41 +200,40 @@ class Session:
         mine = [CSVLogger(**place), TensorBoardLogger(**place, default_hp_metric=False)]
         return [*mine, *(given if isinstance(given, list) else [given] if given not in (None, True) else [])]
 
-    def _yaml(self) -> str:
-        """The whole configuration; running it again does the same."""
-        config = self.config.clone()
-        config.pop("config", None)
-        return str(self.parser.dump(config, skip_validation=True))
-
     def _fit(self) -> None:
         weights = self.config.test_weights
         if weights == "best" and not getattr(self.data, "has_validation", True):
             raise ValueError(
-                "test_weights best needs a validation part, such as --data.num_val 5000, or test_weights last"
+                "test_weights best needs a validation part (data.num_val, data.val_fraction), or take last"
             )
+        if self.checkpoint:
+            say(f"going on from {self.checkpoint} in {self.folder}; best.ckpt will be the best of the new epochs")
         start = time.perf_counter()
         self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path, weights_only=True)
         content = self._record({"fit": time.perf_counter() - start})
         self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process has made it
-        if weights != "none" and not self._has_test_split():
-            say(f"{type(self.data).__name__} has no test split here, so nothing was tested")
-        elif weights != "none":
+        if weights == "best" and not (self.folder / "checkpoints" / "best.ckpt").is_file():
+            say("note: no best.ckpt was written, so the last weights are tested")
+            weights = "last"
+        if weights != "none" and self._has_test_loader():
             best = str(self.folder / "checkpoints" / "best.ckpt") if weights == "best" else None
             start = time.perf_counter()
             self.trainer.test(self.model, datamodule=self.data, ckpt_path=best, verbose=False, weights_only=True)
             content["seconds"]["test"] = round(time.perf_counter() - start, 3)
-            content["metrics"] |= self._metrics()
-            content["test_weights"] = weights
+            tested = {name: value for name, value in self._metrics().items() if name.startswith("test/")}
+            content["metrics"] |= tested
+            content["test_weights"] = weights if tested else "none"
+        if content["test_weights"] == "none" != weights:
+            say(f"note: {type(self.data).__name__} has no test split here, so nothing was tested")
         self._conclude("results.json", content)
 
     def _evaluate(self) -> None:
         evaluate = getattr(self.trainer, self.command)
-        split = "test" if self.command == "test" else "val"
-        if split == "test" and not self._has_test_split():
-            raise ValueError(f"{type(self.data).__name__} has no test split here")
         start = time.perf_counter()
         evaluate(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path, verbose=False, weights_only=True)
         content = self._record({self.command: time.perf_counter() - start})
+        if not content["metrics"] and self.command == "test":
+            raise ValueError(f"{type(self.data).__name__} has no test split here")
         if not content["metrics"]:
             raise ValueError(
                 f"{type(self.data).__name__} has no validation part here (see its num_val or val_fraction)"
@@ -232,11 +249,9 @@ class Session:
             weights_only=True,
         )
 
-    def _has_test_split(self) -> bool:
-        if not hasattr(self.data, "test_table"):
-            return type(self.data).test_dataloader is not L.LightningDataModule.test_dataloader
-        self.data.setup("test")
-        return self.data.test_table is not None
+    def _has_test_loader(self) -> bool:
+        """Whether there may be a test split; Lightning refuses data that never speak of one."""
+        return type(self.data).test_dataloader is not L.LightningDataModule.test_dataloader
 
     def _metrics(self) -> dict[str, float]:
         return {k: float(v) for k, v in self.trainer.callback_metrics.items() if "/" in k}
@@ -253,6 +268,7 @@ class Session:
             "steps": self.trainer.global_step,
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "seed": self.config.seed_everything,
+            "test_weights": "none",
             "parameters": sum(p.numel() for p in self.model.parameters() if p.requires_grad),
             "processes": self.trainer.world_size,
             "device": results.device_name(self.trainer.strategy.root_device),
@@ -275,6 +291,19 @@ class Session:
         about = f"{content['model']}, {content['parameters']:,} parameters"
         say(f"{about}; {seconds}; seed {content['seed']}; {content['device']}")
         say(f"results in {path}")
+
+
+def experiment_name(config: Namespace, configs: list[Path]) -> str:
+    """Name of the run's folder: as given, or the first config's, or model and data.
+
+    Raises:
+        ValueError: the name is a path.
+    """
+    short = [config[part].class_path.rsplit(".", 1)[-1] for part in ("model", "data")]
+    name = str(config.experiment or (configs[0].stem if configs else "-".join(short).removesuffix("DataModule")))
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise ValueError(f"experiment names one folder, so it can be no path: {name!r}")
+    return name
 
 
 def import_class(path: str) -> type:
@@ -309,7 +338,7 @@ def quiet_libraries() -> None:
         "Experiment logs directory .* exists and is not empty",  # the run's own, made a moment ago
         "The number of training batches",  # one line an epoch does not need the logging interval
         ".*LeafSpec.*",  # of Lightning's own code, under a torch newer than it
-        "The dirpath has changed from",  # a resumed run has a folder of its own
+        "The dirpath has changed from",  # a resumed run has a folder of its own, and says so
         "Total length of `.*` across ranks is zero",  # no validation part, as in the faithful configs
         "Be aware that when using `ckpt_path`, callbacks",  # testing and predicting need none of them
     ):

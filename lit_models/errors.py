@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+PLACES = (PermissionError, NotADirectoryError, IsADirectoryError)  # a place that the user named and cannot be used
 PACKAGES = (Path(__file__).parent, Path(__file__).parent.parent / "datamodules")
 
 
@@ -18,10 +19,19 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f", did you mean {close[0]}?" if close else ""
 
 
+def is_library(error: BaseException) -> bool:
+    """Whether an exception was raised inside an installed library, and not in our own code or a user's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    inside = bool(frames) and "site-packages" in Path(frames[-1].filename).parts
+    return inside and not any(Path(frames[-1].filename).is_relative_to(folder) for folder in PACKAGES)
+
+
 def is_users(error: BaseException) -> bool:
     """Whether an exception is a mistake of the user's that this program found and worded itself: a ValueError or a
     FileNotFoundError raised in our own files, or Lightning's MisconfigurationException."""
-    if type(error).__name__ == "MisconfigurationException":
+    if type(error).__name__ == "MisconfigurationException" or isinstance(error, PLACES):
+        return True
+    if isinstance(error, RuntimeError) and str(error).startswith("Early stopping conditioned on"):
         return True
     if type(error) not in (ValueError, FileNotFoundError, UnreadableConfig):
         return False
@@ -39,6 +49,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} stands twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -56,6 +68,8 @@ def read_config(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UnreadableConfig(f"{path}{line}: {error.problem}") from error
+    except RecursionError as error:
+        raise UnreadableConfig(f"{path}: a part of it contains itself") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UnreadableConfig(f"{path}: no YAML text: {str(error).splitlines()[0]}") from error
     except OSError as error:

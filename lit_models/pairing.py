@@ -10,6 +10,8 @@ from lit_models import catalog
 from lit_models.errors import nearest
 
 DATA_DIR_VARIABLE = "LIT_MODELS_DATA"
+WISHES = {"mask_padding"}  # what the data asks for, where nothing else is typed
+VOCABULARY = {"tokenizer", "num_words"}
 
 
 def check_pair(model: type, data: type) -> None:
@@ -30,10 +32,10 @@ def check_pair(model: type, data: type) -> None:
 def prepare_data_args(config: Namespace, typed: Namespace, flags: Iterable[str]) -> None:
     """Fills the data's arguments that are typed nowhere twice: the seed, the tokenizer of the model's checkpoint, and
     the data folder from the environment, which stands above config files and below flags."""
-    data, given = config.data.init_args, typed_args(typed, "data")
+    data, given = init_args(config, "data"), typed_args(typed, "data")
     if "seed" in data and "seed" not in given:
         data.seed = config.seed_everything
-    checkpoint = config.model.init_args.get("checkpoint")
+    checkpoint = init_args(config, "model").get("checkpoint")
     if checkpoint and "tokenizer" in data and "tokenizer" not in given:
         data.tokenizer = checkpoint
     folder = os.environ.get(DATA_DIR_VARIABLE)
@@ -47,14 +49,37 @@ def fill_from_data(config: Namespace, typed: Namespace, told: dict[str, Any]) ->
     Raises:
         ValueError: names the setting, the typed value and the data's.
     """
-    model, given = config.model.init_args, typed_args(typed, "model")
+    model, given = init_args(config, "model"), typed_args(typed, "model")
     for name, value in told.items():
-        if name not in model:
+        if name not in model or (name in given and name in WISHES):
             continue
         if name in given and given[name] != value:
             shown = value if len(str(value)) < 60 else f"{str(value)[:56]} …"
             raise ValueError(f"model.{name} is {given[name]!r}, but the data says {shown!r}: leave it out")
         model[name] = value
+
+
+def init_args(config: Namespace, part: str) -> Namespace:
+    """Constructor arguments of "model" or "data"; a class without any has none."""
+    if not config[part].get("init_args"):
+        config[part].init_args = Namespace()
+    found: Namespace = config[part].init_args
+    return found
+
+
+def as_stored(config: Namespace, typed: Namespace, told: Iterable[str]) -> Namespace:
+    """The configuration without what is derived from the data, the seed and the environment, so that a change of those
+    is followed when it runs again."""
+    stored = config.clone()
+    derived = {"model": set(told), "data": {"seed"}}
+    if init_args(config, "model").get("checkpoint"):
+        derived["data"].add("tokenizer")
+    for part, names in derived.items():
+        for name in names & vars(init_args(stored, part)).keys() - typed_args(typed, part).keys():
+            stored[part].init_args.pop(name)
+    stored.pop("config", None)
+    stored.ckpt_path = None
+    return stored
 
 
 def typed_args(typed: Namespace, part: str) -> dict[str, Any]:
@@ -82,10 +107,17 @@ def dropped_settings(files: list[dict[str, Any]], config: Namespace) -> list[str
 
 
 def changed_settings(stored: dict[str, Any], config: Namespace) -> list[str]:
-    """One sentence for each of the checkpoint's settings that a flag or a config has changed."""
+    """One sentence for each of the checkpoint's settings that a flag or a config has changed.
+
+    Raises:
+        ValueError: the setting is one that the weights depend on: which token is which word.
+    """
     notes = []
     for part in ("model", "data"):
-        before, now = (stored.get(part) or {}).get("init_args") or {}, vars(config[part].init_args)
+        before, now = (stored.get(part) or {}).get("init_args") or {}, vars(init_args(config, part))
+        for name in VOCABULARY & before.keys() & now.keys() if part == "data" else ():
+            if before[name] != now[name]:
+                raise ValueError(f"data.{name} is {now[name]!r}, but the checkpoint was trained with {before[name]!r}")
         notes += [
             f"note: {part}.{name} is {now[name]!r}, and was {before[name]!r} when the checkpoint was made"
             for name in sorted(before.keys() & now.keys() - {"inputs", "data_dir"})

@@ -367,7 +367,7 @@ def test_settings_at_the_ends_of_their_ranges_are_taken() -> None:
 
 
 def test_without_a_checkpoint_every_weight_is_untrained() -> None:
-    assert LitLine().untrained == "LitLine's every weight"
+    assert LitLine().untrained == "no weight of LitLine"
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

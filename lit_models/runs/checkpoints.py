@@ -1,6 +1,5 @@
 """Checkpoint files: `last.ckpt` after every epoch, `best.ckpt` by validation accuracy; each has its run's config."""
 
-import pickle
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,7 +36,7 @@ class LastCheckpoint(ModelCheckpoint):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, filename="last", enable_version_counter=False)
+        super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -69,10 +68,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint {path}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # torch's reader fails in many ways on a file that is none of its own
         raise ValueError(f"{path} is damaged, or no checkpoint that can be read safely") from error
     if not isinstance(content, dict) or "state_dict" not in content:
         raise ValueError(f"{path} is no Lightning checkpoint: it holds no state_dict")
+    if not isinstance(content.get("config", ""), str):
+        raise ValueError(f"{path} is a checkpoint of another program: its config is no text")
     return cast(dict[str, Any], content)
 
 

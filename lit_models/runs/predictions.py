@@ -39,8 +39,9 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        if not (isinstance(outputs, Tensor) and outputs.ndim == 2):
-            raise ValueError("predict needs a model whose predict_step returns scores, float (B, num_classes)")
+        scores = isinstance(outputs, Tensor) and outputs.ndim == 2 and outputs.is_floating_point()
+        if not scores or not bool(((outputs >= 0) & (outputs <= 1)).all()):
+            raise ValueError("predict needs a model whose predict_step returns probabilities, float (B, num_classes)")
         self.scores.append(outputs.float().cpu())
 
     def on_predict_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -82,7 +83,7 @@ def show(names: Sequence[str], classes: Sequence[str], scores: Tensor) -> None:
     rows = zip(names, best.values.tolist(), best.indices.tolist(), strict=True)
     for name, score, label in itertools.islice(rows, SCREEN_LINES):
         text = " ".join(str(name).split())
-        say(f"{classes[label]:<{width}}  {score:.4f}  {text if len(text) <= 80 else text[:79] + '…'}")
+        say(f"{' '.join(classes[label].split()):<{width}}  {score:.4f}  {text if len(text) <= 80 else text[:79] + '…'}")
     if len(scores) > SCREEN_LINES:
         say(f"… and {len(scores) - SCREEN_LINES:,} more")
 

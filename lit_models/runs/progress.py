@@ -56,6 +56,10 @@ def network_lines(module: L.LightningModule) -> list[str]:
     layers = list(getattr(module, "network", module).named_children())
     if len(layers) == 1:  # a wrapped library model: its own layers say more
         layers = list(layers[0][1].named_children())
+    for name, layer in list(layers):
+        if isinstance(layer, nn.ModuleList):
+            at = layers.index((name, layer))
+            layers[at : at + 1] = [(f"{name}.{i}", inner) for i, inner in layer.named_children()]
     lines = [f"{type(module).__name__}: {_trainable(module):,} trainable parameters"]
     for name, layer in layers:
         shown = repr(layer).splitlines()[0].removesuffix("(")
@@ -85,10 +89,16 @@ class ErrorLines(Callback):
             raise ValueError(f"every must be at least 1 step, got {every}")
         self.every = every
 
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Keeps silent about other data, so that a config's model and data can be swapped by flags."""
+        data = cast(Any, trainer).datamodule
+        self.fits = isinstance(pl_module, LitClassifier) and getattr(data, "kind", None) == "features"
+        self.fits = self.fits and pl_module.hparams["num_classes"] == 2
+
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step % self.every == 0:
+        if self.fits and trainer.global_step % self.every == 0:
             say(f"pass {trainer.global_step:>6,}  error {self._errors(pl_module, batch).mean():.4f}")
 
     def on_test_batch_end(
@@ -100,6 +110,8 @@ class ErrorLines(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
+        if not self.fits:
+            return
         scores = cast(LitClassifier, pl_module).probabilities(pl_module(batch[0]))[:, 1]
         for row, score, target in zip(batch[0].tolist(), scores.tolist(), batch[1].tolist(), strict=True):
             say(f"[{' '.join(f'{x:g}' for x in row)}] => {score:.4f}  (target {target})")

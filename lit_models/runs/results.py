@@ -1,6 +1,7 @@
 """What a run leaves behind: `results.json`, and a short table at the end."""
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -23,7 +24,9 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """Commit of the git checkout that the program runs from, "+" where files have changed; None outside of one."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
+    if not (here / ".git").exists():
+        return None
     try:
         head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True).stdout
         changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
@@ -43,7 +46,9 @@ def write_results(folder: Path, name: str, content: dict[str, Any]) -> Path:
     """Writes a new JSON file whole or not at all; returns its path."""
     path = new_file(folder, name)
     part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    numbers = {name: value if math.isfinite(value) else None for name, value in content["metrics"].items()}
+    text = json.dumps({**content, "metrics": numbers}, indent=2, allow_nan=False)  # JSON has no word for NaN
+    part.write_text(text + "\n", encoding="utf-8")
     part.rename(path)
     return path
 

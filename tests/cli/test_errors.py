@@ -83,7 +83,7 @@ def test_fit_alone_says_what_it_needs(run: Run) -> None:
 def test_a_checkpoint_of_another_model_is_refused(run: Run, tmp_path: Path) -> None:
     run(*XOR)
     path = "runs/xor_mlp/version_0/checkpoints/last.ckpt"
-    assert "is a checkpoint of lit_models.mlp.LitMLP, not of lit_models.cnn.LitCNN" in refused(
+    assert "is a checkpoint of lit_models.LitMLP, not of lit_models.LitCNN" in refused(
         run, "test", "--ckpt_path", path, "--config", "digits_cnn"
     )
     assert (

@@ -234,13 +234,13 @@ def test_a_head_that_was_never_trained_is_said_plainly(run: Run, bert_checkpoint
     )
     assert status == 0, err
     assert out.startswith(
-        f"warning: the classification head on {tmp_path / 'encoder'} was never trained, so these numbers are chance; "
+        f"warning: no classification head on {tmp_path / 'encoder'} was ever trained, so these numbers are chance; "
         "train it (fit) or give --ckpt_path\n"
     )
 
 
 def test_predicting_with_random_weights_warns_and_a_trained_checkpoint_does_not(run: Run, checkpoint: Any) -> None:
-    warning = "warning: LitMLP's every weight was never trained, so these numbers are chance"
+    warning = "warning: no weight of LitMLP was ever trained, so these numbers are chance"
     assert warning in run("predict", "--config", "xor_mlp")[1]
     assert "warning" not in run("predict", "--ckpt_path", checkpoint("xor_mlp"))[1]
 
