@@ -62,7 +62,7 @@ def fill_from_data(config: Namespace, typed: Namespace, told: dict[str, Any]) ->
 def init_args(config: Namespace, part: str) -> Namespace:
     """Constructor arguments of "model" or "data"; a class without any has none."""
     if not config[part].get("init_args"):
-        config[part].init_args = Namespace()
+        config[part].init_args = Namespace()  # type: ignore[no-untyped-call]
     found: Namespace = config[part].init_args
     return found
 

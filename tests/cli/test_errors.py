@@ -40,12 +40,17 @@ def refused(run: Run, *arguments: str) -> str:
         (("--modle", "LitMLP"), "unknown flag --modle, did you mean --model?"),
         (("--trainer.max_epochs", "many"), "trainer.max_epochs: many is not valid, expected int"),
         (("--test_weights", "best"), "test_weights best needs a validation part"),
+        (("--runs_dir", "taken"), "taken/xor_mlp: Not a directory"),
+        (("--seed_everything", "-1"), "seed_everything must be 0 to 4,294,967,295, got -1"),
+        (("--model.activation", "foo"), "model.activation: foo is not valid, expected sigmoid, tanh, relu"),
+        (("--trainer.strategy", "foo"), "trainer: You selected an invalid strategy name: `strategy='foo'`."),
         (("--experiment", "../out"), "experiment names one folder, so it can be no path: '../out'"),
         (("--ckpt_path", "none.ckpt"), "no checkpoint none.ckpt"),
         (("stray",), "'stray' belongs to no flag"),
     ],
 )
-def test_a_wrong_flag_is_one_line(run: Run, arguments: tuple[str, ...], message: str) -> None:
+def test_a_wrong_flag_is_one_line(run: Run, empty_folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    (empty_folder / "taken").touch()
     assert message in refused(run, *XOR, *arguments)
 
 
@@ -63,6 +68,7 @@ def test_a_wrong_flag_is_one_line(run: Run, arguments: tuple[str, ...], message:
         ("trainer: [\n", "mine.yaml:2: "),
         ("- a\n- b\n", "mine.yaml: a config is a mapping (key: value), this is list"),
         ("a: \x00\n", "mine.yaml: no YAML text"),
+        ("? [a, b]\n: 1\n", "mine.yaml:1: a key must be a plain word"),
     ],
 )
 def test_a_wrong_config_is_one_line_with_its_place(run: Run, empty_folder: Path, text: str, message: str) -> None:
@@ -93,6 +99,10 @@ def test_a_checkpoint_of_another_model_is_refused(run: Run, tmp_path: Path) -> N
     whole = Path(path).read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
     assert "cut.ckpt is damaged, or no checkpoint" in refused(run, "test", "--ckpt_path", str(tmp_path / "cut.ckpt"))
+    (tmp_path / "table.ckpt").write_text("text,label\na,b\n")
+    assert "table.ckpt is damaged, or no checkpoint" in refused(
+        run, "test", "--ckpt_path", str(tmp_path / "table.ckpt")
+    )
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     assert "holds no state_dict" in refused(run, "test", "--ckpt_path", str(tmp_path / "other.ckpt"))
 

@@ -138,7 +138,8 @@ def test_flags_stand_above_configs_and_later_configs_above_earlier_ones(run: Run
     config = yaml.safe_load(Path("runs/mine/version_0/config.yaml").read_text())
     assert config["trainer"]["max_epochs"] == 1
     assert config["model"]["init_args"]["lr"] == 0.02
-    assert config["data"]["init_args"]["seed"] == 7
+    assert config["seed_everything"] == 7
+    assert "seed" not in config["data"]["init_args"]  # derived: it follows --seed_everything when the config runs again
 
 
 def test_the_environments_data_folder_stands_above_configs_and_below_flags(
@@ -193,3 +194,38 @@ def test_an_mlp_of_xor_loads_in_double_precision(run: Run) -> None:
     hidden = torch.sigmoid(state["network.hidden.0.bias"])  # of the row 0 0
     logit = state["network.output.weight"] @ hidden + state["network.output.bias"]
     torch.testing.assert_close(module(torch.zeros(1, 2, dtype=torch.float64))[0].detach(), logit, rtol=1e-14, atol=0)
+
+
+def test_last_is_the_last_epoch_when_validation_is_rarer(run: Run) -> None:
+    status, _, err = run(*DIGITS, "--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "2")
+    assert status == 0, err
+    content = torch.load("runs/digits_cnn/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert content["epoch"] == 2  # counted from 0
+    assert content["global_step"] == 15  # 3 epochs of 5 batches
+
+
+def test_a_finished_run_is_not_trained_on_by_mistake(run: Run) -> None:
+    run(*DIGITS)
+    status, _, err = run("fit", "--ckpt_path", "runs/digits_cnn/version_0/checkpoints/last.ckpt")
+    assert status == 2
+    assert "last.ckpt has had 2 of 2 epochs: raise --trainer.max_epochs" in err
+    assert not Path("runs/digits_cnn/version_1").exists()
+
+
+@pytest.mark.parametrize("flag", ["--trainer.enable_checkpointing=false", "--trainer.limit_val_batches=0"])
+def test_without_a_best_checkpoint_the_last_weights_are_tested_and_it_is_said(run: Run, flag: str) -> None:
+    status, out, err = run(*DIGITS, flag)
+    assert status == 0, err
+    assert "note: no best.ckpt was written, so the last weights are tested" in out
+    assert json.loads(Path("runs/digits_cnn/version_0/results.json").read_text())["test_weights"] == "last"
+
+
+def test_a_runs_config_follows_a_new_seed_and_new_data(run: Run) -> None:
+    run(*DIGITS, "--trainer.max_epochs", "1")
+    config = ("fit", "--config", "runs/digits_cnn/version_0/config.yaml", "--seed_everything", "3")
+    assert run(*config)[0] == 0
+    first, second = (json.loads(Path(f"runs/digits_cnn/version_{i}/results.json").read_text()) for i in range(2))
+    assert first["metrics"]["train/loss"] != second["metrics"]["train/loss"]
+    run("fit", "--config", "xor_mlp", "--data.passes", "2", "--trainer.max_epochs", "1")
+    status, _, err = run("fit", "--config", "runs/xor_mlp/version_0/config.yaml", "--data.num_bits", "3")
+    assert status == 0, err

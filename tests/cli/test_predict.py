@@ -279,3 +279,21 @@ def test_inputs_that_cannot_be_read_are_one_line(
     assert line.startswith("error: ")
     assert message in line
     assert not Path("runs").exists()
+
+
+def test_a_fine_tuned_checkpoint_needs_neither_its_encoder_nor_its_data_any_more(
+    run: Run, bert_checkpoint: Path, colours: Path, tmp_path: Path
+) -> None:
+    encoder = tmp_path / "moved_away"
+    shutil.copytree(bert_checkpoint, encoder)
+    status, _, err = run(
+        *("fit", "--config", "text_bert", "--config", "smoke", "--model.checkpoint", str(encoder)),
+        *("--data.train_file", str(colours)),
+    )
+    assert status == 0, err
+    shutil.rmtree(encoder)
+    colours.unlink()
+    path = "runs/text_bert/version_0/checkpoints/last.ckpt"
+    status, out, err = run("predict", "--ckpt_path", path, "--data.inputs", "sky sea ice")
+    assert status == 0, err
+    assert out.splitlines()[0].split()[0] in ("red", "green", "blue")
