@@ -2,7 +2,7 @@
 
 `run` takes a command and its arguments. The parser is Lightning's own (`LightningArgumentParser`); config files are
 those of LightningCLI. In order of precedence, lowest first: defaults, the checkpoint's config, config files in their
-order, environment, flags.
+order, the environment (of which only `LIT_MODELS_DATA` is read), flags.
 """
 
 import importlib
@@ -41,18 +41,20 @@ from lit_models.runs import checkpoints, folder, results
 from lit_models.runs.predictions import PredictionWriter
 from lit_models.runs.progress import EpochLines, say
 
-COMMANDS = ("fit", "validate", "test", "predict")
-
 
 def main(argv: list[str]) -> int:
-    """Runs `argv`, a command and its arguments; returns the exit status: 0, or 2 after a mistake of the user's."""
+    """Runs `argv`, a command and its arguments.
+
+    Returns:
+        Exit status: 0; 2 after a mistake of the user's; 143 after SIGTERM.
+    """
     debug = "--debug" in argv
     arguments = [a for a in argv if a != "--debug"]
     try:
         run(arguments[0], arguments[1:])
     except SystemExit as stop:
         if isinstance(stop, SIGTERMException):
-            print("terminated; checkpoints/last.ckpt holds the last whole epoch", file=sys.stderr)
+            print("terminated; of a fit, the run folder keeps the last whole epoch", file=sys.stderr)
             return 143
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has closed its files and asks to leave
             raise stop.__context__ from None

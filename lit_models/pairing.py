@@ -68,8 +68,8 @@ def init_args(config: Namespace, part: str) -> Namespace:
 
 
 def as_stored(config: Namespace, typed: Namespace, told: Iterable[str]) -> Namespace:
-    """The configuration without what is derived from the data, the seed and the environment, so that a change of those
-    is followed when it runs again."""
+    """The configuration without what is derived from the data, the seed and the model's checkpoint, so that a change of
+    those is followed when it runs again."""
     stored = config.clone()
     derived = {"model": set(told), "data": {"seed"}}
     if init_args(config, "model").get("checkpoint"):
