@@ -3,9 +3,11 @@
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 # The first Python that is new enough; `make test PYTHON=/path/to/python` takes another.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do "$$p" -c '$(NEW_ENOUGH)' 2>/dev/null && { echo "$$p"; break; }; done)
+# The first Python that torchtext's wheels are for.
+PYTHON_TORCHTEXT ?= $(shell for p in python3.11 python3.12 python3; do "$$p" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help demo test check-slow check-data format clean
+.PHONY: help demo test check-slow check-data parity-torchtext reviews-at-hand format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -13,8 +15,9 @@ help:
 	@echo "make test        lint, types, tests; needs no network once .venv is there"
 	@echo "make check-slow  tests that take minutes"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
+	@echo "make parity-torchtext  our words and ids beside those of torchtext 0.18, in .venv-torchtext (made once, 5 GB)"
 	@echo "make format      sort imports, format the code"
-	@echo "make clean       remove .venv, caches and builds; runs/ stays"
+	@echo "make clean       remove .venv, .venv-torchtext, caches and builds; runs/ stays"
 	@echo "demo and test make .venv first: some minutes and 6 GB, once."
 
 demo: .venv/.installed
@@ -34,12 +37,19 @@ check-data: .venv/.installed-test
 	@[ -d "$$LIT_MODELS_DATA" ] || { echo "LIT_MODELS_DATA must name the folder that holds MNIST/raw and the IMDB archive" >&2; exit 1; }
 	$(BIN)/pytest -m "real_data and not gpu"
 
+parity-torchtext: reviews-at-hand .venv/.installed-test .venv-torchtext/.installed
+	$(BIN)/pytest -m "not gpu" tests/parity/test_torchtext.py
+
+# Before an environment is made: that takes minutes.
+reviews-at-hand:
+	@[ -d "$$LIT_MODELS_DATA" ] || { echo "LIT_MODELS_DATA must name the folder that holds the IMDB archive" >&2; exit 1; }
+
 format: .venv/.installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-torchtext dist build .pytest_cache .mypy_cache .ruff_cache
 	find lit_models datamodules scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 .venv/.installed: pyproject.toml | .venv/bin/pip
@@ -55,6 +65,14 @@ define install
 @echo "installing into .venv: some minutes the first time (torch is large)"
 @$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable "$(1)"
 endef
+
+# The last release of torchtext, beside the torch that it was built for; its wheels end at Python 3.12.
+.venv-torchtext/.installed:
+	@echo "installing torchtext 0.18 into .venv-torchtext: some minutes, once"
+	@"$(PYTHON_TORCHTEXT)" -c '' 2>/dev/null || { echo "torchtext needs Python 3.11 or 3.12; name one: make parity-torchtext PYTHON_TORCHTEXT=/path/to/python3.11" >&2; exit 1; }
+	@"$(PYTHON_TORCHTEXT)" -m venv --clear .venv-torchtext
+	@.venv-torchtext/bin/python -m pip install --quiet --disable-pip-version-check torch==2.3.1 torchtext==0.18.0 "numpy<2" portalocker
+	@touch $@
 
 # A half-made environment has no pip yet, and is made anew.
 .venv/bin/pip:

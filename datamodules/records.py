@@ -5,13 +5,17 @@ import difflib
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from lightning.pytorch.utilities import rank_zero_only
+
 FIELD_LIMIT = 2**24  # characters in a field of a CSV; a quote that is not closed soon reaches it
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 TEXT_SUFFIXES = (".txt", *TABLE_SUFFIXES)
+SHOWN_LINES = 5  # whose numbers a note lists
 
 
 class Record(NamedTuple):
@@ -47,23 +51,29 @@ def read_records(path: Path, *, text_column: str, label_column: str | None) -> I
 
 def read_texts(inputs: Sequence[str], *, text_column: str) -> list[str]:
     """The texts that a user names: sentences as they are; files `.txt` a text a line, and tables their text column.
+    Blank lines of a `.txt` are left out, with a note on standard error that says which.
 
     Raises:
         FileNotFoundError: a file that does not exist.
         ValueError: no text at all, or a mistake in a file.
     """
     texts: list[str] = []
+    blank_lines: dict[str, list[int]] = {}
     for given in inputs:
         suffix = Path(given).suffix.lower() if given.strip() else ""
         if suffix not in TEXT_SUFFIXES or (re.search(r"\s", given) and not os.path.isfile(given)):
             texts.append(_sound(given, "inputs"))
         elif suffix == ".txt":
-            texts += _text_lines(Path(given).expanduser())
+            lines, blank_lines[given] = _text_lines(Path(given).expanduser())
+            texts += lines
         else:
             file = Path(given).expanduser()
             texts += [record.text for record in read_records(file, text_column=text_column, label_column=None)]
     if not any(text.strip() for text in texts):
         raise ValueError("inputs hold no text: give sentences, or files .txt, .csv, .tsv, .jsonl or .parquet")
+    for name, blank in blank_lines.items():
+        if blank:
+            _note_blank(name, blank)
     return texts
 
 
@@ -134,8 +144,25 @@ def _sound(text: str, place: str) -> str:
     return text
 
 
-def _text_lines(path: Path) -> list[str]:
-    return [text.rstrip("\r\n") for _, text in open_lines(path) if text.strip()]
+def _text_lines(path: Path) -> tuple[list[str], list[int]]:
+    """The texts of a file, and the numbers of its blank lines."""
+    texts: list[str] = []
+    blank: list[int] = []
+    for number, line in open_lines(path):
+        if line.strip():
+            texts.append(line.rstrip("\r\n"))
+        else:
+            blank.append(number)
+    return texts, blank
+
+
+@rank_zero_only
+def _note_blank(file: str, lines: list[int]) -> None:
+    """Says once, on standard error, which lines of a file are blank."""
+    shown = ", ".join(map(str, lines[:SHOWN_LINES]))
+    more = f" and {len(lines) - SHOWN_LINES:,} more" if len(lines) > SHOWN_LINES else ""
+    s = "s" if len(lines) > 1 else ""
+    print(f"note: {file}: {len(lines):,} blank line{s} left out (line{s} {shown}{more})", file=sys.stderr, flush=True)
 
 
 def _find(path: Path, line: int | None, columns: list[str], names: list[str]) -> list[int]:

@@ -6,24 +6,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from datamodules.base import DataModule, split_validation
 from datamodules.records import read_texts
+from datamodules.sources import sha256
 from datamodules.text_sources import FileSource, Source, hub_source, hub_splits
 from datamodules.tokenizers import (
     FIRST_WORD_ID,
     CheckpointTokenizer,
+    Tokenizer,
     WordForm,
-    WordTokenizer,
-    by_rank,
+    learn_words,
     split_words,
     tokenizer_from_dict,
 )
 from datamodules.tokens import Rows, TokenTable, cached_file, chunked, progress, read_metadata, write_rows
+from datamodules.vocab_files import read_vocab
 
 MOST_CLASSES = 1000
-WORD_FORMS = ("words", "basic_english")  # what `tokenizer` says where it names no checkpoint
+NUM_WORDS = 20_000
+WORD_FORMS: dict[str, WordForm] = {"words": "keras", "basic_english": "basic_english"}  # by `tokenizer`
 
 
 class TextDataModule(DataModule):
@@ -43,15 +46,20 @@ class TextDataModule(DataModule):
         text_column: name of the column with the text.
         label_column: name of the column with the class, a name or an integer from 0.
         class_names: the classes and their order; those of the training file when not given.
-        tokenizer: "words" (Keras' rule), "basic_english" (torchtext's), or a checkpoint's hub name or folder.
-        num_words: most ids that a word tokenizer has; rarer words are 2. At least 5.
+        tokenizer: "words" (Keras' rule and ids), "basic_english" (torchtext's, with "<unk>" 0 and "<pad>" 1), or a
+            checkpoint's hub name or folder.
+        num_words: most ids of words that are learnt from the training file; rarer words are unknown. At least 5.
+        min_freq: a word that stands fewer times in the training file is unknown. At least 1.
+        vocab_file: a vocabulary of torchtext, or its words, `.json`, `.txt` (one a line), `.pt` or `.pkl`: no words are
+            learnt, texts are split by torchtext's rule, and ids are those of the file. "<pad>" pads; "<unk>", or the
+            vocabulary's default index, is any word that is not in it.
         max_length: tokens of a text that are kept, at least 1: the last words, or a checkpoint's first pieces, as many
             as it can take.
         val_fraction: fraction of the training file that validates, drawn by `seed`, 0 to below 1.
         batch_size: texts in a step, over all processes, at least 1.
         seed: of the order and the validation part; the command line passes `--seed_everything`.
         num_workers: processes that prepare batches beside the training process.
-        inputs: sentences to predict, or files: `.txt` one a line, or a table with `text_column`; the test file when
+        inputs: sentences to predict, or files: `.txt` one a line (blank ones are left out, and a note says which), or a table with `text_column`; the test file when
             not given.
 
     Raises:
@@ -74,7 +82,9 @@ class TextDataModule(DataModule):
         label_column: str = "label",
         class_names: list[str] | None = None,
         tokenizer: str = "words",
-        num_words: int = 20_000,
+        num_words: int = NUM_WORDS,
+        min_freq: int = 1,
+        vocab_file: str | None = None,
         max_length: int = 256,
         val_fraction: float = 0.1,
         batch_size: int = 32,
@@ -85,8 +95,7 @@ class TextDataModule(DataModule):
         super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers)
         if dataset and (train_file or val_file or test_file):
             raise ValueError("give either dataset, or train_file, val_file and test_file")
-        if num_words <= FIRST_WORD_ID:
-            raise ValueError(f"num_words must be at least {FIRST_WORD_ID + 1}, got {num_words}")
+        check_words(tokenizer, num_words, min_freq, vocab_file)
         if max_length < 1:
             raise ValueError(f"max_length must be at least 1, got {max_length}")
         if not 0 <= val_fraction < 1:
@@ -95,10 +104,12 @@ class TextDataModule(DataModule):
             raise ValueError(f"class_names must be two or more different names, got {class_names}")
         self.files = {"train": train_file, "val": val_file, "test": test_file}
         self.dataset, self.text_column, self.label_column = dataset, text_column, label_column
-        self.class_names, self.tokenizer, self.num_words = class_names, tokenizer, num_words
+        self.class_names, self.tokenizer, self.vocab_file = class_names, tokenizer, vocab_file
+        self.num_words, self.min_freq = num_words, min_freq
         self.max_length, self.val_fraction = max_length, val_fraction
         self.inputs = [inputs] if isinstance(inputs, str) else inputs
-        self._tokenizer: WordTokenizer | CheckpointTokenizer | None = None
+        self._tokenizer: Tokenizer | None = None
+        self._vocab_checksum: dict[str, str] = {}
         self._classes: list[str] | None = class_names
         self._sources: dict[str, Source | None] = {}
         self._splits_of_hub: Any = None
@@ -155,7 +166,7 @@ class TextDataModule(DataModule):
         return self._texts
 
     def checksums(self) -> dict[str, str]:
-        found: dict[str, str] = {}
+        found = dict(self._vocab_checksum)
         for split in self.files:
             if (source := self._sources.get(split)) is not None:
                 found |= source.checksums()
@@ -170,6 +181,9 @@ class TextDataModule(DataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if not state_dict or state_dict == self.state_dict():
             return
+        file = Path(self.vocab_file).expanduser() if self.vocab_file else None
+        if file and file.is_file() and read_vocab(file).to_dict() != state_dict["tokenizer"]:
+            raise ValueError(f"{file} is not the vocabulary that the checkpoint was trained with: leave it out")
         self._tokenizer = tokenizer_from_dict(state_dict["tokenizer"])
         self._classes = list(state_dict["class_names"])
         self.train_table = self.val_table = self.test_table = self.predict_table = None
@@ -214,7 +228,7 @@ class TextDataModule(DataModule):
         tokenizer, classes = self._known()
         return TokenTable.open(self._encoded(source, tokenizer, classes), **self._padding(tokenizer))
 
-    def _padding(self, tokenizer: WordTokenizer | CheckpointTokenizer) -> dict[str, Any]:
+    def _padding(self, tokenizer: Tokenizer) -> dict[str, Any]:
         return {
             "max_length": self._longest(tokenizer),
             "padding_id": tokenizer.padding_id,
@@ -222,10 +236,9 @@ class TextDataModule(DataModule):
             "keep_last": tokenizer.keep_last,
         }
 
-    def _longest(self, tokenizer: WordTokenizer | CheckpointTokenizer) -> int:
+    def _longest(self, tokenizer: Tokenizer) -> int:
         """Tokens that are kept of a text."""
-        known = isinstance(tokenizer, CheckpointTokenizer)
-        return cast(CheckpointTokenizer, tokenizer).max_length(self.max_length) if known else self.max_length
+        return tokenizer.max_length(self.max_length) if isinstance(tokenizer, CheckpointTokenizer) else self.max_length
 
     def _source(self, split: str) -> Source | None:
         """The rows of "train", "val" or "test", if there are any."""
@@ -238,27 +251,27 @@ class TextDataModule(DataModule):
                 self._sources[split] = FileSource(Path(file).expanduser(), *columns) if file else None
         return self._sources[split]
 
-    def _known(self) -> tuple[WordTokenizer | CheckpointTokenizer, list[str]]:
+    def _known(self) -> tuple[Tokenizer, list[str]]:
         """Tokenizer and classes: of a loaded checkpoint, as given, or learnt from the training file, in this order."""
-        words = self.tokenizer in WORD_FORMS
-        if not words:
+        if self.tokenizer not in WORD_FORMS:
             self._checkpoint_tokenizer()
+        elif self._tokenizer is None and self.vocab_file:
+            path = Path(self.vocab_file).expanduser()
+            self._tokenizer = read_vocab(path)
+            self._vocab_checksum = {self.vocab_file: sha256(path)}
         if self._tokenizer is not None and self._classes is not None:
             return self._tokenizer, self._classes
-        source = self._source("train")
+        source, words = self._source("train"), self._tokenizer is None
         if source is None:
             lacks = "the words are those of a training file" if words else "the classes are not known"
             other = "--ckpt_path" if words else "--data.class_names"
             raise ValueError(f"{lacks}: give --data.train_file my.csv (or .tsv, .jsonl, .parquet), or {other}")
-        form: WordForm = "basic_english" if self.tokenizer == "basic_english" else "keras"
-        learnt = self._learnt(source, form if words else None)
-        if self._tokenizer is None:
-            self._tokenizer = WordTokenizer(learnt["words"], form=form)
-        if self._classes is None:
-            self._classes = learnt["class_names"]
+        learnt = self._learnt(source, WORD_FORMS[self.tokenizer] if words else None)
+        self._tokenizer = self._tokenizer or tokenizer_from_dict(learnt["tokenizer"])
+        self._classes = self._classes or learnt["class_names"]
         return self._tokenizer, self._classes
 
-    def _checkpoint_tokenizer(self) -> WordTokenizer | CheckpointTokenizer:
+    def _checkpoint_tokenizer(self) -> Tokenizer:
         """The tokenizer of a loaded state, or else of the checkpoint that `tokenizer` names."""
         if self._tokenizer is None:
             self._tokenizer = CheckpointTokenizer.from_checkpoint(self.tokenizer)
@@ -270,11 +283,13 @@ class TextDataModule(DataModule):
 
     def _learnt(self, source: Source, form: WordForm | None) -> dict[str, Any]:
         """Words and classes of the training file, from the data cache if they were counted before."""
-        settings = {**self._content(source), "form": form, "num_words": self.num_words, "class_names": self._classes}
-        build = partial(write_learnt, source=source, form=form, num_words=self.num_words, given=self._classes)
-        return read_metadata(cached_file("words", settings, build))
+        words = {"form": form, "num_words": self.num_words, "min_freq": self.min_freq} if form else None
+        settings = {**self._content(source), "words": words, "class_names": self._classes}
+        return read_metadata(
+            cached_file("words", settings, partial(write_learnt, source=source, words=words, given=self._classes))
+        )
 
-    def _encoded(self, source: Source, tokenizer: WordTokenizer | CheckpointTokenizer, classes: list[str]) -> Path:
+    def _encoded(self, source: Source, tokenizer: Tokenizer, classes: list[str]) -> Path:
         """The file of token ids of `source` in the data cache, made if it is not there."""
         longest = self._longest(tokenizer) if isinstance(tokenizer, CheckpointTokenizer) else None  # words stay uncut
         fingerprint = hashlib.sha256(json.dumps(tokenizer.to_dict(), sort_keys=True).encode()).hexdigest()
@@ -290,26 +305,48 @@ class TextDataModule(DataModule):
         return {"files": source.checksums(), "name": source.name, "columns": [self.text_column, self.label_column]}
 
 
-def write_learnt(path: Path, *, source: Source, form: WordForm | None, num_words: int, given: list[str] | None) -> None:
-    """Counts words and labels of all rows, and writes the words by rank and the classes.
+def check_words(tokenizer: str, num_words: int, min_freq: int, vocab_file: str | None) -> None:
+    """Refuses settings of words that are out of range, or that nothing would read.
+
+    Raises:
+        ValueError: names the setting.
+    """
+    if num_words <= FIRST_WORD_ID:
+        raise ValueError(f"num_words must be at least {FIRST_WORD_ID + 1}, got {num_words}")
+    if min_freq < 1:
+        raise ValueError(f"min_freq must be at least 1, got {min_freq}")
+    pieces = tokenizer not in WORD_FORMS
+    if pieces and min_freq > 1:
+        raise ValueError(f"min_freq is for words, and the checkpoint {tokenizer!r} has its own pieces: leave it out")
+    if pieces and vocab_file:
+        raise ValueError(f"give either vocab_file, or the checkpoint {tokenizer!r} as tokenizer")
+    if vocab_file and (num_words != NUM_WORDS or min_freq > 1):
+        raise ValueError(
+            "num_words and min_freq are for words that are learnt, and vocab_file has them: leave them out"
+        )
+
+
+def write_learnt(path: Path, *, source: Source, words: dict[str, Any] | None, given: list[str] | None) -> None:
+    """Counts words and labels of all rows, and writes the tokenizer that `learn_words` makes of them with the settings
+    `words`, and the classes. Words are not counted where `words` is None, nor labels where classes are given.
 
     Raises:
         ValueError: a mistake in a row, or labels that are no classes.
     """
-    words: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     labels: dict[str, None] = {}
-    count = 0
-    for record in progress(source.records(), doing="counting words in" if form else "reading labels of", unit="texts"):
-        count += 1
+    rows = 0
+    for record in progress(source.records(), doing="counting words in" if words else "reading labels of", unit="texts"):
+        rows += 1
         if given is None and record.label not in labels:
             labels[record.label] = None
             if len(labels) > MOST_CLASSES:
                 raise ValueError(f"{record.place}: more than {MOST_CLASSES:,} different labels; {NO_LABEL}")
-        if form is not None:
-            words.update(split_words(record.text, form))
-    classes = given if given is not None else as_classes(list(labels), count, source)
-    kept = by_rank(words)[: num_words - FIRST_WORD_ID]
-    write_rows(path, [], metadata={"words": kept, "class_names": classes})
+        if words is not None:
+            counts.update(split_words(record.text, words["form"]))
+    classes = given if given is not None else as_classes(list(labels), rows, source)
+    tokenizer = None if words is None else learn_words(counts, **words).to_dict()
+    write_rows(path, [], metadata={"tokenizer": tokenizer, "class_names": classes})
 
 
 NO_LABEL = "the column looks like no label; name the right one by --data.label_column"

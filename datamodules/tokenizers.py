@@ -1,7 +1,7 @@
 """Words or pieces to ids, and back.
 
-Sources: Keras' `Tokenizer` and `keras.datasets.imdb` (rule, ranks and ids of "keras"); torchtext 0.18 (rule of
-"basic_english"); Hugging Face tokenizers (checkpoints).
+Sources: Keras' `Tokenizer` and `keras.datasets.imdb` (rule, ranks and ids of "keras"); torchtext 0.18, `get_tokenizer`
+and `build_vocab_from_iterator` (rule and vocabulary of "basic_english"); Hugging Face tokenizers (checkpoints).
 """
 
 import re
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, cast, get_args
 
 WordForm = Literal["keras", "basic_english"]
+UNKNOWN_WORD, PADDING_WORD = "<unk>", "<pad>"
 START_ID, UNKNOWN_ID, FIRST_WORD_ID = 1, 2, 4
 HUB_TIMEOUT = 5  # seconds for the hub's first answer
 
@@ -70,6 +71,36 @@ def by_rank(counts: Counter[str]) -> list[str]:
     return sorted(counts, key=lambda word: -counts[word])
 
 
+def build_vocab(
+    counts: Counter[str],
+    *,
+    specials: Sequence[str] = (),
+    special_first: bool = True,
+    min_freq: int = 1,
+    max_tokens: int | None = None,
+) -> list[str]:
+    """The words by id, as torchtext's `build_vocab_from_iterator` has them: by falling frequency, equally frequent ones
+    by alphabet.
+
+    Args:
+        counts: how often each word stands in the texts.
+        specials: words that are in it whatever their frequency, each once.
+        special_first: specials have the first ids, and not the last ones.
+        min_freq: rarer words are left out.
+        max_tokens: most words, specials included; all when not given. As in torchtext, a special that is also among the
+            most frequent words of the texts leaves its second place empty.
+
+    Raises:
+        ValueError: `max_tokens` leaves no place beside the specials.
+    """
+    if max_tokens is not None and len(specials) >= max_tokens:
+        raise ValueError(f"max_tokens must be more than the {len(specials)} specials, got {max_tokens}")
+    ordered = sorted(counts, key=lambda word: (-counts[word], word))
+    frequent = ordered if max_tokens is None else ordered[: max_tokens - len(specials)]
+    words = [word for word in frequent if counts[word] >= min_freq and word not in specials]
+    return [*specials, *words] if special_first else [*words, *specials]
+
+
 class WordTokenizer:
     """Words to ids, as in Keras: 0 pads, 1 starts every text, 2 is any word that is not known, and the word of rank r
     (from 1, by frequency) is r + 3. Batches are padded and cut at the front.
@@ -122,6 +153,78 @@ class WordTokenizer:
 
     def to_dict(self) -> dict[str, Any]:
         return {"kind": "words", "form": self.form, "words": self.words}
+
+
+class VocabTokenizer:
+    """Words to ids, as in torchtext: texts are split in the form "basic_english", the id of a word is its place in the
+    vocabulary, from 0, and a text has the ids of its words and no others. Padding is the id of "<pad>", or, in a
+    vocabulary without it, one more id behind those of the words. Batches are padded and cut at the front.
+
+    Args:
+        words: the vocabulary by id, each word once.
+        unknown_id: the id of every other word (torchtext's default index), 0 to below the number of words; the place of
+            "<unk>" when not given.
+
+    Raises:
+        ValueError: a word stands twice, or unknown words have no id.
+    """
+
+    pad_front = True
+    keep_last = True
+
+    def __init__(self, words: Sequence[str], *, unknown_id: int | None = None) -> None:
+        self.words = list(words)
+        self.ids: dict[str, int] = {}
+        for place, word in enumerate(self.words):
+            if self.ids.setdefault(word, place) != place:
+                raise ValueError(f"the word {word!r} has the ids {self.ids[word]} and {place}, expected one")
+        found = self.ids.get(UNKNOWN_WORD) if unknown_id is None else unknown_id
+        if found is None:
+            raise ValueError(f"no word {UNKNOWN_WORD!r} and no default index, so that unknown words have no id")
+        if not 0 <= found < len(self.words):
+            raise ValueError(f"the default index must be 0 to {len(self.words) - 1}, the id of a word, got {found}")
+        self.unknown_id, self.padding_id = found, self.ids.get(PADDING_WORD, len(self.words))
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the greatest id."""
+        return max(len(self.words), self.padding_id + 1)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of all words."""
+        find, unknown = self.ids.get, self.unknown_id
+        return [find(word, unknown) for word in split_words(text, "basic_english")]
+
+    def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
+        """The ids of each text, of which the last `max_length` are kept."""
+        every = map(self.encode, texts)
+        return list(every) if max_length is None else [ids[-max_length:] for ids in every]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The words, with spaces between them, without padding."""
+        return " ".join(self.words[i] for i in ids if i != self.padding_id)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "vocab", "words": self.words, "unknown_id": self.unknown_id}
+
+
+def learn_words(
+    counts: Counter[str], *, form: WordForm, num_words: int, min_freq: int = 1
+) -> WordTokenizer | VocabTokenizer:
+    """The tokenizer of the words that were counted in texts: Keras' ids for the form "keras", torchtext's ids, with
+    "<unk>" 0 and "<pad>" 1, for "basic_english".
+
+    Args:
+        counts: how often each word stands in the texts.
+        form: how the texts were split.
+        num_words: most ids.
+        min_freq: rarer words are unknown.
+    """
+    if form == "basic_english":
+        specials = (UNKNOWN_WORD, PADDING_WORD)
+        return VocabTokenizer(build_vocab(counts, specials=specials, min_freq=min_freq, max_tokens=num_words))
+    frequent = [word for word in by_rank(counts) if counts[word] >= min_freq]
+    return WordTokenizer(frequent[: num_words - FIRST_WORD_ID], form=form)
 
 
 class CheckpointTokenizer:
@@ -210,7 +313,7 @@ class CheckpointTokenizer:
         }
 
 
-def tokenizer_from_dict(state: dict[str, Any]) -> WordTokenizer | CheckpointTokenizer:
+def tokenizer_from_dict(state: dict[str, Any]) -> WordTokenizer | VocabTokenizer | CheckpointTokenizer:
     """The tokenizer that `to_dict` wrote down; needs no hub and no folder.
 
     Raises:
@@ -218,7 +321,13 @@ def tokenizer_from_dict(state: dict[str, Any]) -> WordTokenizer | CheckpointToke
     """
     fields = {key: value for key, value in state.items() if key != "kind"}
     try:
-        return WordTokenizer(**fields) if state.get("kind") == "words" else CheckpointTokenizer(**fields)
+        match state.get("kind"):
+            case "words":
+                return WordTokenizer(**fields)
+            case "vocab":
+                return VocabTokenizer(**fields)
+            case _:
+                return CheckpointTokenizer(**fields)
     except TypeError as error:
         raise ValueError(f"no tokenizer that this version knows: {error}") from error
 

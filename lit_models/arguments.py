@@ -25,6 +25,10 @@ TestWeights = Literal["last", "best", "none"]
 OutputFormat = Literal["csv", "jsonl"]
 MISSING = object()
 FROM_CHECKPOINT = ("model", "data", "seed_everything", "experiment")
+PREDICT_ONLY = ("--output", "--data.inputs", "--data.init_args.inputs")
+OWNERS = {"--test_weights": "fit"} | dict.fromkeys(PREDICT_ONLY, "predict")
+ABOVE_ZERO = {"accumulate_grad_batches", "check_val_every_n_epoch", "num_nodes", "val_check_interval"}
+OR_ALL = {"devices", "max_epochs", "max_steps", "num_sanity_val_steps"}  # -1 is no limit
 
 
 def build_parser(command: str) -> LightningArgumentParser:
@@ -42,7 +46,7 @@ def build_parser(command: str) -> LightningArgumentParser:
     )
     parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
     parser.add_argument("--ckpt_path", type=str | None, default=None, help="Checkpoint to start from.")
-    # Every command reads the same configs, so each takes the other's settings.
+    # Every command reads the same configs, so each takes the other's settings; `check_flags` refuses them as flags.
     parser.add_argument("--test_weights", type=TestWeights, default="last", help="fit: weights to test, or none.")
     parser.add_argument("--output", type=OutputFormat, default="csv", help="predict: format of the predictions' file.")
     parser.add_lightning_class_args(L.Trainer, "trainer")
@@ -152,6 +156,38 @@ def parse(parser: LightningArgumentParser, arguments: list[str], configs: list[P
             return parser.parse_args(arguments, defaults=False), parser.parse_args(arguments)
     except (argparse.ArgumentError, TypeError, KeyError, ValueError) as error:
         raise ValueError(explain(parser, str(error), arguments, configs)) from error
+
+
+def check_flags(command: str, arguments: list[str], config: Namespace) -> None:
+    """Refuses a flag that only another command uses. In a config file it is fine.
+
+    Raises:
+        ValueError: names the flag and the command that it belongs to.
+    """
+    ours = config.data.class_path.startswith("datamodules.")  # a user's class may mean something else by `inputs`
+    for flag in (word.partition("=")[0] for word in arguments):
+        owner = OWNERS.get(flag, command)
+        if owner != command and (ours or not flag.startswith("--data.")):
+            raise ValueError(f"{flag} belongs to {owner}, and {command} does not use it: leave it out")
+
+
+def check_numbers(trainer: Namespace) -> None:
+    """Refuses the Trainer's numbers that are below their range or NaN, of which Lightning checks some only.
+
+    Raises:
+        ValueError: names the setting, its range and the number.
+    """
+    for name, value in vars(trainer).items():
+        if not isinstance(value, int | float):
+            continue
+        if name in ABOVE_ZERO:
+            fits, expected = value > 0, "above 0"
+        elif name in OR_ALL:
+            fits, expected = value >= -1, "0 or more, or -1 (no limit)"
+        else:
+            fits, expected = value >= 0, "0 or more"
+        if not fits:
+            raise ValueError(f"trainer.{name} must be {expected}, got {value}")
 
 
 def explain(parser: LightningArgumentParser, message: str, arguments: list[str], configs: list[Path]) -> str:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from lit_models.classifier import LitClassifier, OptimizerName
 from lit_models.huggingface import build_fresh, build_pretrained, encoder_layers, small_config
 
+FRESH = {"hidden_size": 128, "num_layers": 2, "num_heads": 2}
+
 
 class BERT(nn.Module):
     """A Hugging Face model with a classification head; padding is masked.
@@ -51,13 +53,13 @@ class LitBERT(LitClassifier):
         padding_id: the token that pads; the data decides it.
         tokenizer: whose token ids the data has ("words" or a checkpoint); the data decides it.
         frozen_layers: the embeddings and this many encoder layers, from below, are not trained; 0 trains everything.
-        hidden_size: width of the fresh model, a multiple of `num_heads`.
-        num_layers: encoder layers of the fresh model.
-        num_heads: attention heads of the fresh model.
+        hidden_size: width of the fresh model, a multiple of `num_heads`; 128 when not given.
+        num_layers: encoder layers of the fresh model, at least 1; 2 when not given.
+        num_heads: attention heads of the fresh model, at least 1; 2 when not given.
         config: architecture of a trained model; its checkpoint carries it, so that loading needs no hub.
 
     Raises:
-        ValueError: a number out of its range, or token ids that are not the checkpoint's.
+        ValueError: a number out of its range, token ids that are not the checkpoint's, or sizes beside a checkpoint.
         FileNotFoundError: the checkpoint cannot be had.
     """
 
@@ -74,9 +76,9 @@ class LitBERT(LitClassifier):
         padding_id: int = 0,
         tokenizer: str | None = None,
         frozen_layers: int = 0,
-        hidden_size: int = 128,
-        num_layers: int = 2,
-        num_heads: int = 2,
+        hidden_size: int | None = None,
+        num_layers: int | None = None,
+        num_heads: int | None = None,
         config: dict[str, Any] | None = None,
         optimizer: OptimizerName = "adamw",
         lr: float = 5e-5,
@@ -87,6 +89,9 @@ class LitBERT(LitClassifier):
     ) -> None:
         if checkpoint and tokenizer and tokenizer != checkpoint:
             raise ValueError(f"{checkpoint!r} needs its own token ids, and the data has those of {tokenizer!r}")
+        sizes = fresh_sizes(checkpoint, config, hidden_size=hidden_size, num_layers=num_layers, num_heads=num_heads)
+        if min(vocab_size, max_length, *sizes.values()) < 1 or sizes["hidden_size"] % sizes["num_heads"]:
+            raise ValueError("hidden_size must be a multiple of num_heads, and every size at least 1")
         new_head, model = False, None
         if checkpoint is not None and config is None:
             model, new_head = build_pretrained(checkpoint, num_classes)
@@ -104,15 +109,12 @@ class LitBERT(LitClassifier):
             warmup=warmup,
             **kwargs,
         )
-        if hidden_size % num_heads or min(vocab_size, max_length, hidden_size, num_layers, num_heads) < 1:
-            raise ValueError("hidden_size must be a multiple of num_heads, and every size at least 1")
         self.new_head = new_head
         longest = None if model is None else getattr(model.config, "max_position_embeddings", None)
         if tokenizer and longest and max_length > longest:
             raise ValueError(f"{checkpoint} takes {longest} tokens, and the data gives {max_length}: --data.max_length")
         if model is None:
-            small = small_config(vocab_size, max_length, hidden_size, num_layers, num_heads, num_classes)
-            model = build_fresh(config or small)
+            model = build_fresh(config or small_config(vocab_size, max_length, num_classes=num_classes, **sizes))
         self.network = BERT(model, padding_id=padding_id)
         self.hparams["config"] = model.config.to_dict()
         self._freeze(frozen_layers)
@@ -133,3 +135,22 @@ class LitBERT(LitClassifier):
         tables = [m for m in base.modules() if isinstance(m, nn.Embedding)]  # GPT-2 has no part of that name
         for part in [getattr(base, "embeddings", None) or nn.ModuleList(tables), *layers[:frozen_layers]]:
             part.requires_grad_(False)
+
+
+def fresh_sizes(checkpoint: str | None, config: dict[str, Any] | None, **sizes: int | None) -> dict[str, int]:
+    """Sizes of a fresh model: as given, or else those of `FRESH`.
+
+    Raises:
+        ValueError: a size is given beside a model that has its own.
+    """
+    given = {name: size for name, size in sizes.items() if size is not None}
+    wrong: list[str] = []
+    if checkpoint is not None:
+        wrong = [] if given == FRESH else list(given)  # a file of every setting may name the defaults
+    elif config is not None:
+        own = {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"}
+        wrong = [name for name, size in given.items() if size != config.get(own[name])]
+    if wrong:
+        whose = "this model" if checkpoint is None else repr(checkpoint)
+        raise ValueError(f"leave out {', '.join(wrong)}: sizes are for a fresh model, and {whose} has its own")
+    return FRESH | given

@@ -87,6 +87,13 @@ class LitClassifier(L.LightningModule):
         self.val_metrics = SplitMetrics()
         self.test_metrics = SplitMetrics()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Takes a short way for the name of the running hook, which Lightning sets some 40 times a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits `(B, C)` or `(B, 1)`."""
         return cast(Tensor, self.network(inputs))
@@ -215,9 +222,9 @@ class SplitMetrics(Metric):
     def update(self, losses: Tensor, logits: Tensor, target: Tensor) -> None:
         """Counts a batch: `losses` `(B,)`, `logits` `(B, C)` or `(B, 1)`, `target` int64 `(B,)`."""
         predicted = (logits[:, 0] > 0) if logits.shape[1] == 1 else logits.argmax(dim=1)
-        self.loss_sum = self.loss_sum + losses.sum()
-        self.correct = self.correct + (predicted == target).sum()
-        self.count = self.count + len(target)
+        self.loss_sum.add_(losses.sum())
+        self.correct.add_((predicted == target).sum())
+        self.count.add_(len(target))
 
     def compute(self) -> dict[str, Tensor]:
         """Mean loss and fraction of right answers over all samples since the last reset."""

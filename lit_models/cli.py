@@ -11,6 +11,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import lightning as L
@@ -25,7 +26,15 @@ from transformers.utils import logging as transformers_logging
 
 from datamodules.sources import sha256
 from lit_models import catalog
-from lit_models.arguments import build_parser, join_inputs, named_configs, parse, with_checkpoint
+from lit_models.arguments import (
+    build_parser,
+    check_flags,
+    check_numbers,
+    join_inputs,
+    named_configs,
+    parse,
+    with_checkpoint,
+)
 from lit_models.classifier import LitClassifier
 from lit_models.errors import is_library, is_users, read_config
 from lit_models.pairing import (
@@ -39,7 +48,7 @@ from lit_models.pairing import (
 )
 from lit_models.runs import checkpoints, folder, results
 from lit_models.runs.predictions import PredictionWriter
-from lit_models.runs.progress import EpochLines, say
+from lit_models.runs.progress import EpochLines, NoProfiler, say
 
 
 def main(argv: list[str]) -> int:
@@ -83,6 +92,8 @@ def run(command: str, arguments: list[str]) -> None:
     arguments, configs = named_configs(join_inputs(arguments))
     arguments, checkpoint = with_checkpoint(command, arguments, configs)
     typed, config = parse(parser, arguments, configs)
+    check_flags(command, arguments, config)
+    check_numbers(config.trainer)
     config.experiment = experiment_name(config, configs)
     session = Session(command, parser, config)
     session.build(typed, arguments, checkpoint)
@@ -172,6 +183,7 @@ class Session:
         given = settings["callbacks"] or []
         settings["callbacks"] = [*self._callbacks(settings), *(given if isinstance(given, list) else [given])]
         settings["logger"] = self._loggers(settings["logger"])
+        settings["profiler"] = settings["profiler"] or NoProfiler()
         settings["default_root_dir"] = settings["default_root_dir"] or self.folder
         settings["enable_checkpointing"] = self.command == "fit" and settings["enable_checkpointing"] is not False
         try:
@@ -211,7 +223,7 @@ class Session:
         if self.checkpoint:
             say(f"going on from {self.checkpoint} in {self.folder}; best.ckpt will be the best of the new epochs")
         start = time.perf_counter()
-        self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path, weights_only=True)
+        self._train()
         content = self._record({"fit": time.perf_counter() - start})
         self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process has made it
         if weights == "best" and not (self.folder / "checkpoints" / "best.ckpt").is_file():
@@ -228,6 +240,19 @@ class Session:
         if content["test_weights"] == "none" != weights:
             say(f"note: {type(self.data).__name__} has no test split here, so nothing was tested")
         self._conclude("results.json", content)
+
+    def _train(self) -> None:
+        """Trains.
+
+        Raises:
+            ValueError: `trainer.val_check_interval` is more batches than an epoch has, which shows only here.
+        """
+        try:
+            self.trainer.fit(self.model, datamodule=self.data, ckpt_path=self.config.ckpt_path, weights_only=True)
+        except ValueError as error:
+            if not str(error).lstrip().startswith("`val_check_interval`"):
+                raise
+            raise ValueError(f"trainer: {str(error).lstrip()}") from error
 
     def _evaluate(self) -> None:
         evaluate = getattr(self.trainer, self.command)
@@ -330,6 +355,8 @@ def quiet_libraries() -> None:
     )
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(noise))
+    # TensorBoard would import TensorFlow, where it is installed, only to write to a file: ten seconds. Its own switch.
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     messages: Any = transformers_logging
     messages.set_verbosity_error()  # LitBERT says itself what was never trained
     if not sys.stderr.isatty():

@@ -11,7 +11,7 @@ from lit_models.errors import nearest
 
 DATA_DIR_VARIABLE = "LIT_MODELS_DATA"
 WISHES = {"mask_padding"}  # what the data asks for, where nothing else is typed
-VOCABULARY = {"tokenizer", "num_words"}
+VOCABULARY = {"tokenizer", "num_words", "min_freq", "vocab_file"}
 
 
 def check_pair(model: type, data: type) -> None:

@@ -159,12 +159,65 @@ def test_frozen_layers_out_of_range_is_refused(frozen: int, bert_checkpoint: Pat
     [
         ({"hidden_size": 15}, "hidden_size must be a multiple of num_heads, and every size at least 1"),
         ({"num_layers": 0}, "hidden_size must be a multiple of num_heads, and every size at least 1"),
+        ({"num_heads": 0}, "hidden_size must be a multiple of num_heads, and every size at least 1"),
         ({"checkpoint": "mine", "tokenizer": "words"}, "'mine' needs its own token ids, and the data has those of 'wo"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         LitBERT(**settings)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "names"),
+    [
+        ({"hidden_size": 64}, "hidden_size"),
+        ({"hidden_size": 128}, "hidden_size"),
+        ({"num_layers": 1, "num_heads": 4}, "num_layers, num_heads"),
+    ],
+)
+def test_sizes_beside_a_model_that_has_its_own_are_refused(
+    sizes: dict[str, int], names: str, bert_checkpoint: Path
+) -> None:
+    message = f"leave out {names}: sizes are for a fresh model, and '{bert_checkpoint}' has its own"
+    loaded = LitBERT(checkpoint=str(bert_checkpoint))
+    for config in (None, loaded.hparams["config"]):
+        with pytest.raises(ValueError, match=f"^{message}$"):
+            LitBERT(checkpoint=str(bert_checkpoint), config=config, **sizes)  # type: ignore[arg-type]
+
+
+def save(module: LitBERT, path: Path, **hyper_parameters: Any) -> Path:
+    """A Lightning checkpoint of an untrained module, some of its hyper-parameters changed."""
+    trainer = L.Trainer(max_epochs=0, logger=False, enable_progress_bar=False, enable_model_summary=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint(path)
+    content = torch.load(path, weights_only=True)
+    content["hyper_parameters"] |= hyper_parameters
+    torch.save(content, path)
+    return path
+
+
+def test_a_file_with_the_default_sizes_in_it_loads(bert_checkpoint: Path, tmp_path: Path) -> None:
+    sizes = {"hidden_size": 128, "num_layers": 2, "num_heads": 2}
+    pretrained = LitBERT(checkpoint=str(bert_checkpoint))
+    fresh = LitBERT(vocab_size=50, max_length=20)
+    for ours in (pretrained, fresh):
+        path = save(ours, tmp_path / "model.ckpt", **sizes)
+        again = LitBERT.load_from_checkpoint(path, weights_only=True)
+        for name, weight in ours.state_dict().items():
+            assert torch.equal(again.state_dict()[name], weight), name
+    assert fresh.hparams["config"]["hidden_size"] == 128
+    assert fresh.hparams["config"]["num_hidden_layers"] == fresh.hparams["config"]["num_attention_heads"] == 2
+
+
+def test_a_fresh_models_file_loads_with_its_own_sizes_and_no_others(tmp_path: Path) -> None:
+    module = LitBERT(vocab_size=50, max_length=20, hidden_size=16, num_layers=1, num_heads=4)
+    path = save(module, tmp_path / "model.ckpt")
+    assert LitBERT.load_from_checkpoint(path, weights_only=True, num_heads=4).hparams["num_heads"] == 4
+    with pytest.raises(
+        ValueError, match=r"^leave out num_heads: sizes are for a fresh model, and this model has its own$"
+    ):
+        LitBERT.load_from_checkpoint(path, weights_only=True, num_heads=2)
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "nobody/no-such-model"])
@@ -187,9 +240,7 @@ def test_a_trained_model_loads_without_the_folder_that_it_came_from(
     shutil.copytree(original, folder)
     tokens, _, padding_id = encoded(folder)
     module = LitBERT(checkpoint=str(folder), num_classes=3, padding_id=padding_id)
-    trainer = L.Trainer(max_epochs=0, logger=False, enable_progress_bar=False, enable_model_summary=False)
-    trainer.strategy.connect(module)
-    trainer.save_checkpoint(tmp_path / "model.ckpt")
+    save(module, tmp_path / "model.ckpt")
     shutil.rmtree(folder)
     again = LitBERT.load_from_checkpoint(tmp_path / "model.ckpt", weights_only=True).eval()
     with torch.no_grad():

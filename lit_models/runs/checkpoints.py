@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, Checkpoint, ModelCheckpoint
 
 
 class SaveConfig(Callback):
@@ -28,15 +28,20 @@ class SaveConfig(Callback):
         checkpoint["config"] = self.config
 
 
-class LastCheckpoint(ModelCheckpoint):
+class LastCheckpoint(Checkpoint):
     """Keeps `last.ckpt`: the weights after the newest epoch, its validation included.
+
+    Lightning's `ModelCheckpoint` would do the same, and look after each step whether to.
 
     Args:
         folder: where it lies.
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder, filename="last", save_on_train_epoch_end=True, enable_version_counter=False)
+        self.path = folder / "last.ckpt"
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        trainer.save_checkpoint(self.path, weights_only=False)
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -40,6 +40,9 @@ def refused(run: Run, *arguments: str) -> str:
         (("--modle", "LitMLP"), "unknown flag --modle, did you mean --model?"),
         (("--trainer.max_epochs", "many"), "trainer.max_epochs: many is not valid, expected int"),
         (("--test_weights", "best"), "test_weights best needs a validation part"),
+        (("--output", "jsonl"), "--output belongs to predict, and fit does not use it: leave it out"),
+        (("--output=jsonl",), "--output belongs to predict, and fit does not use it: leave it out"),
+        (("--data.inputs", "1,0"), "--data.inputs belongs to predict, and fit does not use it: leave it out"),
         (("--runs_dir", "taken"), "taken/xor_mlp: Not a directory"),
         (("--seed_everything", "-1"), "seed_everything must be 0 to 4,294,967,295, got -1"),
         (("--model.activation", "foo"), "model.activation: foo is not valid, expected sigmoid, tanh, relu"),
@@ -52,6 +55,68 @@ def refused(run: Run, *arguments: str) -> str:
 def test_a_wrong_flag_is_one_line(run: Run, empty_folder: Path, arguments: tuple[str, ...], message: str) -> None:
     (empty_folder / "taken").touch()
     assert message in refused(run, *XOR, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("gradient_clip_val", "-1", "0 or more, got -1"),
+        ("gradient_clip_val", ".nan", "0 or more, got nan"),
+        ("accumulate_grad_batches", "0", "above 0, got 0"),
+        ("check_val_every_n_epoch", "0", "above 0, got 0"),
+        ("val_check_interval", "0", "above 0, got 0"),
+        ("val_check_interval", "0.0", "above 0, got 0.0"),
+        ("num_nodes", "0", "above 0, got 0"),
+        ("limit_train_batches", "-1", "0 or more, got -1"),
+        ("log_every_n_steps", "-1", "0 or more, got -1"),
+        ("min_epochs", "-3", "0 or more, got -3"),
+        ("min_steps", "-3", "0 or more, got -3"),
+        ("num_sanity_val_steps", "-2", "0 or more, or -1 (no limit), got -2"),
+        ("max_epochs", "-5", "0 or more, or -1 (no limit), got -5"),
+        ("max_steps", "-7", "0 or more, or -1 (no limit), got -7"),
+    ],
+)
+def test_a_trainers_number_out_of_its_range_is_one_line(run: Run, name: str, value: str, expected: str) -> None:
+    assert refused(run, *XOR, f"--trainer.{name}", value) == f"trainer.{name} must be {expected}"
+    assert not Path("runs").exists()
+
+
+def test_a_trainers_number_at_the_edge_of_its_range_is_taken(run: Run) -> None:
+    edges = {"gradient_clip_val": 0, "accumulate_grad_batches": 1, "min_epochs": 0, "num_sanity_val_steps": -1}
+    edges |= {"max_steps": -1, "log_every_n_steps": 0, "limit_val_batches": 0}
+    status, _, err = run(*XOR, *(f"--trainer.{name}={value}" for name, value in edges.items()))
+    assert (status, err) == (0, "")
+
+
+def test_validating_less_often_than_an_epoch_has_batches_is_one_line(run: Run) -> None:
+    line = refused(run, *XOR, "--trainer.val_check_interval", "1000")  # XOR's four rows are one batch
+    assert line.startswith(
+        "trainer: `val_check_interval` (1000) must be less than or equal to the number of the training batches (1)."
+    )
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_a_flag_that_only_fit_uses_is_refused_elsewhere_and_fine_in_a_config(
+    run: Run, empty_folder: Path, command: str
+) -> None:
+    (empty_folder / "both.yaml").write_text("test_weights: last\noutput: jsonl\n")
+    assert run(*XOR, "--config", "both.yaml", "--test_weights", "last")[0] == 0
+    common = (command, "--ckpt_path", "runs/xor_mlp/version_0/checkpoints/last.ckpt", "--config", "both.yaml")
+    wanted = f"--test_weights belongs to fit, and {command} does not use it: leave it out"
+    assert refused(run, *common, "--test_weights", "last") == wanted
+    if command != "validate":  # XOR has no validation part
+        status, _, err = run(*common)
+        assert (status, err) == (0, "")
+
+
+def test_inputs_may_mean_something_else_to_a_users_own_data(
+    run: Run, empty_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = "import datamodules\n\n\nclass Mine(datamodules.XORDataModule):\n    pass\n"
+    (empty_folder / "data_with_inputs.py").write_text(code)
+    monkeypatch.syspath_prepend(str(empty_folder))
+    status, _, err = run(*XOR, "--data", "data_with_inputs.Mine", "--data.inputs", "1,0")
+    assert (status, err) == (0, "")
 
 
 @pytest.mark.parametrize(
@@ -105,6 +170,17 @@ def test_a_checkpoint_of_another_model_is_refused(run: Run, tmp_path: Path) -> N
     )
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
     assert "holds no state_dict" in refused(run, "test", "--ckpt_path", str(tmp_path / "other.ckpt"))
+
+
+def test_sizes_of_a_fresh_model_beside_a_pretrained_one_are_refused(
+    run: Run, bert_checkpoint: Path, colours: Path
+) -> None:
+    line = refused(
+        run,
+        *("fit", "--model", "LitBERT", "--model.checkpoint", str(bert_checkpoint), "--model.hidden_size", "64"),
+        *("--data", "TextDataModule", "--data.train_file", str(colours)),
+    )
+    assert line == f"leave out hidden_size: sizes are for a fresh model, and '{bert_checkpoint}' has its own"
 
 
 def test_a_changed_setting_of_a_checkpoint_is_reported(run: Run) -> None:

@@ -127,6 +127,23 @@ def test_text_files_and_tables_are_read(run: Run, checkpoint: Any, tmp_path: Pat
     assert 'apple, "rose" and brick' in out  # on one line of the screen
 
 
+def test_blank_lines_of_a_text_file_are_left_out_with_a_note_that_says_which(
+    run: Run, checkpoint: Any, empty_folder: Path
+) -> None:
+    (empty_folder / "lines.txt").write_text("sea whale\n\nleaf frog\n  \n\n\n\n\nbrick\n", encoding="utf-8")
+    (empty_folder / "one.txt").write_text("moss\n\n", encoding="utf-8")
+    (empty_folder / "none.txt").write_text("ice\n", encoding="utf-8")
+    files = ("lines.txt", "none.txt", "one.txt")
+    status, _, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", *files)
+    assert status == 0
+    assert err.splitlines() == [
+        "note: lines.txt: 6 blank lines left out (lines 2, 4, 5, 6, 7 and 1 more)",
+        "note: one.txt: 1 blank line left out (line 2)",
+    ]
+    rows = read_csv(the_file("predictions.csv"))
+    assert [row["input"] for row in rows] == ["sea whale", "leaf frog", "brick", "ice", "moss"]
+
+
 def test_json_lines_hold_the_same_as_the_csv(run: Run, checkpoint: Any) -> None:
     common = ("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", *SENTENCES, AWKWARD, "größer 草")
     assert run(*common)[0] == 0
@@ -294,6 +311,10 @@ def test_a_fine_tuned_checkpoint_needs_neither_its_encoder_nor_its_data_any_more
     shutil.rmtree(encoder)
     colours.unlink()
     path = "runs/text_bert/version_0/checkpoints/last.ckpt"
-    status, out, err = run("predict", "--ckpt_path", path, "--data.inputs", "sky sea ice")
+    common = ("predict", "--ckpt_path", path, "--data.inputs", "sky sea ice")
+    status, out, err = run(*common)
     assert status == 0, err
     assert out.splitlines()[0].split()[0] in ("red", "green", "blue")
+    message = f"leave out num_layers: sizes are for a fresh model, and '{encoder}' has its own"
+    status, _, err = run(*common, "--model.num_layers", "3")
+    assert (status, err) == (2, f"error: {message}\n")

@@ -97,6 +97,88 @@ def test_every_format_gives_the_same_batches(name: str, tmp_path: Path) -> None:
     assert list(data.checksums()) == [str(tmp_path / name)]
 
 
+def test_basic_english_learns_torchtexts_ids(train_file: str) -> None:
+    data = ready("fit", train_file=train_file, val_fraction=0, tokenizer="basic_english", num_words=6)
+    assert data.train_table is not None
+    # good 3, the 2, then by alphabet "," bad, best, dull, film, plot with one each; six ids in all.
+    ids, _ = data.train_table[torch.arange(5)]
+    unknown, padding, good, the, comma, bad = range(6)
+    assert ids.tolist() == [
+        [padding, good, comma, unknown],
+        [padding, padding, bad, unknown],
+        [the, good, the, unknown],
+        [padding, padding, padding, unknown],
+        [padding, padding, padding, good],
+    ]
+    told = data.model_args()
+    assert (told["vocab_size"], told["padding_id"], told["tokenizer"]) == (6, 1, "basic_english")
+
+
+def test_rarer_words_than_min_freq_are_unknown(train_file: str) -> None:
+    # good 3, the 2, every other word 1
+    for tokenizer, words in (("words", ["good", "the"]), ("basic_english", ["<unk>", "<pad>", "good", "the"])):
+        for min_freq, kept in ((3, words[:-1]), (2, words)):  # each is counted anew, and not read from the cache
+            data = TextDataModule(train_file=train_file, tokenizer=tokenizer, min_freq=min_freq)
+            data.model_args()
+            assert data.state_dict()["tokenizer"]["words"] == kept
+
+
+def test_a_vocabulary_file_decides_the_ids(train_file: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "v.json", '["<unk>", "film", ",", "good", "<pad>", "the"]')
+    data = ready("fit", train_file=train_file, val_fraction=0, vocab_file=path)
+    assert data.train_table is not None
+    assert data.train_table[torch.arange(3)][0].tolist() == [[4, 3, 2, 1], [4, 4, 0, 0], [5, 3, 5, 0]]
+    told = data.model_args()
+    assert (told["vocab_size"], told["padding_id"]) == (6, 4)
+    assert told["class_names"] == ["neg", "pos"]
+    assert list(data.checksums()) == [path, train_file]
+
+
+def test_a_vocabulary_file_and_classes_predict_without_a_training_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "v.txt", "<unk>\nfilm\n")
+    data = ready("predict", vocab_file=path, class_names=["a", "b"], inputs=["film zzz", "film"])
+    assert data.predict_table is not None
+    assert data.predict_table[torch.arange(2)][0].tolist() == [[1, 0], [2, 1]]  # 2 is behind the words: it pads
+    assert data.model_args()["vocab_size"] == 3
+    with pytest.raises(ValueError, match=r"the classes are not known: give --data.train_file my.csv"):
+        TextDataModule(vocab_file=path).model_args()
+
+
+def test_a_state_stands_for_the_vocabulary_file(train_file: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "v.txt", "<unk>\ngood\n<pad>\n")
+    trained = ready("fit", train_file=train_file, vocab_file=path)
+    torch.save(trained.state_dict(), tmp_path / "state.pt")
+    Path(path).unlink()
+    data = TextDataModule(vocab_file=path, inputs=["zzz good"])
+    data.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    data.setup("predict")
+    assert data.predict_table is not None
+    assert data.predict_table[torch.tensor([0])][0].tolist() == [[0, 1]]
+    assert data.model_args() == trained.model_args()
+    write(Path(path), "<unk>\n<pad>\ngood\n")
+    with pytest.raises(ValueError, match=r"v.txt is not the vocabulary that the checkpoint was trained with: leave it"):
+        TextDataModule(vocab_file=path).load_state_dict(trained.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("gone.json", FileNotFoundError, "gone.json: no such file"),
+        ("v.csv", ValueError, "v.csv: expected a vocabulary .json, .txt, .pt, .pth, .pkl, .pickle"),
+        ("v.json", ValueError, "v.json: no JSON (Expecting value"),
+    ],
+)
+def test_a_vocabulary_file_that_cannot_be_read_is_one_line(
+    name: str, error: type[Exception], message: str, train_file: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    if name != "gone.json":
+        write(path, "nothing")
+    with pytest.raises(error, match=re.escape(message)) as caught:
+        TextDataModule(train_file=train_file, vocab_file=str(path)).model_args()
+    assert one_line(caught)
+
+
 def test_texts_of_like_length_share_a_batch(train_file: str) -> None:
     data = ready("fit", train_file=train_file, val_file=train_file, batch_size=2, max_length=3)
     loader = data.val_dataloader()
@@ -396,6 +478,20 @@ def test_nothing_to_learn_from_says_what_to_give(bert_checkpoint: Path) -> None:
     ("args", "message"),
     [
         ({"num_words": 4}, "num_words must be at least 5, got 4"),
+        ({"min_freq": 0}, "min_freq must be at least 1, got 0"),
+        ({"min_freq": 2, "tokenizer": "bert"}, "min_freq is for words, and the checkpoint 'bert' has its own pieces"),
+        (
+            {"vocab_file": "v.json", "tokenizer": "bert"},
+            "give either vocab_file, or the checkpoint 'bert' as tokenizer",
+        ),
+        (
+            {"vocab_file": "v.json", "num_words": 10_000},
+            "num_words and min_freq are for words that are learnt, and voc",
+        ),
+        (
+            {"vocab_file": "v.json", "min_freq": 2},
+            "num_words and min_freq are for words that are learnt, and vocab_fil",
+        ),
         ({"max_length": 0}, "max_length must be at least 1, got 0"),
         ({"val_fraction": float("nan")}, "val_fraction is a fraction of the training file, 0 to below 1, got nan"),
         ({"class_names": ["a", "a"]}, "class_names must be two or more different names"),

@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,9 +11,12 @@ from transformers import AutoTokenizer
 
 from datamodules.tokenizers import (
     CheckpointTokenizer,
+    VocabTokenizer,
     WordTokenizer,
+    build_vocab,
     by_rank,
     checkpoint_folder,
+    learn_words,
     split_words,
     tokenizer_from_dict,
 )
@@ -75,6 +79,68 @@ def test_unknown_form_is_refused() -> None:
         WordTokenizer([], form="french")  # type: ignore[arg-type]
 
 
+def test_vocabulary_goes_by_frequency_then_alphabet_with_its_specials() -> None:
+    # b 3, a and c 2 each, d 1; tests/parity/test_torchtext.py has torchtext's own answers.
+    counts = Counter("cdbcabba")
+    assert build_vocab(counts) == ["b", "a", "c", "d"]
+    assert build_vocab(counts, specials=["<unk>", "c"]) == ["<unk>", "c", "b", "a", "d"]
+    assert build_vocab(counts, specials=["<unk>"], special_first=False, min_freq=2) == ["b", "a", "c", "<unk>"]
+    assert build_vocab(counts, specials=["<unk>"], max_tokens=3) == ["<unk>", "b", "a"]
+    assert build_vocab(counts, specials=["b"], max_tokens=3) == ["b", "a"]
+
+
+def test_specials_that_fill_the_vocabulary_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"max_tokens must be more than the 2 specials, got 2"):
+        build_vocab(Counter("a"), specials=["<unk>", "<pad>"], max_tokens=2)
+
+
+def test_the_id_of_a_word_is_its_place_in_the_vocabulary() -> None:
+    tokenizer = VocabTokenizer(["film", "<pad>", "the", "<unk>", "!"])
+    assert tokenizer.encode("The film, the end!") == [2, 0, 3, 2, 3, 4]
+    assert tokenizer.encode_batch(["The film!", ""], max_length=2) == [[0, 4], []]
+    assert (tokenizer.padding_id, tokenizer.unknown_id, tokenizer.vocab_size) == (1, 3, 5)
+    assert tokenizer.decode([1, 1, 2, 3, 0, 4]) == "the <unk> film !"
+
+
+def test_padding_has_an_id_of_its_own_where_the_vocabulary_has_none() -> None:
+    tokenizer = VocabTokenizer(["<unk>", "film"])
+    assert (tokenizer.padding_id, tokenizer.vocab_size) == (2, 3)
+    assert tokenizer.decode([2, 1, 0]) == "film <unk>"
+
+
+def test_a_vocabulary_survives_a_checkpoint(tmp_path: Path) -> None:
+    tokenizer = VocabTokenizer(["film", "no_film", "<unk>"], unknown_id=1)
+    torch.save(tokenizer.to_dict(), tmp_path / "state.pt")
+    again = tokenizer_from_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert isinstance(again, VocabTokenizer)
+    assert vars(again) == vars(tokenizer)
+    assert again.encode_batch(["film zzz"]) == [[0, 1]]
+
+
+def test_learnt_words_have_the_ids_of_their_form() -> None:
+    counts = Counter("cdbcabba")  # b 3, c and a 2 each, c first; d 1
+    keras = learn_words(counts, form="keras", num_words=6)
+    assert (type(keras), keras.words) == (WordTokenizer, ["b", "c"])  # the ids 0 to 3 are no words
+    assert learn_words(counts, form="keras", num_words=9, min_freq=2).words == ["b", "c", "a"]
+    english = learn_words(counts, form="basic_english", num_words=5)
+    assert (type(english), english.words) == (VocabTokenizer, ["<unk>", "<pad>", "b", "a", "c"])
+    assert learn_words(counts, form="basic_english", num_words=9, min_freq=3).words == ["<unk>", "<pad>", "b"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ({"words": ["<unk>", "a", "a"]}, "the word 'a' has the ids 1 and 2, expected one"),
+        ({"words": ["a"]}, "no word '<unk>' and no default index, so that unknown words have no id"),
+        ({"words": ["a"], "unknown_id": 1}, "the default index must be 0 to 0, the id of a word, got 1"),
+        ({"words": ["a"], "unknown_id": -1}, "the default index must be 0 to 0, the id of a word, got -1"),
+    ],
+)
+def test_a_vocabulary_without_sense_is_refused(args: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        VocabTokenizer(**args)
+
+
 @pytest.mark.parametrize("max_length", [None, 7])
 @pytest.mark.parametrize("fixture", ["bert_checkpoint", "gpt2_checkpoint"])
 def test_pieces_equal_those_of_transformers(
@@ -131,3 +197,5 @@ def test_damaged_states_are_refused() -> None:
         CheckpointTokenizer("x", json="{", padding_id=0, padding_side="right", longest=1, vocab_size=1)
     with pytest.raises(ValueError, match=r"no tokenizer that this version knows"):
         tokenizer_from_dict({"kind": "words", "surprise": 1})
+    with pytest.raises(ValueError, match=r"no tokenizer that this version knows"):
+        tokenizer_from_dict({"kind": "other"})
