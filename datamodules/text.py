@@ -59,8 +59,8 @@ class TextDataModule(DataModule):
         batch_size: texts in a step, over all processes, at least 1.
         seed: of the order and the validation part; the command line passes `--seed_everything`.
         num_workers: processes that prepare batches beside the training process.
-        inputs: sentences to predict, or files: `.txt` one a line (blank ones are left out, and a note says which), or a table with `text_column`; the test file when
-            not given.
+        inputs: sentences to predict, or files: `.txt` one a line (blank ones are left out, and a note says which), or
+            a table with `text_column`; the test file when not given.
 
     Raises:
         ValueError: a number out of its range, or a mistake in a file, with its line.

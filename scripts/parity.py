@@ -42,7 +42,8 @@ def main() -> None:
     parser.add_argument("--run", nargs=3, metavar=("PROGRAM", "SIDE", "SEED"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
-        one(*given.run, given.results)
+        program, side, seed = given.run
+        one(program, side, int(seed), given.results)
         return
     from scripts.parity_sides import PROGRAMS
 
@@ -122,7 +123,7 @@ def child(run: tuple[str, str, int], path: Path) -> bool:
     return process.returncode == 0
 
 
-def one(program: str, side: Any, seed: str, path: Path) -> None:
+def one(program: str, side: Any, seed: int, path: Path) -> None:
     """Runs in this process, and adds the result to the file."""
     import torch
 
@@ -130,12 +131,13 @@ def one(program: str, side: Any, seed: str, path: Path) -> None:
     from scripts.parity_sides import PROGRAMS, run
 
     torch.set_num_threads(1)
-    result = run(PROGRAMS[program], side, int(seed))
-    versions = {d.name: d.version for d in metadata.distributions() if d.name in PACKAGES}
+    result = run(PROGRAMS[program], side, seed)
+    installed = {d.name.replace("_", "-"): d.version for d in metadata.distributions()}
+    versions = {name: installed[name] for name in PACKAGES if name in installed}
     record = {
         "program": program,
         "side": side,
-        "seed": int(seed),
+        "seed": seed,
         **result,
         "backend": PROGRAMS[program].backend or "numpy",
         "commit": commit(),

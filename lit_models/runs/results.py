@@ -24,7 +24,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """Commit of the git checkout that the program runs from, "+" where files have changed; None outside of one."""
-    here = Path(__file__).parent.parent
+    here = Path(__file__).parents[2]
     if not (here / ".git").exists():
         return None
     try:

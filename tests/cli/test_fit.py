@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from lit_models import LitCNN, LitMLP
 from .conftest import Run
 
 DIGITS = ("fit", "--config", "digits_cnn", "--trainer.max_epochs", "2", "--trainer.limit_train_batches", "5")
+
+
+def head_of_checkout() -> str:
+    """The commit of this checkout; "None" in a copy that is none."""
+    words = ["git", "rev-parse", "HEAD"]
+    answer = subprocess.run(words, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return answer.stdout.strip() or "None"
 
 
 def test_xor_prints_the_error_every_1000_passes_and_four_predictions(run: Run) -> None:
@@ -44,6 +52,7 @@ def test_a_run_leaves_its_whole_folder_and_nothing_else(run: Run, empty_folder: 
     results = json.loads((folder / "results.json").read_text())
     assert results["test_weights"] == "best"
     assert results["seed"] == 0
+    assert str(results["commit"]).rstrip("+") == head_of_checkout()
     assert results["epochs"] == 2
     assert results["parameters"] == 93_322
     for name in ("best.ckpt", "last.ckpt"):
