@@ -222,7 +222,7 @@ class SplitMetrics(Metric):
     def update(self, losses: Tensor, logits: Tensor, target: Tensor) -> None:
         """Counts a batch: `losses` `(B,)`, `logits` `(B, C)` or `(B, 1)`, `target` int64 `(B,)`."""
         predicted = (logits[:, 0] > 0) if logits.shape[1] == 1 else logits.argmax(dim=1)
-        self.loss_sum.add_(losses.sum())
+        self.loss_sum = self.loss_sum + losses.sum()  # takes the losses' precision, such as XOR's float64
         self.correct.add_((predicted == target).sum())
         self.count.add_(len(target))
 

@@ -1,11 +1,14 @@
 """What every test has: a cache of its own, no hub, and two tiny checkpoints made on the spot."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # the hub's library reads it when it is imported
+# Keras takes one backend a process. Torch's kernels are ours too, so it is the reference only where there is no other.
+os.environ.setdefault("KERAS_BACKEND", next((name for name in ("tensorflow", "jax") if find_spec(name)), "torch"))
 
 WORDS = (
     "the a an and or not is was it this that i you we they film movie review story actor scene plot good great best "

@@ -1,4 +1,8 @@
-"""Keras' optimizer rules. Source: `keras/src/optimizers/{adam,rmsprop}.py` in Keras 3."""
+"""Keras' optimizer rules. Source: `keras/src/optimizers/{adam,rmsprop}.py` in Keras 3.
+
+Keras 3 on TensorFlow departs from its own formula in an Embedding: it squares the gradient of each occurrence of a word
+before adding them. Here, as with JAX and torch, they are added first.
+"""
 
 from collections.abc import Callable, Iterable
 from typing import Any
