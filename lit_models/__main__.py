@@ -14,11 +14,15 @@ TRAINER_COMMANDS = {
     "test": "measure a checkpoint on the test part",
     "predict": "label and probability of your own sentences, images or tables",
 }
+FILE_COMMANDS = {
+    "import-keras": "a trained Keras file (.keras, .h5) becomes a checkpoint and a config",
+    "export": "a checkpoint becomes a file for another program",
+}
 OTHER_COMMANDS = {
     "list": "models, data, the pairs that fit, and the configs that come with the program",
     "doctor": "whether a run can work here: versions, GPU, disk, data",
 }
-COMMANDS = TRAINER_COMMANDS | OTHER_COMMANDS
+COMMANDS = TRAINER_COMMANDS | FILE_COMMANDS | OTHER_COMMANDS
 
 EXAMPLES = {
     "fit": (
@@ -32,6 +36,11 @@ EXAMPLES = {
         "predict --ckpt_path runs/imdb_lstm/version_0/checkpoints/best.ckpt --data.inputs 'What a film!'",
         "predict --ckpt_path runs/mnist_cnn/version_0/checkpoints/last.ckpt --data.inputs digits/*.png",
     ),
+    "import-keras": (
+        "import-keras model.keras",
+        "import-keras model.h5 --model LitCNN --data MNISTDataModule --experiment my_cnn",
+    ),
+    "export": ("export --format keras --ckpt_path runs/mnist_cnn/version_0/checkpoints/last.ckpt",),
 }
 COMMON_FLAGS = (
     ("--config FILE_OR_NAME", "a YAML file, or a config by name (`list` shows them); several add up, the last wins"),
@@ -91,6 +100,8 @@ def dispatch(argv: list[str]) -> int:
         return refuse(f"unknown command {command!r}{hint}")
     if command in TRAINER_COMMANDS:
         return run_trainer_command(command, arguments)
+    if command in FILE_COMMANDS:
+        return run_file_command(command, arguments)
     if arguments in (["-h"], ["--help"]):
         print(f"usage: {PROGRAM} {command}\n\n{command}: {COMMANDS[command]}")
         return 0
@@ -119,14 +130,35 @@ def run_trainer_command(command: str, arguments: list[str]) -> int:
     if "--help" in arguments or "-h" in arguments:
         print(command_help(command))
         return 0
-    if not {"", os.getcwd()} & set(sys.path):  # as `-m` does, so that a user's my_model.py is found by the script too
-        sys.path.append(os.getcwd())
+    find_users_modules()
     gc.disable()  # importing torch and Lightning makes millions of objects that stay: no need to look through them
     try:
         from lit_models.cli import main as run
     finally:
         gc.enable()
     return run([command, *("--help" if word == "--help-all" else word for word in arguments)])
+
+
+def find_users_modules() -> None:
+    """Looks for modules in the current folder, as `-m` does, so that the script finds a user's my_model.py too."""
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
+
+
+def run_file_command(command: str, arguments: list[str]) -> int:
+    """Prints the command's help screen, or runs it."""
+    from lit_models.file_commands import PARSERS
+    from lit_models.file_commands import main as run
+
+    if "--help" in arguments or "-h" in arguments:
+        parser = PARSERS[command]()
+        examples = [f"  {PROGRAM} {example}" for example in EXAMPLES[command]]
+        lines = [f"usage: {PROGRAM} {command} {parser.usage}", f"{command}: {COMMANDS[command]}"]
+        lines += [*section("options", [*parser.rows(), COMMON_FLAGS[-1]]), "", "examples", *examples]
+        print("\n".join(lines))
+        return 0
+    find_users_modules()
+    return run(command, arguments)
 
 
 def other_command(command: str) -> Callable[[], int]:
@@ -151,7 +183,7 @@ def help_screen() -> str:
             f"usage: {PROGRAM} COMMAND [options]",
             "",
             "commands",
-            *(f"  {name:10}{text}" for name, text in COMMANDS.items()),
+            *(f"  {name:14}{text}" for name, text in COMMANDS.items()),
             "",
             "examples",
             *(f"  {PROGRAM} {EXAMPLES['fit'][i]}" for i in (0, 1)),

@@ -4,7 +4,7 @@
     python scripts/parity.py --only mnist_cnn --seeds 2   two seeds of one program
     python scripts/parity.py --page                       only the page and its pictures, from the results
 
-Needs real MNIST and IMDB (LIT_MODELS_DATA) and `pip install -e '.[test]'`. Every run is a process of its own with one
+Needs real MNIST and IMDB (LIT_MODELS_DATA) and `pip install -e '.[parity]'`. Every run is a process of its own with one
 thread, so that rounding does not depend on what else the machine does. A result is one line of docs/parity.jsonl,
 written when its run ends: stop at any time, and start again to go on.
 """

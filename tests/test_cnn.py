@@ -1,6 +1,8 @@
 """The Keras convnet, held against the same network written plainly."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 import torch
@@ -9,26 +11,35 @@ from torch import Tensor, nn
 
 from lit_models.cnn import CNN, LitCNN
 
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 
-def plain(network: CNN, images: Tensor) -> Tensor:
-    """The Keras program's order, ReLU and then the pool, in torch's default layout."""
+
+def plain(network: CNN, images: Tensor, pools: Sequence[int] = (2, 2, 1), activation: str = "relu") -> Tensor:
+    """The Keras program's order, activation and then the pool, in torch's default layout."""
     w = {name: p.contiguous() for name, p in network.named_parameters()}
-    x = images
-    for name, pooled in (("conv1", True), ("conv2", True), ("conv3", False)):
-        x = F.relu(F.conv2d(x, w[f"{name}.weight"], w[f"{name}.bias"]))
-        x = F.max_pool2d(x, 2) if pooled else x
-    x = F.relu(F.linear(x.reshape(len(x), -1), w["dense.weight"], w["dense.bias"]))
+    act, x = ACTIVATIONS[activation], images
+    for i, pool in enumerate(pools):
+        kernel = w[f"convolutions.{i}.weight"]
+        convolution = network.convolutions[i]
+        assert isinstance(convolution, nn.Conv2d)
+        x = F.pad(x, [kernel.shape[-1] // 2] * 4) if convolution.padding != (0, 0) else x
+        x = F.max_pool2d(act(F.conv2d(x, kernel, w[f"convolutions.{i}.bias"])), pool)
+    x = x.reshape(len(x), -1)
+    for i in range(len(network.dense)):
+        x = act(F.linear(x, w[f"dense.{i}.weight"], w[f"dense.{i}.bias"]))
     return F.linear(x, w["output.weight"], w["output.bias"])
 
 
 def test_the_parameters_are_93322() -> None:
     layers = {name: sum(p.numel() for p in layer.parameters()) for name, layer in LitCNN().network.named_children()}
-    assert layers == {
-        "conv1": 3 * 3 * 1 * 32 + 32,  # 320
-        "conv2": 3 * 3 * 32 * 64 + 64,  # 18,496
-        "conv3": 3 * 3 * 64 * 64 + 64,  # 36,928
+    convolutions = [
+        3 * 3 * 1 * 32 + 32,  # 320
+        3 * 3 * 32 * 64 + 64,  # 18,496
+        3 * 3 * 64 * 64 + 64,  # 36,928
+    ]
+    assert {name: count for name, count in layers.items() if count} == {
+        "convolutions": sum(convolutions),
         "dense": 3 * 3 * 64 * 64 + 64,  # 36,928
-        "dropout": 0,
         "output": 64 * 10 + 10,  # 650
     }
     assert sum(layers.values()) == 320 + 18_496 + 36_928 + 36_928 + 650 == 93_322
@@ -49,13 +60,35 @@ def test_logits_and_gradients_are_those_of_the_plain_order_and_layout(channels: 
     torch.testing.assert_close(our_grads, their_grads, rtol=1e-10, atol=1e-13)  # as above, once more backwards
 
 
+STACKS: dict[str, dict[str, Any]] = {
+    "one convolution and no dense layer": {"filters": [5], "pool_size": 1, "dense_sizes": []},
+    "LeNet": {"filters": [6, 16], "kernel_size": 5, "pool_size": 2, "dense_sizes": [12, 8], "activation": "tanh"},
+    "the same size throughout": {"filters": [4, 4], "padding": "same", "pool_size": [1, 3], "activation": "sigmoid"},
+    "a list for each": {"filters": [4, 5], "kernel_size": [5, 1], "padding": ["same", "valid"], "pool_size": [3, 2]},
+}
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_other_stacks_are_those_of_the_plain_order_and_layout(name: str) -> None:
+    torch.manual_seed(0)
+    stack = STACKS[name]
+    network = CNN(2, 23, 4, **stack).double()
+    images = torch.rand(3, 2, 23, 23, dtype=torch.float64)
+    pools = stack["pool_size"] if isinstance(stack["pool_size"], list) else [stack["pool_size"]] * len(stack["filters"])
+    theirs = plain(network, images, pools, stack.get("activation", "relu"))
+    torch.testing.assert_close(network(images), theirs, rtol=1e-11, atol=1e-12)  # as above
+    sizes = [(m.in_channels, m.out_channels) for m in network.convolutions if isinstance(m, nn.Conv2d)]
+    assert [n for _, n in sizes] == stack["filters"]
+    assert [m.out_features for m in network.dense if isinstance(m, nn.Linear)] == stack.get("dense_sizes", [64])
+
+
 def test_the_dense_layer_reads_channel_height_width() -> None:
     network = CNN()
     images = torch.rand(2, 1, 28, 28)
     read: list[Tensor] = []
-    network.dense.register_forward_pre_hook(lambda _, args: read.append(args[0]))
+    network.dense[0].register_forward_pre_hook(lambda _, args: read.append(args[0]))
     maps: list[Tensor] = []
-    network.conv3.register_forward_hook(lambda *args: maps.append(args[2]))
+    network.convolutions[2].register_forward_hook(lambda *args: maps.append(args[2]))
     network(images)
     assert torch.equal(read[0], F.relu(maps[0]).contiguous().view(2, 64 * 3 * 3))
 
@@ -69,10 +102,10 @@ def test_the_convolutions_are_stored_channels_last() -> None:
 def test_a_network_starts_with_keras_weights() -> None:
     layers = {name: m for name, m in CNN().named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     fans = {  # inputs and outputs of a weight: Glorot counts the 9 places of a 3 x 3 kernel in both
-        "conv1": 9 * 1 + 9 * 32,
-        "conv2": 9 * 32 + 9 * 64,
-        "conv3": 9 * 64 + 9 * 64,
-        "dense": 576 + 64,
+        "convolutions.0": 9 * 1 + 9 * 32,
+        "convolutions.1": 9 * 32 + 9 * 64,
+        "convolutions.2": 9 * 64 + 9 * 64,
+        "dense.0": 576 + 64,
         "output": 64 + 10,
     }
     assert layers.keys() == fans.keys()
@@ -95,12 +128,87 @@ def test_dropout_is_active_in_training_only() -> None:
     torch.testing.assert_close(network.eval()(images), plain(network, images), rtol=1e-11, atol=1e-12)  # as above
 
 
+def test_pooled_maps_are_dropped_in_training_only() -> None:
+    torch.manual_seed(0)
+    network = CNN(pool_dropout=0.5)
+    maps: list[Tensor] = []
+    network.convolutions[1].register_forward_pre_hook(lambda _, args: maps.append(args[0]))
+    images = torch.rand(8, 1, 28, 28)
+    network(images)
+    network.eval()(images)
+    dropped, whole = maps
+    alive = whole > 0
+    # each of the n numbers is dropped with probability 1/2, and a kept one is doubled; 5 standard deviations
+    n = int(alive.sum())
+    assert abs(int((dropped[alive] == 0).sum()) - n / 2) < 5 * math.sqrt(n / 4)
+    torch.testing.assert_close(dropped[dropped > 0], 2 * whole[dropped > 0], rtol=1e-6, atol=0)  # float32
+
+
+def test_without_dense_layers_the_last_map_is_dropped() -> None:
+    network = CNN(filters=[4], pool_size=1, dense_sizes=[], dropout=0.5)
+    read: list[Tensor] = []
+    network.output.register_forward_pre_hook(lambda _, args: read.append(args[0]))
+    network(torch.rand(4, 1, 28, 28))
+    network.eval()(torch.rand(4, 1, 28, 28))
+    assert (read[0] == 0).float().mean() > (read[1] == 0).float().mean() + 0.1
+
+
 def test_the_smallest_image_has_18_pixels_a_side() -> None:
     network = LitCNN(image_size=18).network  # 18 -> 16 -> 8 -> 6 -> 3 -> 1
     assert isinstance(network, CNN)
-    assert network.dense.in_features == 64 * 1 * 1
+    assert isinstance(network.dense[0], nn.Linear)
+    assert network.dense[0].in_features == 64 * 1 * 1
     with pytest.raises(ValueError, match=r"^images need a channel and 18 pixels a side, got 1 and 17$"):
         LitCNN(image_size=17)
+
+
+@pytest.mark.parametrize(
+    ("stack", "smallest"),
+    [
+        ({"filters": [2], "kernel_size": 5, "pool_size": 1}, 5),
+        ({"filters": [2, 2], "kernel_size": [5, 3], "pool_size": [3, 2]}, (2 + 2) * 3 + 4),  # 16 -> 12 -> 4 -> 2 -> 1
+        ({"filters": [2, 2], "padding": "same", "pool_size": [2, 3]}, 6),
+    ],
+)
+def test_the_smallest_image_of_other_stacks_leaves_one_pixel(stack: dict[str, Any], smallest: int) -> None:
+    network = LitCNN(image_size=smallest, dense_sizes=[], **stack).network
+    assert isinstance(network, CNN)
+    assert network.output.in_features == 2
+    with pytest.raises(ValueError, match=f"^images need a channel and {smallest} pixels a side, got 1 and "):
+        LitCNN(image_size=smallest - 1, dense_sizes=[], **stack)
+
+
+@pytest.mark.parametrize(
+    ("stack", "text"),
+    [
+        ({"filters": []}, "pool_size has 3 values for 0 filters: [2, 2, 1] and []"),
+        ({"filters": [8, 8]}, "pool_size has 3 values for 2 filters: [2, 2, 1] and [8, 8]"),
+        ({"kernel_size": [3]}, "kernel_size has 1 values for 3 filters: [3] and [32, 64, 64]"),
+        ({"padding": ["same"]}, "padding has 1 values for 3 filters: ['same'] and [32, 64, 64]"),
+        (
+            {"filters": [], "pool_size": 1},
+            "filters, kernel_size, pool_size and dense_sizes must be at least 1, got [], 3, 1 and [64]",
+        ),
+        (
+            {"filters": [8, 0, 8]},
+            "filters, kernel_size, pool_size and dense_sizes must be at least 1, got [8, 0, 8], 3, [2, 2, 1] and [64]",
+        ),
+        (
+            {"pool_size": 0},
+            "filters, kernel_size, pool_size and dense_sizes must be at least 1, got [32, 64, 64], 3, 0 and [64]",
+        ),
+        (
+            {"dense_sizes": [64, 0]},
+            "filters, kernel_size, pool_size and dense_sizes must be at least 1, got [32, 64, 64], 3, [2, 2, 1] and "
+            "[64, 0]",
+        ),
+        ({"kernel_size": 4, "padding": "same"}, "padding same needs an odd kernel_size, got 4"),
+    ],
+)
+def test_layers_that_cannot_be_are_refused(stack: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+        LitCNN(**stack)
+    assert str(caught.value) == text
 
 
 def test_no_channel_is_refused() -> None:
@@ -108,7 +216,9 @@ def test_no_channel_is_refused() -> None:
         LitCNN(num_channels=0)
 
 
+@pytest.mark.parametrize("name", ["dropout", "pool_dropout"])
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])
-def test_a_dropout_out_of_range_is_refused(dropout: float) -> None:
-    with pytest.raises(ValueError, match=f"^dropout must be 0 to below 1, got {dropout}$"):
-        LitCNN(dropout=dropout)
+def test_a_dropout_out_of_range_is_refused(name: str, dropout: float) -> None:
+    rate: dict[str, Any] = {name: dropout}
+    with pytest.raises(ValueError, match=f"^{name} must be 0 to below 1, got {dropout}$"):
+        LitCNN(**rate)

@@ -11,6 +11,7 @@ import pytest
 
 from lit_models import __main__ as front_door
 from lit_models import catalog
+from lit_models.file_commands import PARSERS
 
 ROOT = Path(__file__).parent.parent
 NO_TORCH = """
@@ -88,6 +89,26 @@ def test_help_shows_only_flags_that_the_parser_has() -> None:
         assert plain <= known
 
 
+@pytest.mark.parametrize("command", front_door.FILE_COMMANDS)
+def test_help_of_a_command_on_files_is_its_parser(command: str) -> None:
+    text = run(command, "--help").stdout
+    assert text.startswith(f"usage: python -m lit_models {command} ")
+    assert len(text.splitlines()) <= 24
+    assert max(map(len, text.splitlines())) <= 120
+    known = {option for action in PARSERS[command]()._actions for option in action.option_strings}
+    shown = {line.split()[0] for line in text.splitlines() if line.strip().startswith("--")}
+    assert shown == known | {"--debug"}
+    assert text == run(command, "-h").stdout == run(command, "x.keras", "--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [["import-keras"], ["export", "--formt", "keras"]], ids=" ".join)
+def test_a_mistake_in_the_flags_of_a_command_on_files_imports_no_torch(arguments: list[str]) -> None:
+    done = run(*arguments, program=("-c", NO_TORCH))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_help_all_and_class_help_go_to_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     import lit_models.cli
 
@@ -127,7 +148,7 @@ def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
     [
         (["ft"], "unknown command 'ft', did you mean fit?"),
         (["tests"], "unknown command 'tests', did you mean test?"),
-        (["zzz"], "unknown command 'zzz'; there are fit, validate, test, predict, list, doctor"),
+        (["zzz"], "unknown command 'zzz'; there are fit, validate, test, predict, import-keras, export, list, doctor"),
         (["-c", "x.yaml", "fit"], "the command comes before its options: python -m lit_models fit -c x.yaml"),
         (
             ["--config=x.yaml", "test", "--debug"],

@@ -15,7 +15,10 @@ from typing import Any
 
 import pytest
 
+from datamodules.base import TensorTable
 from lit_models.__main__ import main
+from tests.parity.conftest import keras_backend as keras_backend
+from tests.parity.originals import keras_cnn
 
 real_data = [
     pytest.mark.real_data,
@@ -95,6 +98,48 @@ class TestMNIST:
             for part in ("train", "t10k")
             for kind, n in (("images", 3), ("labels", 1))
         }
+
+
+@pytest.mark.usefixtures("keras_backend")
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword")  # Keras' variables
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")  # as users of old have
+class TestImportFromKeras:
+    """The ported Keras CNN, trained by Keras, gives the same answer here on each of the 10,000 test images."""
+
+    pytestmark = real_data
+
+    def test_a_cnn_of_keras_has_the_identical_test_answers_here(self, capsys: pytest.CaptureFixture[str]) -> None:
+        import keras
+
+        from datamodules import MNISTDataModule
+
+        data = MNISTDataModule()
+        data.setup("fit")
+        (train, labels), (test, target) = (
+            (table.inputs.numpy()[..., None].astype("float32") / 255, table.target.numpy())
+            for table in (data.train_table, data.test_table)
+            if isinstance(table, TensorTable) and table.target is not None
+        )
+        keras.utils.set_random_seed(0)
+        model = keras_cnn()
+        model.compile(optimizer="adam", loss="sparse_categorical_crossentropy")
+        model.fit(train, labels, batch_size=64, epochs=2, verbose=0)
+        theirs = model.predict(test, batch_size=256, verbose=0).argmax(axis=1)
+        right = int((theirs == target).sum())
+        assert right >= 9800
+        for suffix in (".keras", ".h5"):
+            model.save(f"cnn{suffix}")
+            assert main(["import-keras", f"cnn{suffix}", "--data", "MNISTDataModule", "--experiment", suffix[1:]]) == 0
+            folder = Path(f"runs/{suffix[1:]}/version_0")
+            here = ["--ckpt_path", str(folder / "checkpoints" / "last.ckpt"), "--trainer.accelerator", "cpu"]
+            assert main(["test", *here]) == 0
+            accuracy = json.loads((folder / "test.json").read_text())["metrics"]["test/acc"]
+            assert accuracy == pytest.approx(right / 10_000, abs=1e-6)  # a count over 10,000, in float32
+            assert main(["predict", *here]) == 0
+            with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
+                assert [int(row["label"]) for row in csv.DictReader(file)] == theirs.tolist()
+            with capsys.disabled():
+                print(f"\n{suffix}: {right} of 10,000 right in Keras ({keras.backend.backend()}) and here: {accuracy}")
 
 
 @pytest.mark.usefixtures("counted_once")

@@ -1,7 +1,7 @@
 """Recurrent networks, held against a loop over single texts and single steps with the gates' formulas."""
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -40,12 +40,12 @@ def step_gru(gi: Tensor, gh: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tens
 STEPS: dict[str, Step] = {"simple": step_simple, "lstm": step_lstm, "gru": step_gru}
 
 
-def run_layer(network: RNN, cell: str, suffix: str, inputs: list[Tensor]) -> list[Tensor]:
+def run_layer(cells: torch.nn.RNNBase, cell: str, suffix: str, inputs: list[Tensor]) -> list[Tensor]:
     """Hidden state after each input of one layer in one direction."""
     wi, wh, bi, bh = (
-        network.cells.get_parameter(f"{name}_{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        cells.get_parameter(f"{name}_{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     )
-    h = c = torch.zeros(network.cells.hidden_size, dtype=torch.float64)
+    h = c = torch.zeros(cells.hidden_size, dtype=torch.float64)
     states = []
     for x in inputs:
         h, c = STEPS[cell](wi @ x + bi, wh @ h + bh, h, c)
@@ -56,19 +56,26 @@ def run_layer(network: RNN, cell: str, suffix: str, inputs: list[Tensor]) -> lis
 def logits_of_text(network: RNN, cell: str, tokens: Iterable[int]) -> Tensor:
     """`(num_outputs,)` of one text, every one of whose tokens is read."""
     inputs = [network.embedding.weight[token] for token in tokens]
+    layers = [(network.cells, layer) for layer in range(network.cells.num_layers)]
     last = torch.empty(0)
-    for layer in range(network.cells.num_layers):
-        forward = run_layer(network, cell, f"l{layer}", inputs)
-        if network.cells.bidirectional:
-            backward = run_layer(network, cell, f"l{layer}_reverse", inputs[::-1])[::-1]
+    for cells, layer in [*layers, *((upper, 0) for upper in network.upper)]:
+        assert isinstance(cells, torch.nn.RNNBase)
+        forward = run_layer(cells, cell, f"l{layer}", inputs)
+        if cells.bidirectional:
+            backward = run_layer(cells, cell, f"l{layer}_reverse", inputs[::-1])[::-1]
             last = torch.cat([forward[-1], backward[0]])
             inputs = [torch.cat(pair) for pair in zip(forward, backward, strict=True)]
         else:
             last, inputs = forward[-1], forward
+    for dense in network.dense:
+        assert isinstance(dense, torch.nn.Linear)
+        last = (dense.weight @ last + dense.bias).clamp(min=0)
     return network.output.weight @ last + network.output.bias
 
 
-def make(cell: str, *, bidirectional: bool = False, mask_padding: bool = False, padding_id: int = 0) -> RNN:
+def make(
+    cell: str, *, bidirectional: bool = False, mask_padding: bool = False, padding_id: int = 0, **sizes: Any
+) -> RNN:
     """A small network whose every parameter, biases too, is random."""
     torch.manual_seed(0)
     network = RNN(
@@ -80,6 +87,7 @@ def make(cell: str, *, bidirectional: bool = False, mask_padding: bool = False, 
         bidirectional=bidirectional,
         mask_padding=mask_padding,
         padding_id=padding_id,
+        **sizes,
     ).double()
     with torch.no_grad():
         for p in network.parameters():
@@ -112,13 +120,26 @@ def test_masked_padding_is_never_read(cell: Cell, bidirectional: bool, padding_i
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_a_text_of_masked_padding_alone_is_one_padding_token_and_disturbs_no_other(
+@pytest.mark.parametrize("mask_padding", [False, True])
+def test_layers_of_other_sizes_stand_on_top(cell: Cell, bidirectional: bool, mask_padding: bool) -> None:
+    network = make(cell, bidirectional=bidirectional, mask_padding=mask_padding, upper_sizes=[6, 3], dense_sizes=[7, 5])
+    tokens = torch.tensor([[7, 3, 19, 2, 8, 4], [5, 6, 7, 8, 9, 10]])
+    theirs = torch.stack([logits_of_text(network, cell, row) for row in tokens.tolist()])
+    assert_equal(network(tokens), theirs)
+    if mask_padding:
+        assert_equal(network(torch.tensor([[0, 7, 3, 0, 19, 2, 8, 4, 0]])), theirs[:1])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_a_text_of_masked_padding_alone_leaves_the_first_state_and_disturbs_no_other(
     cell: Cell, bidirectional: bool
 ) -> None:
     network = make(cell, bidirectional=bidirectional, mask_padding=True)
-    theirs = torch.stack([logits_of_text(network, cell, text) for text in ([7, 3], [0])])
+    nothing_read = network.output.bias[None]  # of a state that is zero
+    theirs = torch.cat([logits_of_text(network, cell, [7, 3])[None], nothing_read])
     assert_equal(network(torch.tensor([[0, 0, 7, 3], [0, 0, 0, 0]])), theirs)
-    assert_equal(network(torch.tensor([[0, 0, 0, 0]])), theirs[1:])
+    assert_equal(network(torch.tensor([[0, 0, 0, 0]])), nothing_read)
 
 
 def test_left_align_moves_padding_behind_the_tokens_and_keeps_their_order() -> None:
@@ -196,6 +217,22 @@ def test_dropout_is_between_the_layers_too() -> None:
     assert not torch.equal(network(tokens), network(tokens))
 
 
+@pytest.mark.parametrize("mask_padding", [False, True])
+def test_dropout_is_below_layers_of_other_sizes_too(mask_padding: bool) -> None:
+    torch.manual_seed(0)
+    network = RNN(20, embedding_size=5, hidden_size=16, num_layers=1, upper_sizes=[8], dropout=0.5)
+    network.mask_padding = mask_padding
+    tokens = torch.randint(1, 20, (4, 6))
+    read: list[Tensor] = []
+    network.upper[0].register_forward_pre_hook(lambda _, args: read.append(getattr(args[0], "data", args[0])))
+    network(tokens)
+    network.eval()(tokens)
+    dropped, whole = read
+    # each of 4 * 6 * 16 numbers is dropped with probability 1/2, and a kept one is doubled; 5 standard deviations
+    assert abs(int((dropped == 0).sum()) - 192) < 5 * 384**0.5 / 2
+    torch.testing.assert_close(dropped[dropped != 0], 2 * whole[dropped != 0], rtol=1e-6, atol=0)  # float32
+
+
 def test_the_settings_reach_the_network() -> None:
     model = LitRNN(
         vocab_size=30,
@@ -205,6 +242,8 @@ def test_the_settings_reach_the_network() -> None:
         embedding_size=6,
         hidden_size=7,
         num_layers=3,
+        upper_sizes=[5],
+        dense_sizes=[9, 8],
         bidirectional=True,
         mask_padding=True,
     )
@@ -214,7 +253,11 @@ def test_the_settings_reach_the_network() -> None:
     assert (network.embedding.num_embeddings, network.embedding.embedding_dim) == (30, 6)
     assert (network.cells.hidden_size, network.cells.num_layers, network.cells.bidirectional) == (7, 3, True)
     assert (network.padding_id, network.mask_padding) == (3, True)
-    assert network.output.weight.shape == (4, 2 * 7)
+    (upper,) = network.upper
+    assert isinstance(upper, torch.nn.GRU)
+    assert (upper.input_size, upper.hidden_size, upper.bidirectional) == (2 * 7, 5, True)
+    assert [layer.weight.shape for layer in network.dense] == [(9, 2 * 5), (8, 9)]
+    assert network.output.weight.shape == (4, 8)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +275,14 @@ def test_a_size_below_one_is_refused(made: Callable[[], LitRNN]) -> None:
         ValueError, match=r"^vocab_size, embedding_size, hidden_size and num_layers must be at least 1$"
     ):
         made()
+
+
+@pytest.mark.parametrize("sizes", [{"upper_sizes": [4, 0]}, {"dense_sizes": [-1]}])
+def test_a_size_below_one_in_a_list_is_refused(sizes: dict[str, list[int]]) -> None:
+    shown = f"{sizes.get('upper_sizes', [])} and {sizes.get('dense_sizes', [])}"
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+        LitRNN(**sizes)  # type: ignore[arg-type]
+    assert str(caught.value) == f"upper_sizes and dense_sizes must be at least 1, got {shown}"
 
 
 @pytest.mark.parametrize("dropout", [-0.1, 1.0, float("nan")])

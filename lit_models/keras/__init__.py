@@ -1,1 +1,1 @@
-"""All that makes torch match Keras: initialisers and optimizer rules."""
+"""All that makes torch match Keras: initialisers, optimizer rules, and Keras' files in and out."""

@@ -21,7 +21,7 @@ class KerasArray(NamedTuple):
     """One array of a Keras model, as views of a network's parameters.
 
     Args:
-        name: the module and the Keras name of the array, such as "conv1/kernel".
+        name: the module and the Keras name of the array, such as "convolutions.0/kernel".
         parts: views that, joined along the last axis, hold the array's numbers in its order.
         shape: of the array in Keras.
     """
@@ -38,7 +38,7 @@ class KerasArray(NamedTuple):
         """Copies the array into the network."""
         *before, _ = self.parts[0].shape
         joined = values.reshape(*before, -1)
-        for part, piece in zip(self.parts, joined.split([p.shape[-1] for p in self.parts], dim=-1), strict=True):
+        for part, piece in zip(self.parts, torch.split(joined, [p.shape[-1] for p in self.parts], dim=-1), strict=True):
             part.copy_(piece)
 
 

@@ -1,0 +1,1 @@
+"""Checkpoints to files that other programs read."""

@@ -1,0 +1,101 @@
+"""The layers of a Keras model's JSON in the order in which they compute, if that is a plain chain.
+
+Sources: `get_config` of Sequential and functional models in Keras 2 and 3, and `inbound_nodes` of the latter.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from lit_models.keras.files import Refused
+
+
+class SavedLayer(NamedTuple):
+    """A layer as the file has it: its class, its own name, and its settings."""
+
+    kind: str
+    name: str
+    config: dict[str, Any]
+
+
+def saved_layers(model: dict[str, Any]) -> list[SavedLayer]:
+    """The layers of a Sequential model, or of a functional one that is a plain chain, input first.
+
+    Raises:
+        Refused: another kind of model, a branch, or a class that is not Keras' own.
+    """
+    config, kind = model.get("config"), model.get("class_name")
+    if kind not in ("Sequential", "Functional", "Model"):
+        raise Refused(f"is a {kind}, a class of its own: only Sequential and functional models can be read")
+    entries = config if isinstance(config, list) else config.get("layers") if isinstance(config, dict) else None
+    if not entries or not isinstance(entries, list):
+        raise Refused("has no layers")
+    if kind != "Sequential":
+        entries = chained(entries, config)
+    layers = [saved_layer(entry) for entry in entries]
+    if len({layer.name for layer in layers}) < len(layers):
+        raise Refused("has two layers of one name")
+    first = layers[0].config
+    shape = first.get("batch_shape") or first.get("batch_input_shape")
+    if shape is None and isinstance(config, dict):  # the shape came with the first batch
+        shape = config.get("build_input_shape")
+    named = layers.pop(0).name if layers[0].kind == "InputLayer" else "input"
+    return [SavedLayer("InputLayer", named, {"batch_shape": shape}), *layers]
+
+
+def saved_layer(entry: Any) -> SavedLayer:
+    """One entry of a model's list of layers."""
+    config, kind = entry["config"], entry["class_name"]
+    name = str(config.get("name", entry.get("name", kind)))
+    module, registered = entry.get("module"), entry.get("registered_name")
+    foreign = module is not None and str(module).split(".")[0] not in ("keras", "tf_keras")
+    if foreign or registered not in (None, kind) or ">" in kind:
+        raise Refused(f"has the layer {name!r} of a class of its own, {registered or kind}, which is not Keras'")
+    return SavedLayer(kind, name, config)
+
+
+def chained(entries: list[dict[str, Any]], config: Any) -> list[dict[str, Any]]:
+    """The layers of a functional model, without the one that computes the mask of an Embedding.
+
+    Raises:
+        Refused: a layer reads anything but the layer before it.
+    """
+    masks = [entry["name"] for entry in entries if is_mask(entry, entries)]
+    chain = [entry for entry in entries if entry["name"] not in masks]
+    names = [entry["name"] for entry in chain]
+    for place, entry in enumerate(chain):
+        expected = [names[place - 1]] if place else []
+        if list(sources(entry, masks)) != expected:
+            raise Refused(f"is no plain chain: the layer {names[place]!r} reads other things than the layer before it")
+    for key, wanted in (("input_layers", names[0]), ("output_layers", names[-1])):
+        ends = config[key]
+        if [end[0] for end in (ends if isinstance(ends[0], list) else [ends])] != [wanted]:
+            raise Refused(f"is no plain chain: its {key.replace('_', ' ')} are {ends}")
+    return chain
+
+
+def is_mask(entry: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
+    """Whether an entry is the comparison of the input with 0 that an Embedding with mask_zero adds in Keras 3."""
+    masked = any(e["class_name"] == "Embedding" and e["config"].get("mask_zero") for e in entries)
+    if entry["class_name"] != "NotEqual" or not masked:
+        return False
+    (node,) = entry["inbound_nodes"]
+    return [source_of(argument) for argument in node["args"]] == [entries[0]["name"], None] and node["args"][1] == 0
+
+
+def sources(entry: dict[str, Any], masks: list[str]) -> Iterator[str]:
+    """Names of the layers that a layer reads, once for each time that it is called."""
+    for node in entry.get("inbound_nodes") or []:
+        if isinstance(node, dict):  # Keras 3
+            yield from (source_of(argument) or "a constant" for argument in node["args"])
+            values = {name: value for name, value in node["kwargs"].items() if value}
+            yield from (name for name, value in values.items() if name != "mask" or source_of(value) not in masks)
+        else:
+            for name, _, _, *arguments in node:
+                yield name
+                yield from (key for given in arguments for key, value in given.items() if value)
+
+
+def source_of(argument: Any) -> str | None:
+    """The layer that an argument comes from; None where it is no tensor."""
+    tensor = isinstance(argument, dict) and argument.get("class_name") == "__keras_tensor__"
+    return str(argument["config"]["keras_history"][0]) if tensor else None

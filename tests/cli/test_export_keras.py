@@ -1,0 +1,124 @@
+"""`export --format keras` as a command: a checkpoint of ours as a Keras file, and back."""
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from lit_models import LitRNN
+from lit_models.keras.files import read_weights
+from tests.keras.stacks import keras_tests
+from tests.parity.conftest import keras_backend as keras_backend
+
+from .conftest import Run
+from .keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
+from .keras_files import cnn as cnn
+from .keras_files import saved as saved
+
+pytestmark = keras_tests
+
+
+def test_an_exported_file_is_a_keras_model_with_the_same_bits_and_outputs(cnn: Any, run: Run) -> None:
+    import keras
+
+    assert run("import-keras", "model.keras", *DIGITS)[0] == 0
+    export = ("export", "--format", "keras", "--ckpt_path", CHECKPOINT)
+    status, out, err = run(*export)
+    assert (status, err) == (0, "")
+    first, second = out.splitlines()
+    assert first.startswith("largest difference of a probability on random inputs: ")
+    assert second == "LitCNN in runs/model/version_0/model.keras"
+    again = keras.saving.load_model("runs/model/version_0/model.keras")
+    for ours, theirs in zip(again.get_weights(), cnn.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    images, _ = digits()
+    np.testing.assert_array_equal(again.predict(images, verbose=0), cnn.predict(images, verbose=0))
+    assert run(*export)[1].splitlines()[-1] == "LitCNN in runs/model/version_0/model_2.keras"
+    assert run(*export, "--output", "mine.keras")[1].splitlines()[-1] == "LitCNN in mine.keras"
+    assert error(run, *export, "--output", "mine.keras") == (
+        "mine.keras is there already, and nothing is overwritten: give --output another name"
+    )
+    assert error(run, *export, "--output", "mine.h5") == "a Keras file ends in .keras, so it cannot be mine.h5"
+    assert error(run, *export, "--output", "no/mine.keras") == "no folder no for mine.keras"
+
+
+def test_a_run_of_ours_is_exported_and_comes_back(run: Run) -> None:
+    fit = ("fit", "--config", "xor_mlp", "--trainer.max_epochs", "1", "--data.passes", "5", "--trainer.logger", "false")
+    assert run(*fit)[0] == 0
+    ours = "runs/xor_mlp/version_0/checkpoints/last.ckpt"
+    status, _, err = run("export", "--format", "keras", "--ckpt_path", ours)
+    assert (status, err) == (0, "")
+    assert run("import-keras", "runs/xor_mlp/version_0/model.keras")[0] == 0
+    before, after = (torch.load(path, weights_only=True)["state_dict"] for path in (ours, CHECKPOINT))
+    assert before.keys() == after.keys()
+    for name, weight in before.items():
+        assert weight.dtype == after[name].dtype == torch.float64 or not weight.is_floating_point()
+        assert torch.equal(weight, after[name]), name
+
+
+def test_weights_that_keras_does_not_keep_are_not_exported(
+    saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As JAX does with float64."""
+    assert run("import-keras", "model.keras")[0] == 0
+
+    def rounded(path: Path, layers: Any) -> Any:
+        return [[array.astype(np.float16) for array in arrays] for arrays in read_weights(path, layers)]
+
+    monkeypatch.setattr("lit_models.keras.models.read_weights", rounded)
+    line = error(run, "export", "--format", "keras", "--ckpt_path", CHECKPOINT)
+    assert line.startswith("Keras does not keep float32 weights with the backend ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "export: not given: --format, --ckpt_path"),
+        (
+            ["--format", "kears", "--ckpt_path", "x"],
+            "export: --format: no format 'kears', did you mean keras?",
+        ),
+        (["--formt", "keras"], "unknown flag --formt, did you mean --format?"),
+        (["--format", "keras", "--ckpt_path", "x.ckpt"], "no checkpoint x.ckpt"),
+        (
+            ["--format", "keras", "--ckpt_path", "model.keras"],
+            "model.keras is damaged, or no checkpoint that",
+        ),
+    ],
+)
+def test_a_mistake_of_an_export_is_one_line(arguments: list[str], text: str, saved: Any, run: Run) -> None:
+    assert error(run, "export", *arguments).startswith(text)
+
+
+def test_a_checkpoint_of_another_kind_is_not_exported(colours: Path, run: Run) -> None:
+    train = ("--data", "TextDataModule", "--data.train_file", str(colours), "--trainer.fast_dev_run", "false")
+    small = ("--model.width", "8", "--model.num_heads", "2", "--trainer.max_epochs", "1", "--trainer.logger", "false")
+    assert run("fit", "--model", "LitTransformer", *train, *small, "--experiment", "words")[0] == 0
+    path = "runs/words/version_0/checkpoints/last.ckpt"
+    line = error(run, "export", "--format", "keras", "--ckpt_path", path)
+    assert line == f"LitTransformer {NO_COUNTERPART}"
+
+    content = torch.load(path, weights_only=True)
+    every = "of the program's own are LitBERT, LitCNN, LitMLP, LitRNN, LitTransformer"
+    for config, says in (
+        ("model:\n  class_path: my_model.LitMine\n", "is a checkpoint of my_model.LitMine"),
+        ("", "does not say which model it is"),
+    ):
+        torch.save(content | {"config": config}, "other.ckpt")
+        assert error(run, "export", "--format", "keras", "--ckpt_path", "other.ckpt") == f"other.ckpt {says}; {every}"
+
+
+def test_a_second_bias_that_keras_does_not_have_is_said(run: Run) -> None:
+    module = LitRNN(vocab_size=9, embedding_size=3, hidden_size=2)
+    with torch.no_grad():
+        module.network.cells.bias_hh_l0.fill_(0.1)  # type: ignore[union-attr, operator]
+    trainer = L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+    trainer.strategy.connect(module)
+    trainer.save_checkpoint("rnn.ckpt")
+    content = torch.load("rnn.ckpt", weights_only=True)
+    torch.save(content | {"config": "model:\n  class_path: LitRNN\n"}, "rnn.ckpt")
+    text = "a second recurrent bias is not zero, and Keras' SimpleRNN and LSTM have one only"
+    assert error(run, "export", "--format", "keras", "--ckpt_path", "rnn.ckpt") == text

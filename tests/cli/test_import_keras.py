@@ -1,0 +1,272 @@
+"""`import-keras` as a command: a Keras file in, and out comes a run that every command takes."""
+
+import csv
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from lit_models import LitCNN, LitMLP, LitRNN
+from lit_models.keras import models
+from lit_models.keras.weights import load_keras_weights
+from tests.keras.stacks import cell, dense, embed, keras_tests, sequential, with_noise
+from tests.parity.conftest import keras_backend as keras_backend
+
+from .conftest import Run
+from .keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
+from .keras_files import cnn as cnn
+from .keras_files import saved as saved
+
+pytestmark = keras_tests
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_a_file_becomes_a_run_that_tests_predicts_and_trains_on(cnn: Any, run: Run) -> None:
+    status, out, err = run("import-keras", "model.keras", "--model", "LitCNN", *DIGITS)
+    assert (status, err) == (0, "")
+    first, difference, last = out.splitlines()
+    assert first.startswith("model.keras is a LitCNN: num_channels 1, image_size 28, filters [6, 8], kernel_size 3,")
+    assert difference.startswith("largest difference of a probability from Keras' on random inputs: ")
+    assert difference.endswith(" (allowed: 1e-05)")
+    assert 0 < float(difference.split(": ")[1].split()[0]) < 1e-5
+    # 3 * 3 * 6 + 6, 3 * 3 * 6 * 8 + 8, 5 * 5 * 8 * 12 + 12, 12 * 10 + 10
+    assert last == f"{60 + 440 + 2412 + 130:,} parameters in {CHECKPOINT}"
+
+    images, target = digits()
+    theirs = cnn.predict(images, verbose=0).argmax(axis=1)
+    status, _, err = run("test", "--ckpt_path", CHECKPOINT, "--trainer.accelerator", "cpu")
+    assert (status, err) == (0, "")
+    results = json.loads(Path("runs/model/version_0/test.json").read_text())
+    assert round(results["metrics"]["test/acc"] * 360) == (theirs == target).sum()
+    assert run("predict", "--ckpt_path", CHECKPOINT, "--trainer.accelerator", "cpu")[0] == 0
+    with Path("runs/model/version_0/predictions.csv").open(encoding="utf-8", newline="") as file:
+        assert [int(row["label"]) for row in csv.DictReader(file)] == theirs.tolist()
+
+    status, out, err = run(
+        *("fit", "--ckpt_path", CHECKPOINT, "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"),
+        *("--trainer.limit_train_batches", "2", "--trainer.logger", "false"),
+    )
+    assert status == 0, err
+    assert "epoch 1/1 " in out
+    assert Path("runs/model/version_1/checkpoints/last.ckpt").is_file()
+
+
+def test_the_run_folder_says_what_was_imported_and_builds_it_again(cnn: Any, run: Run) -> None:
+    assert run("import-keras", "model.keras", *DIGITS)[0] == 0
+    folder = Path("runs/model/version_0")
+    assert sorted(p.name for p in folder.rglob("*")) == ["checkpoints", "config.yaml", "import-keras.json", "last.ckpt"]
+    content = torch.load(CHECKPOINT, weights_only=True)
+    text = (folder / "config.yaml").read_text(encoding="utf-8")
+    assert content["config"] == text
+    config = yaml.safe_load(text)
+    assert config["model"]["class_path"] == "lit_models.cnn.LitCNN"
+    wanted = {
+        "filters": [6, 8],
+        "pool_size": 2,
+        "dense_sizes": [12],
+        "dropout": 0.5,
+        "optimizer": "keras_adam",
+        "lr": 1e-3,
+    }
+    assert config["model"]["init_args"] | wanted == config["model"]["init_args"]
+    assert config["data"]["init_args"]["dataset"] == "digits"
+    source = json.loads((folder / "import-keras.json").read_text())
+    assert (source["file"], source["model"], source["parameters"]) == ("model.keras", "LitCNN", 3042)
+    module = LitCNN.load_from_checkpoint(CHECKPOINT, weights_only=True).eval()
+    assert module.hparams["class_names"] == [str(i) for i in range(10)]
+    images, _ = digits()
+    with torch.no_grad():
+        ours = module.probabilities(module(torch.from_numpy(images).permute(0, 3, 1, 2))).numpy()
+    # float32 sums of at most 200 terms of order 1 in another order
+    np.testing.assert_allclose(ours, cnn.predict(images, verbose=0), rtol=0, atol=1e-5)
+    assert run("fit", "--config", str(folder / "config.yaml"), "--trainer.fast_dev_run", "true")[0] == 0
+
+
+def test_without_data_the_data_are_named_later(cnn: Any, run: Run) -> None:
+    assert run("import-keras", "model.keras")[0] == 0
+    assert set(yaml.safe_load(Path("runs/model/version_0/config.yaml").read_text())) == {
+        *("seed_everything", "experiment", "model")
+    }
+    assert run("test", "--ckpt_path", CHECKPOINT)[0] == 2
+    status, _, err = run("test", "--ckpt_path", CHECKPOINT, *DIGITS, "--trainer.accelerator", "cpu")
+    assert (status, err) == (0, "")
+
+
+def test_an_import_never_writes_into_another_ones_folder(saved: Any, run: Run) -> None:
+    for i in range(2):
+        assert run("import-keras", "model.keras")[0] == 0
+        assert Path(f"runs/model/version_{i}/checkpoints/last.ckpt").is_file()
+    assert run("import-keras", "model.keras", "--experiment", "mine", "--runs_dir", "elsewhere")[0] == 0
+    assert Path("elsewhere/mine/version_0/config.yaml").is_file()
+    config = yaml.safe_load(Path("elsewhere/mine/version_0/config.yaml").read_text())
+    assert config["experiment"] == "mine"
+
+
+def test_a_text_model_reads_reviews(run: Run, reviews: Path) -> None:
+    model = with_noise(sequential((8,), embed(mask_zero=True), cell("LSTM", 4), dense(1, "sigmoid")))
+    model.save("model.h5")
+    data = (
+        "--data",
+        "IMDBDataModule",
+        "--data.data_dir",
+        str(reviews),
+        "--data.num_words=30",
+        "--data.max_length",
+        "8",
+    )
+    status, out, err = run("import-keras", "model.h5", *data)
+    assert (status, err) == (0, "")
+    assert "model.h5 is a LitRNN: vocab_size 30, cell lstm" in out
+    status, out, err = run("test", "--ckpt_path", CHECKPOINT, "--trainer.accelerator", "cpu")
+    assert (status, err) == (0, ""), out
+    module = LitRNN.load_from_checkpoint(CHECKPOINT, weights_only=True)
+    assert module.hparams["class_names"] == ["negative", "positive"]
+
+
+def test_a_float64_model_stays_one(run: Run) -> None:
+    layers = [dense(4, "sigmoid", dtype="float64"), dense(1, "sigmoid", dtype="float64")]
+    with_noise(model := sequential((2,), *layers, dtype="float64")).save("model.keras")
+    assert run("import-keras", "model.keras", "--data", "XORDataModule")[0] == 0
+    module = LitMLP.load_from_checkpoint(CHECKPOINT, weights_only=True)
+    for ours, theirs in zip(module.parameters(), model.get_weights(), strict=True):
+        assert torch.equal(ours.detach(), torch.from_numpy(theirs.T))
+    assert yaml.safe_load(Path("runs/model/version_0/config.yaml").read_text())["trainer"]["precision"] == "64-true"
+    assert run("test", "--ckpt_path", CHECKPOINT)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ([], "import-keras: not given: FILE"),
+        (["nothing.keras"], "no file nothing.keras"),
+        (["model.keras", "more"], "import-keras: 'more' belongs to no flag"),
+        (["model.keras", "--modl", "LitCNN"], "unknown flag --modl, did you mean --model?"),
+        (["model.keras", "--ckpt_path=x"], "unknown flag --ckpt_path"),
+        (["model.keras", "--model"], "import-keras: --model: expected one argument"),
+        (["model.keras", "--model", "LitCN"], "model: no class 'LitCN', did you mean LitCNN?"),
+        (["model.keras", "--model", "LitBERT"], f"LitBERT {NO_COUNTERPART}"),
+        (
+            ["model.keras", "--model", "LitCNN"],
+            "model.keras has layers of the class Dense, so it is a LitMLP and no LitCNN",
+        ),
+        (["model.keras", "--dropout", "1"], "dropout must be 0 to below 1, got 1.0"),
+        (["model.keras", "--dropout", "-0.1"], "dropout must be 0 to below 1, got -0.1"),
+        (["model.keras", "--dropout", "x"], "import-keras: --dropout: invalid float value: 'x'"),
+        (["model.keras", "--experiment", "a/b"], "experiment names one folder, so it can be no path: 'a/b'"),
+        (["model.keras", "--experiment", ""], "experiment names one folder, so it can be no path: ''"),
+        (["model.keras", "--data.num_bits", "3"], "--data.num_bits needs --data CLASS"),
+        (
+            ["model.keras", "--data", "XORDataModul"],
+            "data: no class 'XORDataModul', did you mean XORDataModule?",
+        ),
+        (
+            ["model.keras", "--data", "IMDBDataModule"],
+            "LitMLP reads features or images, but IMDBDataModule gives tokens: models that fit are LitBERT, LitRNN, ",
+        ),
+        (
+            ["model.keras", "--data", "XORDataModule"],
+            "model.keras has num_features 3, and XORDataModule says 2: they do not fit",
+        ),
+        (
+            ["model.keras", "--data", "XORDataModule", "--data.num_bit", "3"],
+            "XORDataModule has no setting 'num_bit', did",
+        ),
+        (["model.keras", "--data", "XORDataModule", "--data.num_bits", "0"], "num_bits must be"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments: list[str], text: str, saved: Any, run: Run) -> None:
+    assert error(run, "import-keras", *arguments).startswith(text)
+
+
+def test_data_of_the_right_size_are_taken(saved: Any, run: Run) -> None:
+    assert run("import-keras", "model.keras", "--data", "XORDataModule", "--data.num_bits", "3")[0] == 0
+
+
+def test_debug_shows_where_a_mistake_was_found(run: Run) -> None:
+    with pytest.raises(FileNotFoundError, match=r"^no file nothing\.keras$"):
+        run("import-keras", "nothing.keras", "--debug")
+
+
+def test_a_broken_file_is_one_line(saved: Any, run: Run) -> None:
+    whole = Path("model.keras").read_bytes()
+    Path("cut.keras").write_bytes(whole[: len(whole) // 2])
+    assert error(run, "import-keras", "cut.keras") == "cut.keras is damaged or cut off, or no Keras model"
+    Path("text.keras").write_text("no model")
+    text = "text.keras is no Keras file: neither a zip (.keras) nor HDF5 (.h5)"
+    assert error(run, "import-keras", "text.keras") == text
+
+
+def test_a_layer_that_is_not_here_is_one_line(run: Run) -> None:
+    sequential((4,), dense(3, "relu"), ("LayerNormalization", {"name": "norm"}), dense(2)).save("model.keras")
+    line = error(run, "import-keras", "model.keras")
+    assert line.startswith("model.keras has the layer 'norm' (LayerNormalization), and LitMLP is Flatten, Dense of ")
+
+
+def test_weights_that_compute_something_else_are_refused(saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrongly(network: Any, weights: Any) -> None:
+        load_keras_weights(network, [weights[0][::-1].copy(), *weights[1:]])
+
+    monkeypatch.setattr("lit_models.keras_import.load_keras_weights", wrongly)
+    line = error(run, "import-keras", "model.keras")
+    assert line.startswith("the outputs differ from Keras' on random inputs: probabilities by 0.")
+
+
+def test_saturated_outputs_hide_no_difference(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All probabilities are 0 or 1 here, whatever the first layer computes; the logits tell."""
+    model = with_noise(sequential((3,), dense(4, "relu"), dense(1, "sigmoid")))
+    *first, kernel, bias = model.get_weights()
+    model.set_weights([*first, kernel, bias + 1000])
+    model.save("model.keras")
+    assert run("import-keras", "model.keras")[0] == 0
+    monkeypatch.setattr(
+        "lit_models.keras_import.load_keras_weights",
+        lambda network, weights: load_keras_weights(network, [-weights[0], *weights[1:]]),
+    )
+    status, _, err = run("import-keras", "model.keras")
+    assert (status, err) == (2, "error: the outputs differ from Keras' on random inputs: probabilities by 0\n")
+
+
+def test_without_keras_both_commands_say_how_to_install_it(
+    saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("import-keras", "model.keras")[0] == 0
+    found = importlib.util.find_spec
+    monkeypatch.setattr(models, "find_spec", lambda name: None if name == "keras" else found(name))
+    how = "needs keras: pip install 'lit-models[keras]'"
+    assert error(run, "import-keras", "model.keras") == f"import-keras {how}"
+    assert error(run, "export", "--format", "keras", "--ckpt_path", CHECKPOINT) == f"export --format keras {how}"
+    monkeypatch.setattr(models, "find_spec", found)
+    monkeypatch.delitem(sys.modules, "keras")
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflo")
+    text = "KERAS_BACKEND is tensorflo, which is not installed; unset it, and torch computes"
+    assert error(run, "import-keras", "model.keras") == text
+
+
+def test_a_process_without_a_backend_of_its_own_computes_with_torch_and_leaves_nothing_at_home(
+    saved: Any, tmp_path: Path
+) -> None:
+    """Beside TensorFlow, Keras would choose that, and write ~/.keras/keras.json."""
+    home = tmp_path / "home"
+    home.mkdir()
+    code = (
+        "import sys; from lit_models.__main__ import main; status = main(['import-keras', 'model.keras']);"
+        "import keras; print(keras.backend.backend(), 'tensorflow' in sys.modules); sys.exit(status)"
+    )
+    unset = ("KERAS_BACKEND", "KERAS_HOME")
+    environment = {k: v for k, v in os.environ.items() if k not in unset} | {"HOME": str(home), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=180, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "torch False"
+    assert done.stderr == ""
+    assert not [p for p in home.rglob("*") if "keras" in p.name]
