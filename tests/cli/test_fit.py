@@ -136,7 +136,7 @@ def test_the_model_is_swapped_by_a_flag_and_lost_settings_are_named(run: Run) ->
         *("--data.dataset", "digits"),
     )
     assert status == 0, err
-    assert "note: LitCNN instead of LitMLP, so LitMLP's settings do not count: hidden_sizes, activation, init" in out
+    assert "note: LitCNN instead of LitMLP, so LitMLP's settings do not count: hidden_sizes, init" in out
     assert "LitCNN: 93,322 trainable parameters" in out
 
 

@@ -28,6 +28,9 @@ KERNEL = "layers/dense/vars/0"
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory, keras_backend: str) -> dict[str, Path]:
     """One small CNN by suffix: `.keras`, `.h5`, and its weights alone in both forms."""
+    import keras
+
+    keras.utils.clear_session()  # names count on from model to model
     folder = tmp_path_factory.mktemp("saved")
     model = with_noise(sequential((8, 8, 1), conv(3), ("Flatten", {}), dense(4, "softmax")))
     paths = {suffix: folder / f"cnn{suffix}" for suffix in (".keras", ".h5")}
