@@ -10,6 +10,7 @@ written when its run ends: stop at any time, and start again to go on.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -68,8 +69,12 @@ def main() -> None:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The results so far, one a run."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    """The results so far, one a run; a line that a crash cut off counts as not there."""
+    found = []
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        with contextlib.suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
 
 
 def do(wanted: list[tuple[str, str, int]], path: Path, *, jobs: int) -> None:
@@ -139,13 +144,14 @@ def one(program: str, side: Any, seed: int, path: Path) -> None:
         "side": side,
         "seed": seed,
         **result,
-        "backend": PROGRAMS[program].backend or "numpy",
+        "computed_by": "lit_models" if side in ("ours", "nudged") else PROGRAMS[program].backend or "numpy",
         "commit": commit(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread a run",
         "versions": {"python": platform.python_version(), **versions},
     }
+    cut_off = path.is_file() and not path.read_text().endswith("\n")
     with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write("\n" * cut_off + json.dumps(record) + "\n")
 
 
 if __name__ == "__main__":

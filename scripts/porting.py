@@ -6,8 +6,9 @@
 
 Needs real MNIST and IMDB (LIT_MODELS_DATA) and Keras with TensorFlow; `KERAS_BACKEND` names another backend. Each
 measurement is a process of its own with one thread, so that rounding does not depend on what else the machine does; all
-of them are about half an hour of one core. A result goes to docs/porting.json when its run ends: stop at any time, and
-start again to go on. The text of the page is written by hand; the tables between its markers come from the results.
+of them took an hour and a half on two busy cores. A result goes to docs/porting.json when its run ends: stop at any
+time, and start again to go on. The text of the page is written by hand; the tables between its markers come from the
+results.
 """
 
 import argparse

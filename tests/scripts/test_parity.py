@@ -73,10 +73,23 @@ class TestPage:
         ours = record("mnist_cnn", "ours", 0, acc=0.99)
         theirs = record("mnist_cnn", "paired", 0, acc=0.98, steps=(0.75, *(0.5,) * 98, 1.0))
         page = parity_page.write_page([ours, theirs], tmp_path / "parity.jsonl").read_text()
-        assert "| original less ours | 0 | +2.5e-01 | +5.0e-01 | +0.0e+00 | +0.0e+00 | 0.9900 → 0.9800 |" in page
+        assert "| original less ours | 0 | +2.5e-01 | 1 | +0.0e+00 | +0.0e+00 | 0.9900 → 0.9800 |" in page
         assert (tmp_path / "parity" / "mnist_cnn.png").stat().st_size > 5_000
         assert page.count("No pair of runs has ended yet.") == len(PROGRAMS) - 1
-        assert "commits 012345678; a machine; 0.0 hours of training in 2 runs" in page
+        assert "commits 012345678 (+: with changes); a machine\n- 0.0 hours of training in 2 runs" in page
+
+    def test_the_step_at_which_two_runs_part_is_told(self, tmp_path: Path) -> None:
+        ours = record("mnist_cnn", "ours", 0)
+        theirs = record("mnist_cnn", "paired", 0, steps=(*(0.5,) * 41, 0.5005, *(0.5011,) * 58))
+        nudged = record("mnist_cnn", "nudged", 0)
+        page = parity_page.write_page([ours, theirs, nudged], tmp_path / "parity.jsonl").read_text()
+        assert "| original less ours | 0 | +0.0e+00 | 43 |" in page  # the first that is more than 0.001 off
+        assert "| ours nudged less ours | 0 | +0.0e+00 | after 100 |" in page
+
+    def test_accuracies_are_shown_before_there_is_a_pair(self, tmp_path: Path) -> None:
+        page = parity_page.write_page([record("imdb_rnn", "ours", 0, acc=0.75)], tmp_path / "parity.jsonl").read_text()
+        assert "| ours | 1 | 0.7500 | 0.7500 | 0.7500 |" in page
+        assert page.count("No pair of runs has ended yet.") == len(PROGRAMS)
 
     def test_the_published_page_is_what_its_results_give(self, tmp_path: Path) -> None:
         results = ROOT / "docs" / "parity.jsonl"
@@ -86,6 +99,14 @@ class TestPage:
 
 
 class TestRuns:
+    def test_a_line_that_a_crash_cut_off_is_run_again_and_spoils_nothing(self, tmp_path: Path) -> None:
+        results = tmp_path / "results.jsonl"
+        results.write_text(json.dumps(record("xor_mlp", "ours", 0)) + '\n{"program": "xor_m')
+        assert [r["side"] for r in parity.read(results)] == ["ours"]
+        parity.one("xor_mlp", "original", 0, results)
+        assert [r["side"] for r in parity.read(results)] == ["ours", "original"]
+        assert [r.get("computed_by") for r in parity.read(results)] == [None, "numpy"]
+
     def test_only_what_is_missing_runs_and_a_failure_is_named(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
