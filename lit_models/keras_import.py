@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,11 @@ from lit_models.arguments import build_parser, parse
 from lit_models.classifier import LitClassifier
 from lit_models.cli import import_class, quiet_libraries
 from lit_models.export.keras import network_outputs
-from lit_models.keras.architecture import LAYERS, Architecture, understand
-from lit_models.keras.arrays import check_arrays, network_arrays
+from lit_models.keras.architecture import LAYERS, Architecture, loss_of, understand
+from lit_models.keras.arrays import network_arrays, shape_check
 from lit_models.keras.chain import saved_layers
 from lit_models.keras.files import Array, Refused, read_model, read_weights
+from lit_models.keras.layers import plain
 from lit_models.keras.models import PROBABILITY, compare_outputs, require_keras
 from lit_models.keras.weights import load_keras_weights
 from lit_models.pairing import WISHES, as_stored, check_pair, init_args, prepare_data_args, unknown_class
@@ -27,6 +29,15 @@ from lit_models.runs import checkpoints, folder, results
 from lit_models.runs.progress import say
 
 OPTIMIZERS = {"adam": "keras_adam", "rmsprop": "keras_rmsprop", "sgd": "sgd"}
+RULES: dict[str, dict[str, float]] = {
+    "adam": {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7},
+    "rmsprop": {"rho": 0.9, "epsilon": 1e-7},
+    "sgd": {},
+}
+"""What Keras' optimizers have, and those here too; any other setting is off in both."""
+NO_RULE = {"name", "learning_rate", "lr", "ema_momentum", "ema_overwrite_frequency", "jit_compile"}
+NO_RULE |= {"is_legacy_optimizer"}
+CROSS_ENTROPIES = ("categoricalcrossentropy", "sparsecategoricalcrossentropy", "binarycrossentropy")
 
 
 def import_keras(settings: argparse.Namespace, data_flags: list[str]) -> None:
@@ -84,10 +95,9 @@ def read_file(path: Path, wanted: str | None, dropout: float | None) -> tuple[Ar
     model = read_model(path)
     try:
         architecture = understand(model, wanted=wanted, dropout=dropout)
-        layers = saved_layers(model)
-        arrays = read_weights(path, [(layer.kind, layer.name) for layer in layers])
-        by_name = {layer.name: found for layer, found in zip(layers, arrays, strict=True)}
-        return with_training(architecture, model), check_arrays(architecture.layers, by_name)
+        names = [(layer.kind, layer.name) for layer in saved_layers(model)]
+        found = read_weights(path, names, shape_check(architecture.layers))
+        return with_training(architecture, model), [array for arrays in found for array in arrays]
     except Refused as error:
         raise ValueError(f"{path} {error}") from error
     except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:
@@ -97,26 +107,63 @@ def read_file(path: Path, wanted: str | None, dropout: float | None) -> tuple[Ar
 def with_training(architecture: Architecture, model: dict[str, Any]) -> Architecture:
     """The architecture with the settings of further training: cross-entropy, and the file's optimizer and learning rate
     where they are here, with a note where they are not."""
-    kind, config = file_optimizer(model.get("compile_config") or {})
-    lr = config.get("learning_rate")
-    if kind in OPTIMIZERS and isinstance(lr, float | int) and lr > 0 and not config.get("momentum"):
+    compiled = model.get("compile_config") or {}
+    kind, config = file_optimizer(compiled)
+    lr, notes = config.get("learning_rate", config.get("lr")), loss_notes(compiled)
+    if kind in OPTIMIZERS and isinstance(lr, float | int) and 0 < lr < math.inf and not config.get("momentum"):
         settings = {"optimizer": OPTIMIZERS[kind], "lr": float(f"{lr:.7g}")}  # a float32 in the file
+        if others := other_rules(kind, config):
+            notes.append(f"of the file's optimizer {kind!r} is not taken over: {', '.join(others)}")
     else:
         settings = {"optimizer": "keras_rmsprop" if architecture.model == "LitRNN" else "keras_adam", "lr": 0.001}
         if kind:
-            note = f"the file's optimizer {kind} is not taken over: training goes on with {settings['optimizer']}"
-            architecture.notes.append(note)
+            schedule = f" with the learning rate {lr.get('class_name')!r}" if isinstance(lr, dict) else ""
+            instead = f"training goes on with {settings['optimizer']}, lr {settings['lr']}"
+            notes.append(f"the file's optimizer {kind!r}{schedule} is not taken over: {instead}")
     if architecture.model == "LitMLP":
         settings |= {"init": "keras", "loss": "cross_entropy"}
-    return architecture._replace(settings=architecture.settings | settings)
+    return architecture._replace(settings=architecture.settings | settings, notes=architecture.notes + notes)
 
 
 def file_optimizer(compiled: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Name of the optimizer that a model was compiled with, in small letters, and its settings; nothing if none."""
+    """Name of the optimizer that a model was compiled with, in small letters if it is Keras' own, and its settings;
+    nothing if none."""
     optimizer = compiled.get("optimizer") or {}
     if isinstance(optimizer, str):  # a name alone has Keras' own rate
         return optimizer.lower(), {"learning_rate": 0.01 if optimizer.lower() == "sgd" else 0.001}
-    return str(optimizer.get("class_name", "")).rpartition(">")[2].lower(), optimizer.get("config") or {}
+    kind, config = str(optimizer.get("class_name") or ""), optimizer.get("config") or {}
+    module, registered = optimizer.get("module"), optimizer.get("registered_name")
+    package, _, name = kind.rpartition(">")
+    foreign = module is not None and str(module).split(".")[0] not in ("keras", "tf_keras")
+    # In TensorFlow 2.11, Keras' own are registered as Custom.
+    if foreign or package not in ("", "keras", "Custom") or registered not in (None, kind, name):
+        return str(registered or kind), config
+    return name.lower(), config
+
+
+def other_rules(kind: str, config: dict[str, Any]) -> list[str]:
+    """The settings of an optimizer that change its steps, and that the one here has otherwise."""
+    found = []
+    for key, value in config.items():
+        known = RULES[kind].get(key)
+        if isinstance(value, float | int) and known is not None:
+            same = math.isclose(value, known, rel_tol=1e-6)  # a float32 in the file
+        else:
+            same = key in NO_RULE or value is None or value is False or value == 0
+        if not same:
+            found.append(f"{key} {plain(value)!r}")
+    return found
+
+
+def loss_notes(compiled: dict[str, Any]) -> list[str]:
+    """What differs between the loss that a model was compiled with and cross-entropy: a sentence, or none."""
+    name = loss_of(compiled)
+    if name and name.lower().replace("_", "") not in CROSS_ENTROPIES:
+        return [f"the file's loss {name!r} is not taken over: training goes on with cross-entropy"]
+    loss = compiled.get("loss")
+    config = loss.get("config") if isinstance(loss, dict) else None
+    smoothing = config.get("label_smoothing") if isinstance(config, dict) else None
+    return [f"of the file's loss {name!r} is not taken over: label_smoothing {smoothing!r}"] if smoothing else []
 
 
 def run_config(

@@ -49,7 +49,11 @@ def export(settings: argparse.Namespace) -> None:
             raise ValueError(f"{path} is there already, and nothing is overwritten: give --output another name")
         if not path.parent.is_dir():
             raise FileNotFoundError(f"no folder {path.parent} for {path.name}")
-    say(made.write(module, path))
+    try:
+        sentence = made.write(module, path)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be written: {error.strerror or error}") from error
+    say(sentence)
     say(f"{type(module).__name__} in {path}")
 
 
@@ -60,8 +64,7 @@ def load_model(path: Path) -> LitClassifier:
         FileNotFoundError, ValueError: no checkpoint of a model that comes with the program.
     """
     content = checkpoints.read_checkpoint(path)
-    config = yaml.safe_load(content.get("config") or "{}") or {}
-    name = str((config.get("model") or {}).get("class_path", ""))
+    name = class_path(path, content.get("config") or "")
     entry = next(
         (e for e in catalog.models() if name in (e.name, f"lit_models.{e.name}", f"{e.module}.{e.name}")), None
     )
@@ -69,6 +72,24 @@ def load_model(path: Path) -> LitClassifier:
         says = f"is a checkpoint of {name}" if name else "does not say which model it is"
         raise ValueError(f"{path} {says}; of the program's own are {', '.join(catalog.model_names())}")
     made = getattr(importlib.import_module(entry.module), entry.name)
-    checkpoints.check_weights(path, content, made(**content.get("hyper_parameters", {})))
+    try:
+        fresh = made(**content.get("hyper_parameters", {}))
+    except Exception as error:  # any value may stand there, and a constructor may fail on it in many ways
+        says = str(error).partition("\n")[0]
+        raise ValueError(f"{path} has hyper-parameters that are not {entry.name}'s: {says}") from error
+    checkpoints.check_weights(path, content, fresh)
     module: LitClassifier = made.load_from_checkpoint(path, map_location="cpu", weights_only=True)
     return module.eval()
+
+
+def class_path(path: Path, config: str) -> str:
+    """The model's class in the text of a checkpoint's config, or nothing.
+
+    Raises:
+        ValueError: the text is no config.
+    """
+    try:
+        content = yaml.safe_load(config) or {}
+        return str((content.get("model") or {}).get("class_path", ""))
+    except (yaml.YAMLError, AttributeError) as error:
+        raise ValueError(f"{path} has a config that is no mapping with a model in it") from error

@@ -17,7 +17,7 @@ def export_keras(module: LitClassifier, path: Path) -> str:
     """Writes a Sequential model with the network's weights to a new file, after its outputs were compared.
 
     Returns:
-        A sentence about the comparison.
+        A sentence about the comparison, and one about the inputs where Keras' own order is another.
 
     Raises:
         ValueError: the network has no counterpart in Keras, or Keras is not there.
@@ -30,7 +30,11 @@ def export_keras(module: LitClassifier, path: Path) -> str:
     dtype = str(next(module.parameters()).dtype).removeprefix("torch.")
     apart = compare_outputs(layers, weights, network_outputs(module), dtype=dtype)
     save_keras(layers, weights, path, dtype=dtype)
-    return f"largest difference of a probability on random inputs: {apart:.1e} (allowed: {PROBABILITY:.0e})"
+    text = f"largest difference of a probability on random inputs: {apart:.1e} (allowed: {PROBABILITY:.0e})"
+    if type(module).__name__ == "LitMLP":
+        row = f"it reads rows of {module.hparams['num_features']} numbers"
+        return f"{text}\nnote: {row}; an image of several channels is flattened channel first for it, (C, H, W)"
+    return text
 
 
 def network_outputs(module: LitClassifier) -> Callable[[Any], tuple[Array, Array]]:

@@ -79,10 +79,16 @@ def understand(model: dict[str, Any], *, wanted: str | None = None, dropout: flo
         layers = [Layer(k, s | dict.fromkeys(s.keys() & CELL_RATES, 0.0), n) for k, s, n in layers]
         notes.append(f"dropout is {dropout} at {name}'s own places, whatever the file has")
     output = checked_output(layers[-1], model.get("compile_config"), name)
+    if output.settings["activation"] == "linear" and not loss_of(model.get("compile_config")):
+        notes.append(f"the file names no loss: the linear output of the {output} is read as logits of classes")
     if output.settings["units"] == 2:
         notes.append(f"the {output} has two outputs, and here one, their difference: the same probabilities")
     settings = SETTINGS[name](layers)
     compare(layers, network_layers(name, settings, layers[0], output), name)
+    if dropout and name == "LitMLP" and not settings["hidden_sizes"]:
+        raise Refused(
+            f"has no hidden layer, and LitMLP has dropout behind those alone: --dropout {dropout} has no place"
+        )
     settings |= {"num_classes": max(2, output.settings["units"])} | ({} if dropout is None else {"dropout": dropout})
     return Architecture(name, settings, layers, dtypes[0], notes + training_notes(saved))
 
@@ -118,12 +124,19 @@ def checked_output(layer: Layer, compiled: Any, name: str) -> Layer:
     loss = loss_of(compiled)
     if activation == "linear" and loss and "crossentropy" not in loss.lower().replace("_", ""):
         raise Refused(f"was trained with {loss} on the linear {layer}, and {name} classifies")
+    if activation == "linear" and units > 1 and "binary" in loss.lower():
+        text = f"was trained with {loss} on the {units} linear outputs of the {layer}: each is a label of its own"
+        raise Refused(f"{text}, and {name} gives one class of several")
     return layer
 
 
 def loss_of(compiled: Any) -> str:
     """Name of the loss that the model was compiled with, or nothing."""
     loss = compiled.get("loss") if isinstance(compiled, dict) else None
+    if isinstance(loss, dict) and "class_name" not in loss and len(loss) == 1:  # by the output's name
+        (loss,) = loss.values()
+    if isinstance(loss, list) and len(loss) == 1:
+        (loss,) = loss
     if isinstance(loss, dict):
         loss = loss["config"] if isinstance(loss.get("config"), str) else loss.get("class_name")
     return str(loss or "")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lit_models.keras.architecture import Architecture
-from lit_models.keras.files import Array, Refused
+from lit_models.keras.files import Array, Check, Refused
 from lit_models.keras.layers import Layer
 
 Shape = tuple[int, ...]
@@ -46,17 +46,20 @@ def cell_shapes(kind: str, inputs: int, units: int) -> list[Shape]:
     return [(inputs, gates), (units, gates), (2, gates) if kind == "GRU" else (gates,)]
 
 
-def check_arrays(layers: list[Layer], arrays: dict[str, list[Array]]) -> list[Array]:
-    """All arrays in the order of Keras' `get_weights`, from those of each layer by its name.
+def shape_check(layers: list[Layer]) -> Check:
+    """The function that compares the shapes of a layer's arrays, by its name, with what the settings say.
 
     Raises:
-        Refused: they have not the shapes that the settings say; names the layer.
+        Refused: they differ; names the layer. It is the function that raises it.
     """
-    for layer, shapes in array_shapes(layers):
-        there = [array.shape for array in arrays[layer.name]]
+    expected = {layer.name: (layer, shapes) for layer, shapes in array_shapes(layers)}
+
+    def check(name: str, there: list[Shape]) -> None:
+        layer, shapes = expected[name]
         if there != shapes:
             raise Refused(f"has the {layer} with weights of shape {there}, and its settings say {shapes}")
-    return [array for layer, _ in array_shapes(layers) for array in arrays[layer.name]]
+
+    return check
 
 
 def network_arrays(architecture: Architecture, arrays: Sequence[Array]) -> list[Array]:

@@ -64,7 +64,11 @@ def chained(entries: list[dict[str, Any]], config: Any) -> list[dict[str, Any]]:
     names = [entry["name"] for entry in chain]
     for place, entry in enumerate(chain):
         expected = [names[place - 1]] if place else []
-        if list(sources(entry, masks)) != expected:
+        try:
+            read = list(sources(entry, masks))
+        except ValueError as error:
+            raise Refused(f"has nodes of the layer {names[place]!r} that are no Keras model's") from error
+        if read != expected:
             raise Refused(f"is no plain chain: the layer {names[place]!r} reads other things than the layer before it")
     for key, wanted in (("input_layers", names[0]), ("output_layers", names[-1])):
         ends = config[key]
@@ -78,7 +82,10 @@ def is_mask(entry: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
     masked = any(e["class_name"] == "Embedding" and e["config"].get("mask_zero") for e in entries)
     if entry["class_name"] != "NotEqual" or not masked:
         return False
-    (node,) = entry["inbound_nodes"]
+    nodes = entry["inbound_nodes"]
+    if len(nodes) != 1 or not isinstance(nodes[0], dict):
+        return False
+    node = nodes[0]
     return [source_of(argument) for argument in node["args"]] == [entries[0]["name"], None] and node["args"][1] == 0
 
 

@@ -10,7 +10,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
+Check = Callable[[str, list[tuple[int, ...]]], None]
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 LONGEST_CONFIG = 2**24
@@ -26,6 +27,8 @@ LONGEST_CONFIG = 2**24
 LARGEST_FREE, MOST_EXPANSION = 2**26, 100
 """A part of a file that is larger than this many bytes must fill at least a hundredth of them in the file: it is no
 decompression bomb then. Keras itself does not compress."""
+MOST_ARRAYS = 6
+"""Of a layer: kernel, recurrent kernel and bias of two directions."""
 GROUPS = {
     "Conv2D": "conv2d",
     "Dense": "dense",
@@ -70,9 +73,14 @@ def read_model(path: Path) -> dict[str, Any]:
             return {**model, "compile_config": {"optimizer": training.get("optimizer_config"), **training}}
 
 
-def read_weights(path: Path, layers: Iterable[tuple[str, str]]) -> list[list[Array]]:
+def read_weights(path: Path, layers: Sequence[tuple[str, str]], check: Check | None = None) -> list[list[Array]]:
     """The arrays of each of `layers`, given as (class name, own name), in the order of Keras' `get_weights`. A class
     that is not in `GROUPS` has none.
+
+    Args:
+        path: of the file.
+        layers: all of the model, in their order.
+        check: is called with the name of each layer that has weights, and the shapes of its arrays, before any is read.
 
     Raises:
         ValueError: a damaged file, or one with links to other places.
@@ -83,14 +91,45 @@ def read_weights(path: Path, layers: Iterable[tuple[str, str]]) -> list[list[Arr
         if kind == HDF5:
             with h5py.File(path, "r") as file:
                 top = group_in(file, "model_weights")
-                return [legacy_arrays(group_in(top, name)) if made in GROUPS else [] for made, name in layers]
+                found = [legacy_datasets(group_in(top, name)) if made in GROUPS else [] for made, name in layers]
+                return read_datasets(found, layers, check, path.stat().st_size)
         with zipfile.ZipFile(path) as archive:
             if WEIGHTS not in archive.namelist():
                 raise Refused(f"has no {WEIGHTS} in it")
             content = io.BytesIO(read_member(archive, WEIGHTS, archive.getinfo(WEIGHTS).file_size))
         with h5py.File(content, "r") as file:
             top = group_in(file, "layers" if "layers" in file else "_layer_checkpoint_dependencies")  # Keras 2.12
-            return list(numbered_arrays(top, [made for made, _ in layers]))
+            found = list(numbered_datasets(top, [made for made, _ in layers]))
+            return read_datasets(found, layers, check, len(content.getbuffer()))
+
+
+def read_datasets(
+    found: list[list[Any]], layers: Sequence[tuple[str, str]], check: Check | None, stored: int
+) -> list[list[Array]]:
+    """The numbers of each layer's datasets.
+
+    Raises:
+        Refused: `check` does, or they are more than `stored` bytes of a file can honestly hold.
+    """
+    for (made, name), datasets in zip(layers, found, strict=True):
+        if check and made in GROUPS:
+            check(name, [data.shape for data in datasets])
+    size = sum(math.prod(data.shape) * data.dtype.itemsize for datasets in found for data in datasets)
+    if is_bomb(size, stored):
+        raise Refused(f"has weights of {size:,} bytes in {stored:,}: they are not read")
+    return [[numbers(data) for data in datasets] for datasets in found]
+
+
+def numbers(data: Any) -> Array:
+    """A dataset's numbers.
+
+    Raises:
+        Refused: some are not finite.
+    """
+    array: Array = data[()]
+    if not np.isfinite(array).all():
+        raise Refused(f"has weights that are no finite numbers, in {data.name}")
+    return array
 
 
 @contextmanager
@@ -145,8 +184,8 @@ def text_of(attribute: Any) -> str:
     return attribute.decode("utf-8") if isinstance(attribute, bytes) else str(attribute)
 
 
-def numbered_arrays(top: Any, classes: list[str]) -> Iterator[list[Array]]:
-    """Arrays of each layer of a `.keras` file: its own, then its cell's, or those of both directions."""
+def numbered_datasets(top: Any, classes: list[str]) -> Iterator[list[Any]]:
+    """Datasets of each layer of a `.keras` file: its own, then its cell's, or those of both directions."""
     counts: dict[str, int] = {}
     for made in classes:
         if made not in GROUPS:
@@ -156,27 +195,29 @@ def numbered_arrays(top: Any, classes: list[str]) -> Iterator[list[Array]]:
         layer = group_in(top, GROUPS[made] + (f"_{number}" if number else ""))
         places = [("vars",), ("cell", "vars")]
         places += [(side, "cell", "vars") for side in ("forward_layer", "backward_layer")]
-        yield [array for place in places for array in variables(layer, place)]
+        yield [data for place in places for data in variables(layer, place)]
 
 
-def variables(layer: Any, place: tuple[str, ...]) -> list[Array]:
-    """The arrays 0, 1, … of a group, or none where there is no such group."""
+def variables(layer: Any, place: tuple[str, ...]) -> list[Any]:
+    """The datasets 0, 1, … of a group, or none where there is no such group."""
     for name in place:
         if name not in layer:
             return []
         layer = group_in(layer, name)
-    return [array_in(layer, str(i)) for i in range(len(layer))]
+    check_number(len(layer), layer)
+    return [dataset_in(layer, str(i)) for i in range(len(layer))]
 
 
-def legacy_arrays(layer: Any) -> list[Array]:
-    """Arrays of a layer's group in an `.h5` file, by the list of names in its attribute."""
+def legacy_datasets(layer: Any) -> list[Any]:
+    """Datasets of a layer's group in an `.h5` file, by the list of names in its attribute."""
     found = []
+    check_number(len(layer.attrs["weight_names"]), layer)
     for name in layer.attrs["weight_names"]:
         group = layer
         *folders, last = text_of(name).split("/")
         for folder in folders:
             group = group_in(group, folder)
-        found.append(array_in(group, last))
+        found.append(dataset_in(group, last))
     return found
 
 
@@ -195,8 +236,14 @@ def group_in(parent: Any, name: str) -> Any:
     return group
 
 
-def array_in(parent: Any, name: str) -> Array:
-    """A dataset's numbers, which lie in this same file.
+def check_number(number: int, layer: Any) -> None:
+    """Refuses more arrays than any layer has."""
+    if number > MOST_ARRAYS:
+        raise Refused(f"has {number:,} arrays of weights in {layer.name}, and no layer has more than {MOST_ARRAYS}")
+
+
+def dataset_in(parent: Any, name: str) -> Any:
+    """A dataset of numbers that lie in this same file; they are not read.
 
     Raises:
         Refused: it is missing, a link, elsewhere, no floating-point numbers, or larger than what is stored.
@@ -211,10 +258,7 @@ def array_in(parent: Any, name: str) -> Array:
         raise Refused(f"keeps the weights {data.name} in another file: it is not followed")
     if is_bomb(math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size()):
         raise Refused(f"has weights {data.name} of shape {data.shape} in {data.id.get_storage_size():,} bytes")
-    array: Array = data[()]
-    if not np.isfinite(array).all():
-        raise Refused(f"has weights that are no finite numbers, in {data.name}")
-    return array
+    return data
 
 
 def check_link(parent: Any, name: str) -> None:

@@ -55,7 +55,8 @@ def read_layer(saved: SavedLayer) -> Layer:
             except (TypeError, ValueError) as error:
                 raise Refused(f"{place}, which is no {error}") from error
         elif key in fixed:
-            if value is not None and plain(value) != fixed[key]:
+            default = value is None and key == "data_format"  # any other null has a meaning: linear, no bias, no limit
+            if not default and plain(value) != fixed[key]:
                 raise Refused(f"{place}; only {fixed[key]!r} is known here")
         elif not (value is None or value is False or value == 0 or matters_not(key)):
             raise Refused(f"{place}, a setting that is not known here")
@@ -100,7 +101,7 @@ def simplified(layers: list[Layer]) -> tuple[list[Layer], list[str]]:
     """
     kept = [Layer("InputLayer", {"batch_shape": (None, *layers[0].settings["batch_shape"][1:])}, layers[0].name)]
     notes: list[str] = []
-    for layer in layers[1:]:
+    for place, layer in enumerate(layers[1:], start=1):
         before, first = kept[-1], len(kept) == 1
         shape = kept[0].settings["batch_shape"][1:]
         if layer.kind in ("Activation", "ReLU", "Softmax"):
@@ -109,25 +110,28 @@ def simplified(layers: list[Layer]) -> tuple[list[Layer], list[str]]:
             name = layer.settings.get("activation", layer.kind.lower())
             kept[-1] = before._replace(settings={**before.settings, "activation": name})
         elif layer.kind == "Rescaling":
-            if not first or abs(layer.settings["scale"] * 255 - 1) > 1e-6:
+            if not (first and len(shape) > 1 and abs(layer.settings["scale"] * 255 - 1) <= 1e-6):
                 raise Refused(
                     f"has the {layer} that does not bring an input of 0 to 255 to 0 to 1, as images have here"
                 )
             notes.append(f"the {layer} is left out: images are 0 to 1 here already")
         elif layer.kind == "Reshape":
-            kept = reshaped(kept, layer)
+            kept = reshaped(kept, layer, layers[place + 1 :])
         elif not (layer.settings.get("rate") == 0 or (layer.kind == "Flatten" and first and len(shape) == 1)):
             kept.append(layer)
     return kept, notes
 
 
-def reshaped(kept: list[Layer], layer: Layer) -> list[Layer]:
-    """The layers after a Reshape of the input, which flattens it, or gives it the form of an image."""
+def reshaped(kept: list[Layer], layer: Layer, behind: list[Layer]) -> list[Layer]:
+    """The layers after a Reshape of the input, which flattens it, gives it the form of an image where a Conv2D is
+    behind it, or changes nothing where a Flatten is."""
     old, new = kept[0].settings["batch_shape"][1:], layer.settings["target_shape"]
     if len(kept) == 1 and None not in old and math.prod(old) == math.prod(new):
         if len(new) == 1:
             return kept if len(old) == 1 else [*kept, Layer("Flatten", {}, layer.name)]
-        if len(old) == 1 or new == (*old, 1):
+        if behind and behind[0].kind == "Flatten":
+            return kept
+        if any(other.kind == "Conv2D" for other in behind) and (len(old) == 1 or new == (*old, 1)):
             return [kept[0]._replace(settings={"batch_shape": (None, *new)})]
     raise Refused(f"has the {layer} to {new}; of the input to one row, or to an image, is known here")
 
@@ -146,11 +150,18 @@ def plain(value: Any) -> Any:
 
 def training_notes(layers: list[SavedLayer]) -> list[str]:
     """What the layers say of training alone, which nothing here has: a sentence each."""
-    frozen = [layer.name for layer in layers if layer.config.get("trainable") is False]
+    configs = [(repr(layer.name), config) for layer in layers for config in configs_of(layer)]
+    frozen = dict.fromkeys(name for name, config in configs if config.get("trainable") is False)
     notes = [f"frozen in Keras, and trained on here: {', '.join(frozen)}"] if frozen else []
     limits = ("_regularizer", "_constraint")
-    held = [layer.name for layer in layers if any(v and k.endswith(limits) for k, v in layer.config.items())]
+    held = dict.fromkeys(name for name, config in configs if any(v and k.endswith(limits) for k, v in config.items()))
     return notes + ([f"regularizers and constraints are not taken over: {', '.join(held)}"] if held else [])
+
+
+def configs_of(layer: SavedLayer) -> list[dict[str, Any]]:
+    """A layer's settings, and those of the directions inside it."""
+    inner = [layer.config.get(key) for key in ("layer", "backward_layer")]
+    return [layer.config, *(entry["config"] for entry in inner if isinstance(entry, dict))]
 
 
 def dtype_of(saved: SavedLayer) -> str:
@@ -231,6 +242,7 @@ FIXED: dict[str, dict[str, Any]] = {
     "Dense": {"use_bias": True},
     "Conv2D": {**MAPS, "strides": 1, "dilation_rate": 1, "groups": 1, "use_bias": True},
     "MaxPooling2D": MAPS,
+    "ReLU": {"max_value": None, "negative_slope": 0, "threshold": 0},
     "Softmax": {"axis": -1},
     "SimpleRNN": STEPS,
     "LSTM": {**STEPS, "recurrent_activation": "sigmoid"},

@@ -4,6 +4,7 @@ Nothing of a file's own JSON comes here. Keras leaves nothing behind: while it i
 temporary folder. The backend is that of `KERAS_BACKEND`, torch where it is not set.
 """
 
+import math
 import os
 import sys
 import tempfile
@@ -20,6 +21,8 @@ from lit_models.keras.files import Array, read_weights
 from lit_models.keras.layers import RECURRENT, Layer
 
 NUM_SAMPLES, MOST_STEPS = 32, 100
+MOST_NUMBERS = 2**24
+"""Of all samples together, 64 MiB in float32: a tiny file may say that its images are as large as memory."""
 PROBABILITY, LOGIT = 1e-5, 1e-4
 """Largest difference that rounding explains: in float32, sums of some thousands of terms come out to within 1e-6 of
 their size in another order, and a probability moves by at most a quarter of what its logit moves. Of a logit, it is a
@@ -144,13 +147,23 @@ def keras_outputs(keras: Any, layers: list[Layer], weights: Sequence[Array], inp
 
 
 def random_inputs(layers: list[Layer], dtype: str) -> NDArray[Any]:
-    """`(32, …)` samples in Keras' layout, the same each time: images of 0 to 1, features of a normal distribution,
-    tokens with padding at both ends, in between, and everywhere."""
+    """`(32, …)` samples in Keras' layout, fewer where they are large, the same each time: images of 0 to 1, features of
+    a normal distribution, tokens with padding at both ends, in between, and everywhere.
+
+    Raises:
+        ValueError: one sample is too large.
+    """
     rng = np.random.default_rng(0)
     shape = layers[0].settings["batch_shape"][1:]
     embedding = next((layer for layer in layers if layer.kind == "Embedding"), None)
     if embedding is None:
-        drawn = rng.random((NUM_SAMPLES, *shape)) if len(shape) > 1 else rng.standard_normal((NUM_SAMPLES, *shape))
+        size = math.prod(shape)
+        if size > MOST_NUMBERS:
+            raise ValueError(
+                f"inputs of {size:,} numbers are too large to compare outputs on: at most {MOST_NUMBERS:,}"
+            )
+        several = (min(NUM_SAMPLES, MOST_NUMBERS // size), *shape)
+        drawn = rng.random(several) if len(shape) > 1 else rng.standard_normal(several)
         return drawn.astype(dtype)
     steps = min(shape[0] or 20, MOST_STEPS)
     tokens = rng.integers(0, embedding.settings["input_dim"], (NUM_SAMPLES, steps), dtype=np.int32)

@@ -10,7 +10,7 @@ import torch
 
 from lit_models import LitRNN
 from lit_models.keras.files import read_weights
-from tests.keras.stacks import keras_tests
+from tests.keras.stacks import FLAT, dense, keras_tests, sequential
 from tests.parity.conftest import keras_backend as keras_backend
 
 from .conftest import Run
@@ -57,6 +57,47 @@ def test_a_run_of_ours_is_exported_and_comes_back(run: Run) -> None:
     for name, weight in before.items():
         assert weight.dtype == after[name].dtype == torch.float64 or not weight.is_floating_point()
         assert torch.equal(weight, after[name]), name
+
+
+def test_a_perceptron_says_in_which_order_its_file_reads_images(run: Run) -> None:
+    sequential((4, 4, 3), FLAT, dense(5, "relu"), dense(3, "softmax")).save("model.keras")
+    assert run("import-keras", "model.keras")[0] == 0
+    lines = run("export", "--format", "keras", "--ckpt_path", CHECKPOINT)[1].splitlines()
+    row = "note: it reads rows of 48 numbers"
+    assert lines[1] == f"{row}; an image of several channels is flattened channel first for it, (C, H, W)"
+
+
+NO_MAPPING = "odd.ckpt has a config that is no mapping with a model in it"
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"hyper_parameters": {"foo": 1}}, "odd.ckpt has hyper-parameters that are not LitMLP's: "),
+        ({"hyper_parameters": {"hidden_sizes": "x"}}, "odd.ckpt has hyper-parameters that are not LitMLP's: "),
+        ({"hyper_parameters": 5}, "odd.ckpt has hyper-parameters that are not LitMLP's: "),
+        ({"config": "model: ["}, NO_MAPPING),
+        ({"config": "model: 5"}, NO_MAPPING),
+        ({"config": "- a"}, NO_MAPPING),
+    ],
+    ids=str,
+)
+def test_an_odd_checkpoint_is_one_line(changed: dict[str, Any], text: str, saved: Any, run: Run) -> None:
+    assert run("import-keras", "model.keras")[0] == 0
+    torch.save(torch.load(CHECKPOINT, weights_only=True) | changed, "odd.ckpt")
+    assert error(run, "export", "--format", "keras", "--ckpt_path", "odd.ckpt").startswith(text)
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also for root, whom no permission stops."""
+    assert run("import-keras", "model.keras")[0] == 0
+
+    def full(*arguments: Any, **settings: Any) -> Any:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lit_models.export.keras.save_keras", full)
+    line = error(run, "export", "--format", "keras", "--ckpt_path", CHECKPOINT, "--output", "mine.keras")
+    assert line == "mine.keras cannot be written: Permission denied"
 
 
 def test_weights_that_keras_does_not_keep_are_not_exported(

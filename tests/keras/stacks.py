@@ -165,6 +165,13 @@ STACKS: dict[str, Stack] = {
     "a perceptron on colours": Stack(
         lambda: sequential((6, 5, 3), FLAT, dense(6, "relu"), dense(4, "softmax")), "LitMLP", {"num_features": 90}
     ),
+    "a perceptron on rows that are colours for a moment": Stack(
+        lambda: sequential(
+            (12,), ("Reshape", {"target_shape": (2, 2, 3)}), FLAT, dense(6, "relu"), dense(4, "softmax")
+        ),
+        "LitMLP",
+        {"num_features": 12},
+    ),
     "a perceptron in float64": Stack(
         lambda: sequential((5,), dense(6, "relu", dtype="float64"), dense(3, dtype="float64"), dtype="float64"),
         "LitMLP",

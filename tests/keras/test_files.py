@@ -5,6 +5,7 @@ import io
 import json
 import random
 import re
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -221,6 +222,65 @@ def test_weights_that_are_not_plainly_there_are_refused(
         change(file)
 
     assert refusal(with_weights(saved[".keras"], tmp_path / "model.keras", replace)).startswith(f"FILE {text}")
+
+
+def peak_of_reading(path: Path) -> int:
+    """Bytes that Python and numpy held at most while a file was refused."""
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="weights"):
+        read_file(path, None, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_arrays_are_counted_before_they_are_read(saved: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    path.write_bytes(saved[".h5"].read_bytes())
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights/dense"]
+        group.create_dataset("large", (2**22,), "f4")  # 16 MiB each time that it is read
+        group.attrs["weight_names"] = ["large"] * 200
+    text = "FILE has 200 arrays of weights in /model_weights/dense, and no layer has more than 6"
+    assert refusal(path) == text
+    assert peak_of_reading(path) < 2**22
+
+    def many(file: h5py.File) -> None:
+        for i in range(2, 7):
+            file[f"layers/dense/vars/{i}"] = np.zeros(1, "f4")
+
+    path = with_weights(saved[".keras"], tmp_path / "model.keras", many)
+    assert refusal(path) == "FILE has 7 arrays of weights in /layers/dense/vars, and no layer has more than 6"
+
+
+def test_shapes_are_compared_before_anything_is_read(saved: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "model.h5"
+    path.write_bytes(saved[".h5"].read_bytes())
+    with h5py.File(path, "r+") as file:
+        group = file["model_weights/dense"]
+        group.create_dataset("large", (2**23,), "f4")  # 32 MiB, which is little enough for one array
+        group.attrs["weight_names"] = ["large"] * 2
+    shapes = "[(8388608,), (8388608,)], and its settings say [(108, 4), (4,)]"
+    assert refusal(path) == f"FILE has the layer 'dense' (Dense) with weights of shape {shapes}"
+    assert peak_of_reading(path) < 2**22
+
+
+def test_arrays_that_are_small_alone_and_large_together_are_refused(tmp_path: Path) -> None:
+    """Three of 48 MiB, each below the 64 MiB that are free, in a file of some kB."""
+    layers = [{"class_name": "InputLayer", "config": {"batch_shape": [None, 3545], "name": "in"}}]
+    for name, activation in (("a", "relu"), ("b", "relu"), ("c", "relu"), ("d", "softmax")):
+        layers.append({"class_name": "Dense", "config": {"name": name, "units": 3545, "activation": activation}})
+    with h5py.File(path := tmp_path / "model.h5", "w") as file:
+        file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": layers}})
+        for name in "abcd":
+            group = file.create_group(f"model_weights/{name}")
+            group.create_dataset("kernel", (3545, 3545), "f4", chunks=True, compression="gzip")
+            group["bias"] = np.zeros(3545, "f4")
+            group.attrs["weight_names"] = ["kernel", "bias"]
+    size = 4 * (3545 * 3545 + 3545) * 4
+    text = f"FILE has weights of {size:,} bytes in {path.stat().st_size:,}: they are not read"
+    assert refusal(path) == text
+    assert peak_of_reading(path) < 2**22
 
 
 def test_a_link_in_place_of_a_layers_group_is_refused(saved: dict[str, Path], tmp_path: Path) -> None:

@@ -264,6 +264,10 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: sequential((6, 6), ("Rescaling", {"scale": 1 / 255, "offset": -1, "name": "it"}), FLAT, OUT),
         "has the layer 'it' (Rescaling) with offset -1, a setting that is not known here",
     ),
+    "a form that no convolution reads": (
+        lambda: sequential((12,), ("Reshape", {"target_shape": (2, 2, 3), "name": "it"}), dense(2, "relu"), FLAT, OUT),
+        "has the layer 'it' (Reshape) to (2, 2, 3); of the input to one row, or to an image, is known here",
+    ),
     "a form that mixes channels": (
         lambda: sequential((3, 4, 4), ("Reshape", {"target_shape": (4, 4, 3), "name": "it"}), conv(2), FLAT, OUT),
         "has the layer 'it' (Reshape) to (4, 4, 3); of the input to one row, or to an image, is known here",
