@@ -36,7 +36,7 @@ from lit_models.arguments import (
     with_checkpoint,
 )
 from lit_models.classifier import LitClassifier
-from lit_models.errors import is_library, is_users, read_config
+from lit_models.errors import is_library, is_users, one_line, read_config
 from lit_models.pairing import (
     as_stored,
     changed_settings,
@@ -71,10 +71,8 @@ def main(argv: list[str]) -> int:
     except Exception as error:
         if debug or not is_users(error):
             raise
-        if isinstance(error, OSError) and error.filename is not None:
-            error = ValueError(f"{error.filename}: {error.strerror}")
         if not getattr(rank_zero_only, "rank", 0):
-            print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(one_line(error), file=sys.stderr)
         return 2
     return 0
 

@@ -39,6 +39,13 @@ def is_users(error: BaseException) -> bool:
     return bool(frames) and any(Path(frames[-1].filename).is_relative_to(folder) for folder in PACKAGES)
 
 
+def one_line(error: Exception) -> str:
+    """What a person reads of a mistake; of a file that the system refused, its name and why."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"error: {error.filename}: {error.strerror}"
+    return f"error: {' '.join(str(error).split())}"
+
+
 class UnreadableConfig(ValueError):
     """A config file with a mistake; the message names file and line."""
 

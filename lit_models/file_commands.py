@@ -5,7 +5,7 @@ import re
 import sys
 from typing import NoReturn
 
-from lit_models.errors import is_users, nearest
+from lit_models.errors import is_users, nearest, one_line
 
 FORMATS = ("keras",)
 
@@ -95,9 +95,7 @@ def main(command: str, arguments: list[str]) -> int:
     except Exception as error:
         if debug or not is_users(error):
             raise
-        if isinstance(error, OSError) and error.filename is not None:
-            error = ValueError(f"{error.filename}: {error.strerror}")
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(one_line(error), file=sys.stderr)
         return 2
     return 0
 
