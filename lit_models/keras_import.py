@@ -58,7 +58,9 @@ def import_keras(settings: argparse.Namespace, data_flags: list[str]) -> None:
     architecture, arrays = read_file(path, settings.model, settings.dropout)
     config, class_names = run_config(path, architecture, settings.data, data_flags, experiment)
     module = build(path, architecture, arrays, class_names)
-    apart = compare_outputs(architecture.layers, arrays, network_outputs(module), dtype=architecture.dtype)
+    apart = compare_outputs(
+        architecture.layers, arrays, network_outputs(module), dtype=architecture.dtype, saved=architecture.saved
+    )
     place = folder.reserve(Path(settings.runs_dir), experiment)
     try:
         checkpoint = write_run(place, module, config)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import pairwise, takewhile, zip_longest
 from typing import Any, NamedTuple
 
-from lit_models.keras.chain import saved_layers
+from lit_models.keras.chain import SavedLayer, saved_layers
 from lit_models.keras.files import Refused
 from lit_models.keras.layers import (
     READERS,
@@ -40,7 +40,8 @@ class Architecture(NamedTuple):
     Args:
         model: name of the class.
         settings: arguments of its constructor, plain values.
-        layers: the model's layers, the input first, from which Keras can build it again.
+        layers: the model's layers as they were understood, the input first.
+        saved: the same as the file has them.
         dtype: "float32" or "float64".
         notes: what is not as in the file, a sentence each.
     """
@@ -48,6 +49,7 @@ class Architecture(NamedTuple):
     model: str
     settings: Settings
     layers: list[Layer]
+    saved: list[SavedLayer]
     dtype: str
     notes: list[str]
 
@@ -90,7 +92,7 @@ def understand(model: dict[str, Any], *, wanted: str | None = None, dropout: flo
             f"has no hidden layer, and LitMLP has dropout behind those alone: --dropout {dropout} has no place"
         )
     settings |= {"num_classes": max(2, output.settings["units"])} | ({} if dropout is None else {"dropout": dropout})
-    return Architecture(name, settings, layers, dtypes[0], notes + training_notes(saved))
+    return Architecture(name, settings, layers, saved, dtypes[0], notes + training_notes(saved))
 
 
 def family(kinds: list[str], wanted: str | None) -> str:

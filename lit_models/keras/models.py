@@ -1,9 +1,11 @@
 """A Keras model built from known layers, for comparing its outputs and for saving it.
 
-Nothing of a file's own JSON comes here. Keras leaves nothing behind: while it is imported, its settings lie in a
-temporary folder. The backend is that of `KERAS_BACKEND`, torch where it is not set.
+Of a file's own JSON, only numbers, words and lists of them come here, as arguments of Keras' own layers; no object that
+it describes is made. Keras leaves nothing behind: while it is imported, its settings lie in a temporary folder. The
+backend is that of `KERAS_BACKEND`, torch where it is not set.
 """
 
+import inspect
 import math
 import os
 import sys
@@ -17,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lit_models.keras.chain import SavedLayer
 from lit_models.keras.files import Array, read_weights
-from lit_models.keras.layers import RECURRENT, Layer
+from lit_models.keras.layers import READERS, RECURRENT, Layer, word
 
 NUM_SAMPLES, MOST_STEPS = 32, 100
 MOST_NUMBERS = 2**24
@@ -105,7 +108,49 @@ def keras_layer(keras: Any, layer: Layer, layers: list[Layer], dtype: str) -> An
     return made
 
 
-def compare_outputs(layers: list[Layer], weights: Sequence[Array], ours: Outputs, *, dtype: str) -> float:
+def build_saved(keras: Any, saved: Sequence[SavedLayer], weights: Sequence[Array], dtype: str) -> Any:
+    """A Sequential model of layers as a file has them, with the weights in it. Our reading of their settings takes no
+    part in it, so that a misreading shows in the outputs. Without what `as_saved` does, and without dropout."""
+    tokens = any(layer.kind == "Embedding" for layer in saved)
+    inputs = keras.Input(saved[0].config["batch_shape"][1:], dtype="int32" if tokens else dtype)
+    computing = [layer for layer in saved[1:] if layer.kind in (*READERS.keys() - {"Rescaling"}, "Bidirectional")]
+    model = keras.Sequential([inputs, *(saved_layer(keras, layer.kind, layer.config, dtype) for layer in computing)])
+    model.set_weights(list(weights))
+    return model
+
+
+def saved_layer(keras: Any, kind: str, config: dict[str, Any], dtype: str) -> Any:
+    """A layer with every plain setting that its file has and Keras' constructor knows. Objects among the settings
+    (initialisers, regularisers, constraints) matter for training only."""
+    made = getattr(keras.layers, kind)
+    known = inspect.signature(made).parameters
+    settings = {key: value for key, value in config.items() if key in known and not isinstance(value, dict)}
+    for key in ("layer", "backward_layer"):  # of a Bidirectional
+        if config.get(key):
+            settings[key] = saved_layer(keras, config[key]["class_name"], config[key]["config"], dtype)
+    if "activation" in settings:
+        settings["activation"] = word(settings["activation"])
+    return made(**settings, dtype=dtype)
+
+
+def as_saved(inputs: Any, saved: Sequence[SavedLayer]) -> Any:
+    """Inputs in the saved model's shape, behind its Rescaling of images of 0 to 255: Keras' own needs TensorFlow."""
+    if any(layer.kind == "Embedding" for layer in saved):
+        return inputs
+    for layer in saved:
+        if layer.kind == "Rescaling":
+            inputs = (inputs * (255 * layer.config["scale"])).astype(inputs.dtype)
+    return inputs.reshape(len(inputs), *saved[0].config["batch_shape"][1:])
+
+
+def compare_outputs(
+    layers: list[Layer],
+    weights: Sequence[Array],
+    ours: Outputs,
+    *,
+    dtype: str,
+    saved: Sequence[SavedLayer] | None = None,
+) -> float:
     """Largest difference of a probability between a Keras model and a network, on random inputs.
 
     Args:
@@ -113,6 +158,7 @@ def compare_outputs(layers: list[Layer], weights: Sequence[Array], ours: Outputs
         weights: in the order of its `set_weights`.
         ours: the network, from inputs in Keras' layout to logits and probabilities of the classes.
         dtype: of the model.
+        saved: the layers as a file has them; Keras builds its model of these then, and of `layers` otherwise.
 
     Raises:
         ValueError: they differ by more than rounding.
@@ -120,11 +166,17 @@ def compare_outputs(layers: list[Layer], weights: Sequence[Array], ours: Outputs
     inputs = random_inputs(layers, dtype)
     logits, probabilities = ours(inputs)
     units = layers[-1].settings["units"]
+
+    def outputs(keras: Any, activation: str) -> Array:
+        if saved is None:
+            model = build_keras(keras, [*layers[:-1], with_activation(layers[-1], activation)], weights, dtype=dtype)
+            return computed(keras, model, inputs)
+        place = max(i for i, layer in enumerate(saved) if layer.kind == "Dense")  # behind it is its activation at most
+        output = saved[place]._replace(config={**saved[place].config, "activation": activation})
+        return computed(keras, build_saved(keras, [*saved[:place], output], weights, dtype), as_saved(inputs, saved))
+
     with quiet_keras() as keras:
-        their_logits, theirs = (
-            keras_outputs(keras, [*layers[:-1], with_activation(layers[-1], end)], weights, inputs, dtype)
-            for end in ("linear", "sigmoid" if units == 1 else "softmax")
-        )
+        their_logits, theirs = (outputs(keras, end) for end in ("linear", "sigmoid" if units == 1 else "softmax"))
     if units == 1:
         probabilities = probabilities[:, 1:]
     elif logits.shape[1] == 1:  # one output here for two there
@@ -140,10 +192,9 @@ def with_activation(layer: Layer, activation: str) -> Layer:
     return layer._replace(settings={**layer.settings, "activation": activation})
 
 
-def keras_outputs(keras: Any, layers: list[Layer], weights: Sequence[Array], inputs: Any, dtype: str) -> Array:
-    """What a Keras model of these layers gives."""
-    outputs = build_keras(keras, layers, weights, dtype=dtype)(inputs, training=False)
-    return np.asarray(keras.ops.convert_to_numpy(outputs))
+def computed(keras: Any, model: Any, inputs: Any) -> Array:
+    """What a Keras model gives."""
+    return np.asarray(keras.ops.convert_to_numpy(model(inputs, training=False)))
 
 
 def random_inputs(layers: list[Layer], dtype: str) -> NDArray[Any]:

@@ -15,9 +15,9 @@ import torch
 import yaml
 
 from lit_models import LitCNN, LitMLP, LitRNN
-from lit_models.keras import models
+from lit_models.keras import layers, models
 from lit_models.keras.weights import load_keras_weights
-from tests.keras.stacks import cell, dense, embed, keras_tests, sequential, with_noise
+from tests.keras.stacks import FLAT, cell, conv, dense, embed, keras_tests, sequential, with_noise
 from tests.parity.conftest import keras_backend as keras_backend
 
 from .conftest import Run
@@ -220,6 +220,16 @@ def test_weights_that_compute_something_else_are_refused(saved: Any, run: Run, m
     assert line.startswith("the outputs differ from Keras' on random inputs: probabilities by 0.")
 
 
+def test_a_layer_that_was_misread_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras builds its model of what the file says, so that our reading cannot confirm itself."""
+    with_noise(sequential((3,), dense(4, "tanh"), dense(1, "sigmoid"))).save("model.keras")
+    assert run("import-keras", "model.keras")[0] == 0
+    misread = {**layers.READERS["Dense"], "activation": lambda value: "relu" if value == "tanh" else value}
+    monkeypatch.setitem(layers.READERS, "Dense", misread)
+    line = error(run, "import-keras", "model.keras")
+    assert line.startswith("the outputs differ from Keras' on random inputs: probabilities by 0.")
+
+
 def test_saturated_outputs_hide_no_difference(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """All probabilities are 0 or 1 here, whatever the first layer computes; the logits tell."""
     model = with_noise(sequential((3,), dense(4, "relu"), dense(1, "sigmoid")))
@@ -251,10 +261,10 @@ def test_without_keras_both_commands_say_how_to_install_it(
     assert error(run, "import-keras", "model.keras") == text
 
 
-def test_a_process_without_a_backend_of_its_own_computes_with_torch_and_leaves_nothing_at_home(
-    saved: Any, tmp_path: Path
-) -> None:
-    """Beside TensorFlow, Keras would choose that, and write ~/.keras/keras.json."""
+def test_a_process_without_a_backend_of_its_own_computes_with_torch_and_leaves_nothing_at_home(tmp_path: Path) -> None:
+    """Beside TensorFlow, Keras would choose that, and write ~/.keras/keras.json; its Rescaling cannot do without."""
+    rescaling = ("Rescaling", {"scale": 1 / 255})
+    with_noise(sequential((6, 6, 1), rescaling, conv(3), FLAT, dense(3, "softmax"))).save("model.keras")
     home = tmp_path / "home"
     home.mkdir()
     code = (

@@ -8,7 +8,7 @@ import pytest
 
 from lit_models.export.keras import export_keras, network_outputs
 from lit_models.keras.architecture import exported_layers
-from lit_models.keras.models import random_inputs
+from lit_models.keras.models import as_saved, build_saved, computed, random_inputs
 from lit_models.keras_import import build, read_file
 from tests.keras.stacks import STACKS, keras_tests, with_noise
 
@@ -44,6 +44,9 @@ def test_the_network_gives_the_probabilities_of_the_keras_model(name: str, suffi
     # float32 sums of at most 576 terms of order 1 in another order, of which a probability keeps a quarter
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
     assert wanted.std(axis=0).max() > 1e-3, "inputs make a difference"
+    # The same operations in the same order, on the same numbers.
+    again = build_saved(keras, architecture.saved, arrays, architecture.dtype)
+    np.testing.assert_array_equal(computed(keras, again, as_saved(inputs, architecture.saved)), expected)
 
 
 @pytest.mark.parametrize("name", STACKS)
