@@ -14,8 +14,9 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from lit_models.classifier import LitClassifier, OptimizerName, num_logits
 from lit_models.keras.initializers import init_like_keras
+from lit_models.kernels.recurrence import GRU, SimpleRNN
 
-CELLS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"simple": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CELLS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"simple": SimpleRNN, "lstm": nn.LSTM, "gru": GRU}
 
 
 class RNN(nn.Module):

@@ -1,0 +1,1 @@
+"""Hand-written fast paths, each beside the plain version that it equals."""
