@@ -1,11 +1,12 @@
 """Runs the ported programs and their counterparts here in full, side by side, and writes docs/parity.md.
 
-    python scripts/parity.py                              what docs/parity.jsonl does not hold yet; hours on 2 cores
-    python scripts/parity.py --only mnist_cnn --seeds 2   two seeds of one program
-    python scripts/parity.py --page                       only the page and its pictures, from the results
+    python scripts/parity.py                                what docs/parity.jsonl does not hold yet
+    python scripts/parity.py --results again/parity.jsonl   all of it anew, hours on 2 cores, and a page beside it
+    python scripts/parity.py --only mnist_cnn --seeds 2     two seeds of one program
+    python scripts/parity.py --page                         only the page and its pictures, from the results
 
-Needs real MNIST and IMDB (LIT_MODELS_DATA) and `pip install -e '.[parity]'`. Every run is a process of its own with one
-thread, so that rounding does not depend on what else the machine does. A result is one line of docs/parity.jsonl,
+Needs real MNIST and IMDB (LIT_MODELS_DATA) and `pip install -e '.[parity]'`. Every run is a process of its own on one
+core, so that rounding does not depend on what else the machine does. A result is one line of docs/parity.jsonl,
 written when its run ends: stop at any time, and start again to go on.
 """
 
@@ -21,6 +22,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,8 @@ sys.path.insert(0, str(ROOT))  # `scripts` and `tests` are no installed packages
 RESULTS = ROOT / "docs" / "parity.jsonl"
 PACKAGES = ("torch", "lightning", "numpy", "keras", "tensorflow", "tensorflow-cpu", "jax")
 LOCK = threading.Lock()
+Run = tuple[str, str, int]
+"""Program, side and seed."""
 
 
 def main() -> None:
@@ -40,10 +44,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at the same time; one a core")
     parser.add_argument("--page", action="store_true", help="run nothing; write the page from the results")
     parser.add_argument("--results", type=Path, default=RESULTS, help="file of the results; the page lies beside it")
-    parser.add_argument("--run", nargs=3, metavar=("PROGRAM", "SIDE", "SEED"), help=argparse.SUPPRESS)
+    parser.add_argument("--run", nargs=4, metavar=("PROGRAM", "SIDE", "SEED", "CORE"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.run:
-        program, side, seed = given.run
+        program, side, seed, core = given.run
+        stay_on(int(core))
         one(program, side, int(seed), given.results)
         return
     from scripts.parity_sides import PROGRAMS
@@ -52,20 +57,32 @@ def main() -> None:
         parser.error(f"no program {', '.join(sorted(unknown))}; there are {', '.join(PROGRAMS)}")
     if given.jobs < 1 or (given.seeds is not None and given.seeds < 1):
         parser.error("--jobs and --seeds must be at least 1")
+    if given.page and not given.results.is_file():
+        parser.error(f"no results in {given.results}")
     if not given.page:
-        if "LIT_MODELS_DATA" not in os.environ:
+        wanted = planned(given.only, given.seeds)
+        if any(PROGRAMS[name].backend for name, _, _ in wanted) and "LIT_MODELS_DATA" not in os.environ:
             parser.error("LIT_MODELS_DATA must name the folder that holds MNIST/raw and the IMDB archive")
-        wanted = [
-            (name, side, seed)
-            for seed in range(max(given.seeds or p.seeds for p in PROGRAMS.values()))
-            for name, p in PROGRAMS.items()
-            if name in (given.only or PROGRAMS) and seed < (given.seeds or p.seeds)
-            for side in ("ours", "paired", "original", *(("nudged",) if seed == 0 else ()))
-        ]
+        given.results.parent.mkdir(parents=True, exist_ok=True)
         do(wanted, given.results, jobs=given.jobs)
     from scripts.parity_page import write_page
 
     print(f"written: {write_page(read(given.results), given.results)}")
+
+
+def planned(only: list[str] | None = None, seeds: int | None = None) -> list[Run]:
+    """The published runs, or those of some programs and seeds: seed by seed, and the nudged ones last."""
+    from scripts.parity_sides import PROGRAMS
+
+    programs = {name: p for name, p in PROGRAMS.items() if name in (only or PROGRAMS)}
+    pairs = [
+        (name, side, seed)
+        for seed in range(max(seeds or p.seeds for p in programs.values()))
+        for name, p in programs.items()
+        if seed < (seeds or p.seeds)
+        for side in ("ours", "paired", "original")
+    ]
+    return pairs + [(name, "nudged", 0) for name in programs]
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -77,17 +94,22 @@ def read(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def do(wanted: list[tuple[str, str, int]], path: Path, *, jobs: int) -> None:
+def do(wanted: list[Run], path: Path, *, jobs: int) -> None:
     """Runs what is wanted and not done yet."""
     done = {(r["program"], r["side"], r["seed"]) for r in read(path)}
     missing = [run for run in wanted if run not in done]
     print(f"{len(wanted)} runs, {len(wanted) - len(missing)} of them done", flush=True)
     begun = time.perf_counter()
     finished = 0
+    free: SimpleQueue[int] = SimpleQueue()
+    for core in range(jobs):
+        free.put(core)
 
-    def process(run: tuple[str, str, int]) -> bool:
+    def process(run: Run) -> bool:
         nonlocal finished
-        ok = child(run, path)
+        core = free.get()
+        ok = child(run, path, core=core)
+        free.put(core)
         with LOCK:
             finished += 1
             passed = time.perf_counter() - begun
@@ -104,7 +126,7 @@ def do(wanted: list[tuple[str, str, int]], path: Path, *, jobs: int) -> None:
         raise SystemExit(f"failed: {'; '.join(failed)}")
 
 
-def child(run: tuple[str, str, int], path: Path) -> bool:
+def child(run: Run, path: Path, *, core: int) -> bool:
     """One run in a process of its own, its epochs shown as they come; whether it ended well."""
     from scripts.parity_sides import PROGRAMS
 
@@ -112,7 +134,7 @@ def child(run: tuple[str, str, int], path: Path) -> bool:
     xla = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "TF_CPP_MIN_LOG_LEVEL": "3"}
     backend = PROGRAMS[run[0]].backend
     environment = os.environ | one_thread | xla | ({"KERAS_BACKEND": backend} if backend else {})
-    words = [sys.executable, __file__, "--results", str(path), "--run", *map(str, run)]
+    words = [sys.executable, __file__, "--results", str(path), "--run", *map(str, run), str(core)]
     name = "{} {}, seed {}".format(*run)
     with subprocess.Popen(
         words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -126,6 +148,13 @@ def child(run: tuple[str, str, int], path: Path) -> bool:
     if process.returncode:
         print(f"{name} failed:\n{''.join(lines[-20:])}", flush=True)
     return process.returncode == 0
+
+
+def stay_on(core: int) -> None:
+    """Keeps this process and its threads on a core, by its place among those that the process may use."""
+    if hasattr(os, "sched_setaffinity"):  # on Linux
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[core % len(cores)]})
 
 
 def one(program: str, side: Any, seed: int, path: Path) -> None:
