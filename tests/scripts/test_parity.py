@@ -87,10 +87,23 @@ class TestPage:
         assert "| original less ours | 0 | +0.0e+00 | 43 |" in page  # the first that is more than 0.001 off
         assert "| ours nudged less ours | 0 | +0.0e+00 | after 100 |" in page
 
+    def test_steps_that_only_one_side_kept_are_left_out(self, tmp_path: Path) -> None:
+        """The original's steps of a short epoch end before ours."""
+        runs = [record("imdb_gru", "ours", 0), record("imdb_gru", "paired", 0, steps=(*(0.5,) * 9, 0.75))]
+        page = parity_page.write_page(runs, tmp_path / "parity.jsonl").read_text()
+        assert "| original less ours | 0 | +0.0e+00 | 10 |" in page
+        runs[1]["steps"].pop()
+        page = parity_page.write_page(runs, tmp_path / "parity.jsonl").read_text()
+        assert "| original less ours | 0 | +0.0e+00 | after 9 |" in page
+
     def test_accuracies_are_shown_before_there_is_a_pair(self, tmp_path: Path) -> None:
         page = parity_page.write_page([record("imdb_rnn", "ours", 0, acc=0.75)], tmp_path / "parity.jsonl").read_text()
         assert "| ours | 1 | 0.7500 | 0.7500 | 0.7500 |" in page
         assert page.count("No pair of runs has ended yet.") == len(PROGRAMS)
+
+    def test_every_planned_run_is_published(self) -> None:
+        published = [(r["program"], r["side"], r["seed"]) for r in parity.read(ROOT / "docs" / "parity.jsonl")]
+        assert sorted(published) == sorted(parity.planned())
 
     def test_the_published_page_is_what_its_results_give(self, tmp_path: Path) -> None:
         results = ROOT / "docs" / "parity.jsonl"
@@ -141,7 +154,7 @@ class TestRuns:
         found = {run["side"]: run for run in parity.read(results)}
         assert found.keys() == {"ours", "paired", "original", "nudged"}
         ours, theirs = found["ours"], found["paired"]
-        # In float64 and over 10,000 passes, rounding stays below 1e-14 where no unit saturates.
+        # In float64, where 10,000 passes leave some 1e-15 of rounding, and another start leaves more than this bound.
         assert np.abs(np.subtract(ours["weights"], theirs["weights"])).max() < 1e-9
         assert np.abs(np.subtract(ours["steps"], theirs["steps"])).max() < 1e-9
         assert np.abs(np.subtract(ours["weights"], found["nudged"]["weights"])).max() > 1e-9, "the bound is a tight one"
