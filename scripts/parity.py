@@ -82,7 +82,7 @@ def planned(only: list[str] | None = None, seeds: int | None = None) -> list[Run
         if seed < (seeds or p.seeds)
         for side in ("ours", "paired", "original")
     ]
-    return pairs + [(name, "nudged", 0) for name in programs]
+    return pairs + [(name, "nudged", 0) for name, p in programs.items() if p.nudged]
 
 
 def read(path: Path) -> list[dict[str, Any]]:

@@ -45,6 +45,7 @@ class Program:
         seeds: how many runs of each side are published.
         backend: of Keras; None for numpy.
         margin: largest difference of mean test accuracy, as a fraction, that counts as the same result.
+        nudged: whether a nudged run is published too: where the original leaves our curve within the traced steps.
     """
 
     config: str
@@ -53,6 +54,7 @@ class Program:
     seeds: int
     backend: str | None
     margin: float
+    nudged: bool = False
 
 
 # Margins were chosen before any run, from the spread between seeds of one program that is published in the README: five
@@ -60,9 +62,9 @@ class Program:
 PROGRAMS = {
     p.config: p
     for p in (
-        Program("xor_mlp", epochs=10, batch_size=4, seeds=3, backend=None, margin=0.0),
-        Program("mnist_cnn", epochs=5, batch_size=64, seeds=5, backend="tensorflow", margin=0.003),
-        Program("imdb_rnn", epochs=10, batch_size=128, seeds=5, backend="jax", margin=0.05),
+        Program("xor_mlp", epochs=10, batch_size=4, seeds=3, backend=None, margin=0.0, nudged=True),
+        Program("mnist_cnn", epochs=5, batch_size=64, seeds=5, backend="tensorflow", margin=0.003, nudged=True),
+        Program("imdb_rnn", epochs=10, batch_size=128, seeds=5, backend="jax", margin=0.05, nudged=True),
         Program("imdb_lstm", epochs=10, batch_size=128, seeds=3, backend="jax", margin=0.02),
         Program("imdb_gru", epochs=10, batch_size=128, seeds=3, backend="jax", margin=0.02),
     )
