@@ -108,8 +108,10 @@ def do(wanted: list[Run], path: Path, *, jobs: int) -> None:
     def process(run: Run) -> bool:
         nonlocal finished
         core = free.get()
-        ok = child(run, path, core=core)
-        free.put(core)
+        try:
+            ok = child(run, path, core=core)
+        finally:
+            free.put(core)
         with LOCK:
             finished += 1
             passed = time.perf_counter() - begun

@@ -80,11 +80,11 @@ command runs what is missing there. `tests/parity/` shows the same for single st
 
 **Paired** runs have the same start (our initial weights, put into the original) and the same batches in the same order.
 Then only rounding differs. Training is chaotic: a difference in the last digit grows until two runs agree only as two
-seeds do. How fast, the *nudged* run shows: our own program once more, every weight of its start moved by a relative
-{NUDGE:g}, about what float32 can tell apart. If the original's curve leaves ours no earlier than our own nudged one
-does, rounding accounts for the difference; where the original does not leave ours so soon, there is no nudged run. The
-middle picture has both over the first {TRACED_STEPS} steps, the original over its first epoch at most, which has 157
-steps on IMDB.
+seeds do. How fast, the *nudged* run shows: our own program once more, the weights of its start moved by a random
+relative {NUDGE:g}, about what float32 can tell apart. If the original's curve leaves ours no earlier than our own
+nudged one does, rounding accounts for the difference; where the original does not leave ours so soon, there is no
+nudged run. The middle picture has both over the first {TRACED_STEPS} steps, the original over its first epoch at most,
+which has 157 steps on IMDB.
 
 **Independent** runs have each framework's own randomness. The claim is that mean test accuracies (of the last weights)
 differ by less than a margin, at {CONFIDENCE:.0%} confidence, by two one-sided Welch tests. The margins stand in the

@@ -54,6 +54,8 @@ def read_layer(saved: SavedLayer) -> Layer:
                 settings[key] = readers[key](value)
             except (TypeError, ValueError) as error:
                 raise Refused(f"{place}, which is no {error}") from error
+        elif key in fixed and isinstance(value, dict):
+            raise Refused(f"{place}, an object; only Keras' own {fixed[key]!r} is known here")
         elif key in fixed:
             default = value is None and key == "data_format"  # any other null has a meaning: linear, no bias, no limit
             if not default and plain(value) != fixed[key]:
@@ -142,8 +144,8 @@ def matters_not(key: str) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A value to compare and to show: `[k, k]` is k, and an object is its class's name."""
-    if isinstance(value, list | tuple) and len(set(map(str, value))) == 1:
+    """A value to compare and to show: of numbers, `[k, k]` is k, and an object is its class's name."""
+    if isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1] and isinstance(value[0], int):
         return value[0]
     return value.get("class_name", "an object") if isinstance(value, dict) else value
 

@@ -5,7 +5,6 @@ it describes is made. Keras leaves nothing behind: while it is imported, its set
 backend is that of `KERAS_BACKEND`, torch where it is not set.
 """
 
-import inspect
 import math
 import os
 import sys
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from lit_models.keras.chain import SavedLayer
 from lit_models.keras.files import Array, read_weights
-from lit_models.keras.layers import READERS, RECURRENT, Layer, word
+from lit_models.keras.layers import FIXED, READERS, RECURRENT, Layer, word
 
 NUM_SAMPLES, MOST_STEPS = 32, 100
 MOST_NUMBERS = 2**24
@@ -109,28 +108,28 @@ def keras_layer(keras: Any, layer: Layer, layers: list[Layer], dtype: str) -> An
 
 
 def build_saved(keras: Any, saved: Sequence[SavedLayer], weights: Sequence[Array], dtype: str) -> Any:
-    """A Sequential model of layers as a file has them, with the weights in it. Our reading of their settings takes no
-    part in it, so that a misreading shows in the outputs. Without what `as_saved` does, and without dropout."""
+    """A Sequential model of layers as a file has them, with the weights in it. The values of their settings come from
+    the file and not from our reading, so that a misreading shows in the outputs. Without what `as_saved` does."""
     tokens = any(layer.kind == "Embedding" for layer in saved)
     inputs = keras.Input(saved[0].config["batch_shape"][1:], dtype="int32" if tokens else dtype)
     computing = [layer for layer in saved[1:] if layer.kind in (*READERS.keys() - {"Rescaling"}, "Bidirectional")]
-    model = keras.Sequential([inputs, *(saved_layer(keras, layer.kind, layer.config, dtype) for layer in computing)])
+    model = keras.Sequential([inputs, *(as_keras_layer(keras, layer.kind, layer.config, dtype) for layer in computing)])
     model.set_weights(list(weights))
     return model
 
 
-def saved_layer(keras: Any, kind: str, config: dict[str, Any], dtype: str) -> Any:
-    """A layer with every plain setting that its file has and Keras' constructor knows. Objects among the settings
-    (initialisers, regularisers, constraints) matter for training only."""
-    made = getattr(keras.layers, kind)
-    known = inspect.signature(made).parameters
-    settings = {key: value for key, value in config.items() if key in known and not isinstance(value, dict)}
-    for key in ("layer", "backward_layer"):  # of a Bidirectional
-        if config.get(key):
-            settings[key] = saved_layer(keras, config[key]["class_name"], config[key]["config"], dtype)
+def as_keras_layer(keras: Any, kind: str, config: dict[str, Any], dtype: str) -> Any:
+    """A layer with each setting of its file that decides what it computes; what matters for training only, such as
+    initialisers, stays out."""
+    if kind == "Bidirectional":
+        sides = {key: config[key] for key in ("layer", "backward_layer") if config.get(key)}
+        made = {key: as_keras_layer(keras, side["class_name"], side["config"], dtype) for key, side in sides.items()}
+        return keras.layers.Bidirectional(**made, merge_mode=config.get("merge_mode", "concat"), dtype=dtype)
+    computing = {*READERS[kind], *FIXED.get(kind, {}), "go_backwards"}
+    settings = {key: value for key, value in config.items() if key in computing}
     if "activation" in settings:
         settings["activation"] = word(settings["activation"])
-    return made(**settings, dtype=dtype)
+    return getattr(keras.layers, kind)(**settings, dtype=dtype)
 
 
 def as_saved(inputs: Any, saved: Sequence[SavedLayer]) -> Any:

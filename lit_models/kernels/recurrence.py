@@ -3,8 +3,11 @@
 `SimpleRNN` and `GRU` are `nn.RNN` and `nn.GRU`, with the same parameters, arguments and results. While gradients are
 wanted on a CPU, a direction of a layer is one node of autograd here. What does not depend on the step before is
 computed for all steps at once, forward and backward; two to six small operations are left to do step by step, where
-torch's own layers make some dozens. Everything else (a GPU, no gradient, packed sequences, autocast) goes to torch's
-layer. torch's LSTM needs none of this, as it computes in oneDNN.
+torch's own layers make some dozens. Everything else (a GPU, no gradient, packed sequences, autocast, tracing) goes to
+torch's layer. torch's LSTM needs none of this, as it computes in oneDNN.
+
+Three things are torch's layers' alone and raise an error on the short way: second derivatives, `torch.func`, and
+changing the outputs in place.
 
 Shapes: B samples, T steps, I inputs, H units. The gates of a GRU stand in torch's order r, z, n.
 """
@@ -14,7 +17,6 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -33,8 +35,8 @@ class SimpleSteps(torch.autograd.Function):
         return states
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Gradients:
+        refuse_second_derivative()
         x, w_ih, w_hh, states = ctx.saved_tensors
         slope = 1 - states.square()  # of tanh
         deltas = grad.clone(memory_format=torch.contiguous_format)  # gradient of the sums inside tanh, (T, B, H)
@@ -64,8 +66,8 @@ class GRUSteps(torch.autograd.Function):
         return states
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Gradients:
+        refuse_second_derivative()
         x, w_ih, w_hh, gates, n, m, states = ctx.saved_tensors
         r, z = gates.chunk(2, dim=2)  # (T, B, H)
         before = states_before(states)
@@ -81,6 +83,12 @@ class GRUSteps(torch.autograd.Function):
         of_h = deltas.flatten(2)  # (T, B, 3 * H)
         of_x = torch.cat([of_h[:, :, : 2 * w_hh.shape[1]], of_states * to_n], dim=2)
         return gradients(x, before, of_x, of_h, w_ih)
+
+
+def refuse_second_derivative() -> None:
+    """Raises where a backward pass is itself to be differentiated (`create_graph=True`), which would lose terms."""
+    if torch.is_grad_enabled():
+        raise RuntimeError("SimpleRNN and GRU have no second derivative: use nn.RNN or nn.GRU")
 
 
 def states_before(states: Tensor) -> Tensor:
@@ -100,7 +108,7 @@ def gradients(x: Tensor, before: Tensor, of_x: Tensor, of_h: Tensor, w_ih: Tenso
     """
     rows_x, rows_h = of_x.flatten(0, 1), of_h.flatten(0, 1)  # (T * B, gates * H)
     b_ih = rows_x.sum(0)
-    b_hh = b_ih if of_h is of_x else rows_h.sum(0)
+    b_hh = b_ih.clone() if of_h is of_x else rows_h.sum(0)
     return of_x @ w_ih, rows_x.T @ x.flatten(0, 1), rows_h.T @ before.flatten(0, 1), b_ih, b_hh
 
 
@@ -120,11 +128,13 @@ class Recurrence(nn.RNNBase):
             and x.dim() == 3
             and x.numel() > 0
             and x.shape[2] == self.input_size
+            and x.dtype == self.weight_ih_l0.dtype
             and bool(self.bias)
             and getattr(self, "nonlinearity", "tanh") == "tanh"
             and torch.is_grad_enabled()
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
+            and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         )
 
     def run(self, x: Tensor) -> tuple[Tensor, Tensor]:

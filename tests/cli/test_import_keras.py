@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,47 @@ def test_a_layer_that_was_misread_is_refused(run: Run, monkeypatch: pytest.Monke
     monkeypatch.setitem(layers.READERS, "Dense", misread)
     line = error(run, "import-keras", "model.keras")
     assert line.startswith("the outputs differ from Keras' on random inputs: probabilities by 0.")
+
+
+def with_settings(place: int, **settings: Any) -> None:
+    """Changes settings of a layer, by its place, in the JSON of `model.keras`."""
+    with zipfile.ZipFile("model.keras") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    config["config"]["layers"][place]["config"] |= settings
+    with zipfile.ZipFile("model.keras", "w") as archive:
+        for name, content in (members | {"config.json": json.dumps(config).encode()}).items():
+            archive.writestr(name, content)
+
+
+def test_settings_for_training_alone_do_not_reach_keras(cnn: Any, run: Run) -> None:
+    """Keras 2 wrote a function's bare name, and allowed a slash in a layer's; Keras 3 would refuse both."""
+    with_settings(1, kernel_regularizer="my_regularizer", kernel_initializer="my_initializer")
+    with_settings(2, name="block/pool")
+    with_settings(7, seed="today")
+    status, out, err = run("import-keras", "model.keras")
+    assert (status, err) == (0, "")
+    assert "largest difference" in out
+
+
+@pytest.mark.parametrize(
+    ("place", "settings", "text"),
+    [
+        (1, {"groups": [1]}, "(Conv2D) with groups [1]; only 1 is known here"),
+        (1, {"strides": [1]}, "(Conv2D) with strides [1]; only 1 is known here"),
+        (
+            1,
+            {"data_format": ["channels_last"]},
+            "(Conv2D) with data_format ['channels_last']; only 'channels_last' ",
+        ),
+        (6, {"use_bias": {"class_name": "mine"}}, "(Dense) with use_bias 'mine', an object; only Keras' own True is "),
+    ],
+)
+def test_a_setting_in_another_form_is_one_line(
+    place: int, settings: dict[str, Any], text: str, cnn: Any, run: Run
+) -> None:
+    with_settings(place, **settings)
+    assert text in error(run, "import-keras", "model.keras")
 
 
 def test_saturated_outputs_hide_no_difference(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

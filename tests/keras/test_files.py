@@ -98,7 +98,7 @@ def test_a_layers_weights_are_found_by_its_class_and_its_place_and_not_by_its_na
 
 def test_both_formats_hold_the_same(saved: dict[str, Path]) -> None:
     (first, arrays), (second, others) = (read_file(saved[suffix], None, None) for suffix in (".keras", ".h5"))
-    assert first == second
+    assert first._replace(saved=[]) == second._replace(saved=[])
     for ours, theirs in zip(arrays, others, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -35,7 +35,7 @@ def saved_json(*layers: tuple[str, dict[str, Any]], shape: tuple[int | None, ...
         ("units", "9", "with units '9', which is no whole number above 0"),
         ("units", True, "with units True, which is no whole number above 0"),
         ("units", None, "with units None, which is no whole number above 0"),
-        ("activation", ["relu"], "with activation 'relu', which is no name of Keras' own, and code is never run"),
+        ("activation", ["relu"], "with activation ['relu'], which is no name of Keras' own, and code is never run"),
         ("lora_rank", 4, "with lora_rank 4, a setting that is not known here"),
         ("dtype", "int8", "in int8; float32 and float64 can be read"),
     ],

@@ -1,5 +1,6 @@
 """The short ways beside torch's own layers: outputs, last states, every gradient, and when they are taken."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 from unittest.mock import Mock
@@ -67,8 +68,30 @@ def test_gradients_are_those_of_finite_differences(steps: Any) -> None:
 def test_dropout_between_layers_drops_in_training_alone(ours: Any, theirs: Any) -> None:
     layer, plain = pair(ours, theirs, num_layers=2, dropout=0.5)
     inputs = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64)
-    assert not torch.equal(layer(inputs)[0], layer(inputs)[0])
+    found = []
+    for each in (layer, plain):
+        torch.manual_seed(2)
+        found.append(each(inputs)[0])
+    torch.testing.assert_close(*found)  # the same numbers are dropped
+    assert not torch.equal(layer(inputs)[0], found[0])
     torch.testing.assert_close(layer.eval()(inputs)[0], plain.eval()(inputs)[0])
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+def test_a_second_derivative_is_refused_and_not_wrong(ours: Any, theirs: Any) -> None:
+    layer, _ = pair(ours, theirs)
+    inputs = torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(layer(inputs)[0].sum(), inputs, create_graph=True)
+
+
+def test_gradients_of_two_biases_share_no_memory() -> None:
+    layer = SimpleRNN(INPUTS, UNITS)
+    biases = list(layer.parameters())[2:]
+    found = torch.autograd.grad(layer(torch.randn(STEPS, BATCH, INPUTS))[0].sum(), biases)
+    assert len(found) == 2
+    assert torch.equal(*found)
+    assert found[0].data_ptr() != found[1].data_ptr()
 
 
 def test_a_frozen_bias_gets_no_gradient() -> None:
@@ -88,6 +111,10 @@ def test_the_short_way_is_taken_in_training_alone(ours: Any, theirs: Any, monkey
     assert not taken(layer, inputs, state, monkeypatch=monkeypatch)
     assert not taken(layer, inputs[:, 0], monkeypatch=monkeypatch)  # one text without a batch
     assert not taken(layer, pack_sequence([inputs[:, 0], inputs[:3, 0]]), monkeypatch=monkeypatch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's, about tracing
+        traced: Any = torch.jit.trace(layer, inputs)  # type: ignore[no-untyped-call]
+        assert traced(inputs)[0].shape == (STEPS, BATCH, UNITS)
     with torch.no_grad():
         assert not taken(layer, inputs, monkeypatch=monkeypatch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -102,6 +129,8 @@ def test_layers_without_a_short_way_are_torchs(make: Callable[[], Any], monkeypa
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
-def test_inputs_of_a_wrong_size_are_refused_by_torch(ours: Any, theirs: Any) -> None:
+def test_inputs_of_a_wrong_size_or_type_are_refused_by_torch(ours: Any, theirs: Any) -> None:
     with pytest.raises(RuntimeError, match="must be equal to input_size"):
         ours(INPUTS, UNITS)(torch.randn(STEPS, BATCH, INPUTS + 1))
+    with pytest.raises(ValueError, match="does not match weight dtype"):
+        ours(INPUTS, UNITS)(torch.randn(STEPS, BATCH, INPUTS, dtype=torch.float64))
