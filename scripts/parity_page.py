@@ -80,17 +80,17 @@ command runs what is missing there. `tests/parity/` shows the same for single st
 
 **Paired** runs have the same start (our initial weights, put into the original) and the same batches in the same order.
 Then only rounding differs. Training is chaotic: a difference in the last digit grows until two runs agree only as two
-seeds do. How fast, the *nudged* run shows: our own program once more, the weights of its start moved by a random
-relative {NUDGE:g}, about what float32 can tell apart. If the original's curve leaves ours no earlier than our own
-nudged one does, rounding accounts for the difference; where the original does not leave ours so soon, there is no
-nudged run. The middle picture has both over the first {TRACED_STEPS} steps, the original over its first epoch at most,
-which has 157 steps on IMDB.
+seeds do. How fast, the *nudged* run shows: our own program of seed 0 once more, the weights of its start moved by a
+random relative {NUDGE:g}, about what float32 can tell apart. If the original's curve leaves ours no earlier than our
+own nudged one does, rounding accounts for the difference; where the original of that seed stays with ours over the traced
+steps, there is no nudged run. The middle picture has the first {TRACED_STEPS} steps, of the original its first epoch at
+most, which has 157 steps on IMDB.
 
 **Independent** runs have each framework's own randomness. The claim is that mean test accuracies (of the last weights)
 differ by less than a margin, at {CONFIDENCE:.0%} confidence, by two one-sided Welch tests. The margins stand in the
 code, and were chosen before the first run: 0.3 points of percentage for MNIST, 2 for LSTM and GRU, 5 for the SimpleRNN,
-whose last epoch swings widely from seed to seed in Keras too. "Not shown" says that the seeds were too few or the means
-too far apart.
+whose last epoch swings widely from seed to seed in Keras too. "Not shown" says that the seeds were too few for their
+spread, or the means too far apart.
 
 Keras computes MNIST on TensorFlow and IMDB on JAX. The reason is a difference inside Keras 3: on TensorFlow its
 optimizers square the gradient of each occurrence of a word before they add them, on JAX and torch they add first, as

@@ -45,7 +45,7 @@ class Program:
         seeds: how many runs of each side are published.
         backend: of Keras; None for numpy.
         margin: largest difference of mean test accuracy, as a fraction, that counts as the same result.
-        nudged: whether a nudged run is published too: where the original leaves our curve within the traced steps.
+        nudged: whether a nudged run is published: where the original of seed 0 leaves our curve in the traced steps.
     """
 
     config: str
