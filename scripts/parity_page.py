@@ -82,9 +82,9 @@ command runs what is missing there. `tests/parity/` shows the same for single st
 Then only rounding differs. Training is chaotic: a difference in the last digit grows until two runs agree only as two
 seeds do. How fast, the *nudged* run shows: our own program of seed 0 once more, the weights of its start moved by a
 random relative {NUDGE:g}, about what float32 can tell apart. If the original's curve leaves ours no earlier than our
-own nudged one does, rounding accounts for the difference; where the original of that seed stays with ours over the traced
-steps, there is no nudged run. The middle picture has the first {TRACED_STEPS} steps, of the original its first epoch at
-most, which has 157 steps on IMDB.
+own nudged one does, rounding accounts for the difference; where the original of that seed stays with ours over the
+traced steps, there is no nudged run. The middle picture has the first {TRACED_STEPS} steps, of the original its first
+epoch at most, which has 157 steps on IMDB.
 
 **Independent** runs have each framework's own randomness. The claim is that mean test accuracies (of the last weights)
 differ by less than a margin, at {CONFIDENCE:.0%} confidence, by two one-sided Welch tests. The margins stand in the
