@@ -136,7 +136,7 @@ def child(run: Run, path: Path, *, core: int) -> bool:
     xla = {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false", "TF_CPP_MIN_LOG_LEVEL": "3"}
     backend = PROGRAMS[run[0]].backend
     environment = os.environ | one_thread | xla | ({"KERAS_BACKEND": backend} if backend else {})
-    words = [sys.executable, __file__, "--results", str(path), "--run", *map(str, run), str(core)]
+    words = [sys.executable, __file__, "--results", str(path.resolve()), "--run", *map(str, run), str(core)]
     name = "{} {}, seed {}".format(*run)
     with subprocess.Popen(
         words, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
