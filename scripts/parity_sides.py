@@ -57,8 +57,8 @@ class Program:
     nudged: bool = False
 
 
-# Margins were chosen before any run of `scripts/parity.py`, from the spread between seeds that was known then: five points
-# of percentage for the SimpleRNN, whose last epoch swings most.
+# Margins were chosen before any run of `scripts/parity.py`, from the spread between seeds that was known then: five
+# points of percentage for the SimpleRNN, whose last epoch swings most.
 PROGRAMS = {
     p.config: p
     for p in (
