@@ -1,67 +1,107 @@
-"""What every dataset here shares: batches gathered whole, their order, and what the data tells the model.
+"""What all data modules share: tables that return whole batches, the order of the batches, and the loaders.
 
-A *table* is a split held in memory or in a memory-mapped file: `table[indices]` is one whole batch `(inputs, target)`.
-Gathering a batch with one indexing call costs about a tenth of collating single samples.
+A *table* holds a split in memory or in a memory-mapped file: `table[indices]` is one whole batch `(inputs, target)`.
+Gathering a batch with one indexing call takes about a tenth of the time of collating single samples.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import lightning as L
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-Batch = tuple[Tensor, Tensor]
+from datamodules.errors import UserError, require_at_least
+from datamodules.spec import DataSpec, Kind
+
+Batch = tuple[Any, Tensor]
+"""`(inputs, target)`. The inputs are a tensor `(B, ...)` or a mapping of such tensors; they go to the network as they
+are. The target is int64 `(B,)` for classes, -1 where unknown; float `(B, L)` of 0 and 1 for sets of labels, or float
+`(B, D)` for numbers, NaN where unknown."""
 
 
 class Table(Protocol):
-    """One split. `indices`: int64 `(B,)`; a batch is `(inputs, target)`, target int64 `(B,)`, -1 where unknown."""
+    """One split."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """The number of samples."""
+        ...
 
-    def __getitem__(self, indices: Tensor, /) -> Batch: ...
+    def __getitem__(self, indices: Tensor, /) -> Batch:
+        """The batch of the samples `indices`, int64 `(B,)`."""
+        ...
+
+
+@runtime_checkable
+class HasLengths(Protocol):
+    """A table whose samples of similar length should share a batch."""
+
+    @property
+    def lengths(self) -> Tensor | None:
+        """Length of each sample, int64 `(N,)`; None if the order does not depend on it."""
+        ...
 
 
 class TensorTable:
     """A split whose inputs and targets are whole tensors.
 
     Args:
-        inputs: `(N, ...)`.
-        target: int64 `(N,)`; -1 everywhere when not given.
+        inputs: a tensor `(N, ...)`, or a mapping of such tensors.
+        target: for classes, int64 `(N,)`, -1 where unknown; for sets of labels, float `(N, L)` of 0 and 1, or for
+            numbers, float `(N, D)`, NaN where unknown. Classes that are all unknown if not given.
+
+    Raises:
+        UserError: a target of another type or shape, or another number of targets than of inputs.
     """
 
-    def __init__(self, inputs: Tensor, target: Tensor | None = None) -> None:
-        self.inputs = inputs
-        self.target = torch.full((len(inputs),), -1) if target is None else target
+    def __init__(self, inputs: Tensor | Mapping[str, Tensor], target: Tensor | None = None) -> None:
+        self.inputs: Any = inputs
+        sizes = {len(part) for part in (inputs.values() if isinstance(inputs, Mapping) else [inputs])}
+        if len(sizes) != 1:
+            raise UserError(f"the inputs must have the same number of samples, got {sorted(sizes)}")
+        self._len = sizes.pop()
+        self.target = torch.full((self._len,), -1) if target is None else target
+        _check_target(self.target, num_samples=self._len)
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return self._len
 
     def __getitem__(self, indices: Tensor, /) -> Batch:
+        if isinstance(self.inputs, Mapping):
+            return {name: part[indices] for name, part in self.inputs.items()}, self.target[indices]
         return self.inputs[indices], self.target[indices]
 
 
+def _check_target(target: Tensor, *, num_samples: int) -> None:
+    classes = target.dtype == torch.int64 and target.ndim == 1
+    if not classes and not (target.is_floating_point() and target.ndim == 2):
+        expected = "expected classes, int64 (N,), or labels or numbers, float (N, L)"
+        raise UserError(f"the target is {str(target.dtype).removeprefix('torch.')} {tuple(target.shape)}, {expected}")
+    if len(target) != num_samples:
+        raise UserError(f"there are {len(target)} targets for {num_samples} samples, expected one for each")
+
+
 class GlobalBatchSampler(DistributedSampler[Tensor]):
-    """Yields the sample indices of whole batches; the order is a function of seed and epoch alone.
+    """Yields the sample indices of whole batches, in an order that depends on seed and epoch alone.
 
-    Every process sees its slice of the same global batch, so the number of processes changes neither the batches nor
-    how often a sample is counted: nothing is padded, repeated or dropped. The last batch may be short. In training
-    each process takes part in every step, with an empty slice where a short batch has fewer samples than processes;
-    in evaluation empty slices are left out.
+    Every process gets its slice of the same global batch, so the number of processes changes neither the batches nor
+    how often a sample is counted: no sample is padded, repeated or dropped. The last batch may be smaller. In training,
+    each process takes part in every step, with an empty slice if a small batch has fewer samples than there are
+    processes. In evaluation, empty slices are left out.
 
-    It is a `DistributedSampler` so that Lightning keeps it as it is and calls `set_epoch`.
+    It is a `DistributedSampler` so that Lightning does not replace it and calls `set_epoch`.
 
     Args:
         num_samples: samples in the split.
         batch_size: samples in a global batch, over all processes.
         train: keep empty slices, so that every process takes part in every step.
-        shuffle: a new order each epoch; otherwise the order of the table (by length where `lengths` is given).
+        shuffle: use a new order in each epoch; otherwise the order of the table (by length if `lengths` is given).
         seed: of the order.
         rank: of this process.
         num_replicas: number of processes.
-        lengths: int64 `(N,)`, tokens of each sample; samples of like length then share a batch.
+        lengths: int64 `(N,)`, length of each sample; samples of similar length then share a batch.
     """
 
     def __init__(
@@ -83,7 +123,7 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         self.lengths = lengths
 
     def global_batches(self) -> Sequence[Tensor]:
-        """The indices of every global batch of the current epoch, in order, each int64 `(<= batch_size,)`."""
+        """The indices of every global batch of the current epoch, in order, each int64 `(batch_size,)` or shorter."""
         generator = torch.Generator().manual_seed(seed_from(self.seed, self.epoch))
         order = torch.randperm(self.total, generator=generator) if self.shuffle else torch.arange(self.total)
         if self.lengths is None:
@@ -97,7 +137,7 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
     def batches_of(self, rank: int) -> Iterator[Tensor]:
-        """The slices that process `rank` sees, in order."""
+        """The slices of process `rank`, in order."""
         for batch in self.global_batches():
             part = batch[rank :: self.num_replicas]
             if self.train or len(part):
@@ -110,46 +150,51 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         full, rest = divmod(self.total, self.batch_size)
         if self.train:
             return full + (rest > 0)
-        return full * (self.rank < self.batch_size) + (self.rank < rest)  # a slice is empty beyond a batch's samples
+        return full * (self.rank < self.batch_size) + (
+            self.rank < rest
+        )  # beyond its samples, a batch's slices are empty
 
 
 class DataModule(L.LightningDataModule):
-    """Splits, loaders and order. A dataset family fills `train_table`, `val_table`, `test_table`, `predict_table`.
+    """Splits, their loaders and their order.
 
-    To add data: subclass, set `kind`, fill the tables in `setup`, answer `model_args`.
+    To add a dataset, write a subclass that sets `kind`, fills `train_table`, `val_table`, `test_table` and
+    `predict_table` in `setup`, and returns its sizes from `spec`.
 
     Args:
-        batch_size: samples in a step, over all processes.
+        batch_size: samples in a step, over all processes, at least 1.
         seed: of the order, of the validation part and of augmentation; the command line passes `--seed_everything`.
-        num_workers: processes that prepare batches beside the training process; 0 prepares them in it.
+        num_workers: processes that prepare batches beside the training process; with 0, that process prepares them.
+        inputs: what the user wants predictions for, as one text or a list; the test split if not given.
 
     Raises:
-        ValueError: `batch_size` below 1 or `num_workers` below 0.
+        UserError: `batch_size` or `num_workers` is out of its range.
     """
 
-    kind: ClassVar[str]
-    """What one sample is: "features", "images" or "tokens". A model says which kinds it accepts."""
+    kind: ClassVar[Kind]
+    """The type of one sample: "features", "images" or "tokens". A model states which kinds it accepts."""
     shuffle: ClassVar[bool] = True
-    """Whether the training order is new in each epoch."""
+    """Whether each epoch has a new training order."""
 
-    def __init__(self, *, batch_size: int, seed: int = 0, num_workers: int = 0) -> None:
+    def __init__(
+        self, *, batch_size: int, seed: int = 0, num_workers: int = 0, inputs: str | list[str] | None = None
+    ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        if num_workers < 0:
-            raise ValueError(f"num_workers must be at least 0, got {num_workers}")
+        require_at_least(1, batch_size=batch_size)
+        require_at_least(0, num_workers=num_workers)
         self.batch_size = batch_size
         self.seed = seed
         self.num_workers = num_workers
+        self.inputs = [inputs] if isinstance(inputs, str) else inputs
         self.train_table: Table | None = None
         self.val_table: Table | None = None
         self.test_table: Table | None = None
         self.predict_table: Table | None = None
 
-    def model_args(self) -> dict[str, Any]:
-        """Arguments of the model that the data decides, by name: `num_classes`, `vocab_size`, … A model takes those
-        that its constructor names. May read the user's file, and so is asked once, after the pair was checked."""
-        return {}
+    def spec(self) -> DataSpec:
+        """The sizes that the data decide. A model receives those that its constructor names. The method may read the
+        user's file, so it is called once, after the pair of model and data was found to fit."""
+        return DataSpec()
 
     @property
     def has_validation(self) -> bool:
@@ -161,7 +206,7 @@ class DataModule(L.LightningDataModule):
         return {}
 
     def predict_names(self) -> Sequence[str]:
-        """One name a sample of `predict_table`: the text, the file name, or the place in the test split."""
+        """One name for each sample of `predict_table`: its text, its file, or its position in the test split."""
         return [f"test[{i}]" for i in range(len(self.predict_table or ()))]
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -178,7 +223,7 @@ class DataModule(L.LightningDataModule):
 
     def _loader(self, table: Table | None, *, train: bool = False, shuffle: bool = False) -> DataLoader[Batch]:
         if table is None:
-            raise ValueError(f"{type(self).__name__} has nothing for this command: its setup fills no table for it")
+            raise UserError(f"{type(self).__name__} has no data for this command: its setup fills no table for it")
         sampler = GlobalBatchSampler(
             len(table),
             batch_size=self.batch_size,
@@ -187,26 +232,26 @@ class DataModule(L.LightningDataModule):
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             num_replicas=self.trainer.world_size if self.trainer else 1,
-            lengths=getattr(table, "lengths", None),
+            lengths=table.lengths if isinstance(table, HasLengths) else None,
         )
         return DataLoader(
             table,  # type: ignore[arg-type]
             sampler=sampler,
-            batch_size=None,  # the sampler's item is a whole batch
+            batch_size=None,  # each item of the sampler is a whole batch
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
             pin_memory=torch.cuda.is_available(),
-            generator=torch.Generator().manual_seed(self.seed),  # of its own: a loader draws nothing from the model's
+            generator=torch.Generator().manual_seed(self.seed),  # so that a loader does not use the model's generator
         )
 
 
 def seed_from(*numbers: int) -> int:
-    """One seed of several numbers. Torch's CPU generator reads the lowest 32 bits of a seed, and no others."""
+    """One seed made of several numbers. It has 32 bits, because torch's CPU generator ignores the higher bits."""
     return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:4], "big")
 
 
 def array_checksum(*arrays: Tensor) -> str:
-    """SHA-256 over the bytes of arrays that come from no file."""
+    """SHA-256 over the bytes of arrays that do not come from a file."""
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(array.numpy().tobytes())
@@ -214,14 +259,20 @@ def array_checksum(*arrays: Tensor) -> str:
 
 
 def split_validation(num_samples: int, *, num_val: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training and the validation part, each in rising order, drawn once by `seed`.
+    """Indices of the training part and of the validation part, each in increasing order, drawn by `seed`.
+
+    Args:
+        num_samples: samples to split.
+        num_val: samples of the validation part, 0 or more.
+        seed: of the draw.
 
     Raises:
-        ValueError: `num_val` leaves no training sample.
+        UserError: no sample is left for training.
     """
-    if not 0 <= num_val < num_samples:
-        raise ValueError(
-            f"the validation part must leave a training sample: {num_val} of {num_samples} samples asked for"
+    assert num_val >= 0
+    if num_val >= num_samples:
+        raise UserError(
+            f"a validation part of {num_val} samples leaves none of {num_samples} for training: make it smaller"
         )
     order = torch.randperm(num_samples, generator=torch.Generator().manual_seed(seed))
     return order[num_val:].sort().values, order[:num_val].sort().values

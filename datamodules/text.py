@@ -1,75 +1,74 @@
-"""Your own texts and labels: CSV, TSV, JSON Lines, Parquet, or a dataset of the hub; words or a checkpoint's pieces."""
+"""The user's own texts and labels: table files or a dataset of the hub, as ids of words or of a checkpoint's pieces."""
 
-import hashlib
-import json
-from collections import Counter
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-from datamodules.base import DataModule, split_validation
-from datamodules.records import read_texts
-from datamodules.sources import sha256
-from datamodules.text_sources import FileSource, Source, hub_source, hub_splits
-from datamodules.tokenizers import (
-    FIRST_WORD_ID,
-    CheckpointTokenizer,
-    Tokenizer,
-    WordForm,
-    learn_words,
-    split_words,
-    tokenizer_from_dict,
-)
-from datamodules.tokens import Rows, TokenTable, cached_file, chunked, progress, read_metadata, write_rows
-from datamodules.vocab_files import read_vocab
+import numpy as np
 
-MOST_CLASSES = 1000
+from datamodules.base import DataModule, split_validation
+from datamodules.errors import UserError, require_at_least, require_fraction
+from datamodules.spec import DataSpec, Kind
+from datamodules.storage.downloads import sha256
+from datamodules.storage.table_files import suffixes
+from datamodules.words.prepare import WordSettings, encode, learn
+from datamodules.words.records import Columns, read_texts
+from datamodules.words.sources import Sources, Split
+from datamodules.words.tokenizers import FIRST_WORD_ID, CheckpointTokenizer, Tokenizer, WordForm, tokenizer_from_dict
+from datamodules.words.tokens import TokenTable
+from datamodules.words.vocab_files import read_vocab
+
 NUM_WORDS = 20_000
 WORD_FORMS: dict[str, WordForm] = {"words": "keras", "basic_english": "basic_english"}  # by `tokenizer`
+TRAIN_FILE = f"give --data.train_file with a file {suffixes()}"
 
 
 class TextDataModule(DataModule):
-    """Texts of any number of classes, from your own files or a dataset of the hub.
+    """Texts with classes or with sets of labels, from your own files or a dataset of the hub.
 
-    A batch is padded to its longest text, and texts of like length share a batch. Files may be larger than memory: they
-    are read row by row, and the data cache keeps their token ids, memory-mapped. Words are ranked over the whole
-    training file. Integer labels sort by number, names by alphabet; where `class_names` are given and labels are
-    integers, they are places in `class_names`.
+    A batch is padded to its longest text, and texts of similar length share a batch. Files may be larger than memory:
+    they are read row by row, and the data cache keeps their token ids, memory-mapped. Words are ranked over the whole
+    training file. Integer labels are sorted by value, names by alphabet. If `class_names` are given and none of them is
+    an integer, an integer label is a position in `class_names`.
 
     Args:
-        train_file: `.csv`, `.tsv`, `.jsonl` (`.ndjson`) or `.parquet`, with a header or names of columns.
-        val_file: the same for validation; drawn from the training file when not given.
+        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns.
+        val_file: the same for validation; if not given, a part of the training file.
         test_file: the same for testing.
-        dataset: name of a dataset of the hub, or a folder of one, in place of the files; needs the extra `hub`. Its
+        dataset: name of a dataset of the hub, or a folder with one, in place of the files; needs the extra `hub`. Its
             split "validation" is used if it has one and `val_fraction` is above 0.
         text_column: name of the column with the text.
-        label_column: name of the column with the class, a name or an integer from 0.
-        class_names: the classes and their order; those of the training file when not given.
-        tokenizer: "words" (Keras' rule and ids), "basic_english" (torchtext's, with "<unk>" 0 and "<pad>" 1), or a
-            checkpoint's hub name or folder.
-        num_words: most ids of words that are learnt from the training file; rarer words are unknown. At least 5.
-        min_freq: a word that stands fewer times in the training file is unknown. At least 1.
-        vocab_file: a vocabulary of torchtext, or its words, `.json`, `.txt` (one a line), `.pt` or `.pkl`: no words are
-            learnt, texts are split by torchtext's rule, and ids are those of the file. "<pad>" pads; "<unk>", or the
-            vocabulary's default index, is any word that is not in it.
-        max_length: tokens of a text that are kept, at least 1: the last words, or a checkpoint's first pieces, as many
-            as it can take.
-        val_fraction: fraction of the training file that validates, drawn by `seed`, 0 to below 1.
+        label_column: name of the column with the label: a name, or an integer from 0.
+        label_separator: text that stands between the labels of a row, such as ";" in "comedy;drama". If given, a row
+            has any number of labels, and an empty cell has none; JSON Lines and Parquet may have a list instead. If not
+            given, a row has one class.
+        class_names: the classes or labels, in order; those of the training file if not given.
+        tokenizer: "words" (Keras' rule and ids), "basic_english" (torchtext's, with "<unk>" 0 and "<pad>" 1), or the
+            name of a checkpoint on the hub, or its folder.
+        num_words: maximum number of ids for words that are learned from the training file, at least 5; rarer words are
+            unknown.
+        min_freq: words that occur fewer times in the training file are unknown, at least 1.
+        vocab_file: a vocabulary of torchtext, or its words: `.json`, `.txt` (one per line), `.pt` or `.pkl`. No words
+            are learned, texts are split by torchtext's rule, and ids are those of the file. "<pad>" pads; words that
+            are not in the file become "<unk>", or the vocabulary's default index.
+        max_length: number of tokens of a text that are kept, at least 1: the last words, or the first pieces of a
+            checkpoint, as many as it can read.
+        val_fraction: fraction of the training file that is used for validation, drawn by `seed`, 0 or more and below 1.
         batch_size: texts in a step, over all processes, at least 1.
         seed: of the order and the validation part; the command line passes `--seed_everything`.
-        num_workers: processes that prepare batches beside the training process.
-        inputs: sentences to predict, or files: `.txt` one a line (blank ones are left out, and a note says which), or
-            a table with `text_column`; the test file when not given.
+        num_workers: processes that prepare batches beside the training process, 0 or more.
+        inputs: sentences to predict, or files with them: `.txt` with one per line (blank lines are left out, and a
+            note names them), or a table with `text_column`; the test file if not given.
 
     Raises:
-        ValueError: a number out of its range, or a mistake in a file, with its line.
-        FileNotFoundError: a file, dataset or checkpoint that cannot be had.
+        UserError: a number out of its range, or a mistake in a file, with its line.
+        MissingFileError: a file, dataset or checkpoint that cannot be found or downloaded.
     """
 
-    kind: ClassVar[str] = "tokens"
+    fixed_settings: ClassVar[frozenset[str]] = frozenset({"min_freq", "num_words", "tokenizer", "vocab_file"})
+    kind: ClassVar[Kind] = "tokens"
+    tokenizer_setting: ClassVar[str] = "tokenizer"
     _texts: list[str] | None = None
-    _stage: str | None = None  # that tables were last set up for
+    _stage: str | None = None  # for which the tables were last set up
 
     def __init__(
         self,
@@ -80,6 +79,7 @@ class TextDataModule(DataModule):
         dataset: str | None = None,
         text_column: str = "text",
         label_column: str = "label",
+        label_separator: str | None = None,
         class_names: list[str] | None = None,
         tokenizer: str = "words",
         num_words: int = NUM_WORDS,
@@ -92,42 +92,37 @@ class TextDataModule(DataModule):
         num_workers: int = 0,
         inputs: str | list[str] | None = None,
     ) -> None:
-        super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers)
+        super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers, inputs=inputs)
         if dataset and (train_file or val_file or test_file):
-            raise ValueError("give either dataset, or train_file, val_file and test_file")
+            raise UserError("give either dataset, or train_file, val_file and test_file")
         check_words(tokenizer, num_words, min_freq, vocab_file)
-        if max_length < 1:
-            raise ValueError(f"max_length must be at least 1, got {max_length}")
-        if not 0 <= val_fraction < 1:
-            raise ValueError(f"val_fraction is a fraction of the training file, 0 to below 1, got {val_fraction}")
-        if class_names is not None and (len(class_names) < 2 or len(set(class_names)) < len(class_names)):
-            raise ValueError(f"class_names must be two or more different names, got {class_names}")
-        self.files = {"train": train_file, "val": val_file, "test": test_file}
-        self.dataset, self.text_column, self.label_column = dataset, text_column, label_column
+        require_at_least(1, max_length=max_length)
+        require_fraction(val_fraction=val_fraction)
+        check_labels(class_names, label_separator)
+        self.files: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
+        self.dataset, self.columns = dataset, Columns(text_column, label_column, label_separator)
         self.class_names, self.tokenizer, self.vocab_file = class_names, tokenizer, vocab_file
         self.num_words, self.min_freq = num_words, min_freq
         self.max_length, self.val_fraction = max_length, val_fraction
-        self.inputs = [inputs] if isinstance(inputs, str) else inputs
+        self._sources = Sources(self.files, dataset=dataset, columns=self.columns, use_validation=val_fraction > 0)
         self._tokenizer: Tokenizer | None = None
         self._vocab_checksum: dict[str, str] = {}
         self._classes: list[str] | None = class_names
-        self._sources: dict[str, Source | None] = {}
-        self._splits_of_hub: Any = None
 
-    def model_args(self) -> dict[str, Any]:
+    def spec(self) -> DataSpec:
         """Reads the training file, unless class names and the tokenizer are known without it. With a checkpoint's
-        tokenizer and no file at all, the classes are left to the model."""
+        tokenizer and no file at all, the model decides the classes."""
         tokenizer, classes = (self._checkpoint_tokenizer(), None) if self._no_classes() else self._known()
-        longest = self._longest(tokenizer)
-        named = {} if classes is None else {"num_classes": len(classes), "class_names": list(classes)}
-        return {
-            **named,
-            "vocab_size": tokenizer.vocab_size,
-            "padding_id": tokenizer.padding_id,
-            "max_length": longest,
-            "mask_padding": True,
-            "tokenizer": self.tokenizer,
-        }
+        return DataSpec(
+            task="classification" if self.columns.separator is None else "multilabel",
+            num_classes=None if classes is None else len(classes),
+            class_names=None if classes is None else list(classes),
+            vocab_size=tokenizer.vocab_size,
+            padding_id=tokenizer.padding_id,
+            max_length=self._longest(tokenizer),
+            tokenizer=self.tokenizer,
+            mask_padding=True,
+        )
 
     @property
     def has_validation(self) -> bool:
@@ -138,10 +133,10 @@ class TextDataModule(DataModule):
         if self.inputs is not None or not any([self.dataset, *self.files.values()]):
             return
         tokenizer, classes = self._known()
-        doing = self.trainer.state.fn.value if self.trainer and self.trainer.state.fn else "fit"
-        for split in self._splits(doing):
-            if (source := self._source(split)) is not None:
-                self._encoded(source, tokenizer, classes)
+        command = self.trainer.state.fn.value if self.trainer and self.trainer.state.fn else "fit"
+        for split in self._splits(command):
+            if (source := self._sources.get(split)) is not None:
+                encode(source, tokenizer, classes, max_length=self._cut(tokenizer))
 
     def setup(self, stage: str) -> None:
         self._stage = stage
@@ -152,28 +147,24 @@ class TextDataModule(DataModule):
             self._setup_train()
         if stage == "validate" and self.val_table is None:
             self._setup_val()
-        if stage in ("test", "predict") and self.test_table is None and self._source("test") is not None:
+        if stage in ("test", "predict") and self.test_table is None and self._sources.get("test") is not None:
             self.test_table = self._table("test")
         self.predict_table = self.test_table
         if stage == "predict" and self.test_table is None:
-            raise ValueError("nothing to predict: give --data.inputs (sentences or files), or a test_file")
+            raise UserError("there is nothing to predict: give --data.inputs (sentences or files), or a test_file")
 
     def predict_names(self) -> list[str]:
         """The texts."""
         if self._texts is None:
-            source = self._source("test")
+            source = self._sources.get("test")
             self._texts = [record.text for record in source.records()] if source else []
         return self._texts
 
     def checksums(self) -> dict[str, str]:
-        found = dict(self._vocab_checksum)
-        for split in self.files:
-            if (source := self._sources.get(split)) is not None:
-                found |= source.checksums()
-        return found
+        return {**self._vocab_checksum, **self._sources.checksums()}
 
     def state_dict(self) -> dict[str, Any]:
-        """The tokenizer and the classes, so that a checkpoint predicts without the training file."""
+        """The tokenizer and the classes, so that a checkpoint can predict without the training file."""
         if self._tokenizer is None or self._classes is None:
             return {}
         return {"tokenizer": self._tokenizer.to_dict(), "class_names": list(self._classes)}
@@ -183,50 +174,52 @@ class TextDataModule(DataModule):
             return
         file = Path(self.vocab_file).expanduser() if self.vocab_file else None
         if file and file.is_file() and read_vocab(file).to_dict() != state_dict["tokenizer"]:
-            raise ValueError(f"{file} is not the vocabulary that the checkpoint was trained with: leave it out")
+            raise UserError(f"{file} is not the vocabulary that the checkpoint was trained with: leave it out")
         self._tokenizer = tokenizer_from_dict(state_dict["tokenizer"])
         self._classes = list(state_dict["class_names"])
         self.train_table = self.val_table = self.test_table = self.predict_table = None
         if self._stage is not None:  # Lightning restores after setup
             self.setup(self._stage)
 
-    def _splits(self, doing: str) -> list[str]:
-        """The splits that "fit" (with the test that follows), "validate", "test" or "predict" reads."""
-        if doing == "fit":
+    def _splits(self, command: str) -> list[Split]:
+        """The splits that "fit" (and the test after it), "validate", "test" or "predict" reads."""
+        if command == "fit":
             return ["train", "val", "test"]
-        drawn = self._source("val") is None
-        return ["test"] if doing != "validate" else ["train"] if drawn else ["val"]
+        if command != "validate":
+            return ["test"]
+        return ["train" if self._sources.get("val") is None else "val"]
 
     def _setup_inputs(self, inputs: list[str]) -> None:
-        self._texts = read_texts(inputs, text_column=self.text_column)
-        tokenizer = self._checkpoint_tokenizer() if self._no_classes() else self._known()[0]
-        longest = self._longest(tokenizer)
-        rows = tokenizer.encode_batch(self._texts, max_length=longest)
-        self.predict_table = TokenTable.from_rows(rows, **self._padding(tokenizer))
+        self._texts = read_texts(inputs, text_column=self.columns.text)
+        tokenizer, classes = (self._checkpoint_tokenizer(), None) if self._no_classes() else self._known()
+        rows = tokenizer.encode_batch(self._texts, max_length=self._longest(tokenizer))
+        labels = None if self.columns.separator is None else np.full((len(rows), len(classes or [])), np.nan)
+        self.predict_table = TokenTable.from_rows(rows, labels, **self._padding(tokenizer))
 
     def _setup_train(self) -> None:
         table = self._table("train")
-        if self.val_fraction == 0 or self._source("val") is not None:
+        if self.val_fraction == 0 or self._sources.get("val") is not None:
             self.train_table = table
         else:
             num_val = max(1, round(len(table) * self.val_fraction))
             train, val = split_validation(len(table), num_val=num_val, seed=self.seed)
             self.train_table, self.val_table = table.subset(train), table.subset(val)
-        if self._source("val") is not None:
+        if self._sources.get("val") is not None:
             self._setup_val()
 
     def _setup_val(self) -> None:
-        if self._source("val") is not None:
+        if self._sources.get("val") is not None:
             self.val_table = self._table("val")
         elif self.val_fraction > 0:
             self._setup_train()
 
-    def _table(self, split: str) -> TokenTable:
-        source = self._source(split)
+    def _table(self, split: Split) -> TokenTable:
+        source = self._sources.get(split)
         if source is None:
-            raise ValueError("nothing to train on: give --data.train_file my.csv (or .tsv, .jsonl, .parquet)")
+            raise UserError(f"there is nothing to train on: {TRAIN_FILE}")
         tokenizer, classes = self._known()
-        return TokenTable.open(self._encoded(source, tokenizer, classes), **self._padding(tokenizer))
+        path = encode(source, tokenizer, classes, max_length=self._cut(tokenizer))
+        return TokenTable.open(path, **self._padding(tokenizer))
 
     def _padding(self, tokenizer: Tokenizer) -> dict[str, Any]:
         return {
@@ -237,22 +230,17 @@ class TextDataModule(DataModule):
         }
 
     def _longest(self, tokenizer: Tokenizer) -> int:
-        """Tokens that are kept of a text."""
+        """The number of tokens that are kept of a text."""
         return tokenizer.max_length(self.max_length) if isinstance(tokenizer, CheckpointTokenizer) else self.max_length
 
-    def _source(self, split: str) -> Source | None:
-        """The rows of "train", "val" or "test", if there are any."""
-        if split not in self._sources:
-            file, columns = self.files[split], (self.text_column, self.label_column)
-            if self.dataset and (split != "val" or self.val_fraction > 0):
-                self._splits_of_hub = self._splits_of_hub or hub_splits(self.dataset)
-                self._sources[split] = hub_source(self._splits_of_hub, self.dataset, split, *columns)
-            else:
-                self._sources[split] = FileSource(Path(file).expanduser(), *columns) if file else None
-        return self._sources[split]
+    def _cut(self, tokenizer: Tokenizer) -> int | None:
+        """The number of tokens that the data cache keeps of a text: all words, but only as many pieces as are used,
+        because a checkpoint's tokenizer puts special tokens around the pieces that are kept."""
+        return self._longest(tokenizer) if isinstance(tokenizer, CheckpointTokenizer) else None
 
     def _known(self) -> tuple[Tokenizer, list[str]]:
-        """Tokenizer and classes: of a loaded checkpoint, as given, or learnt from the training file, in this order."""
+        """The tokenizer and the classes: of a loaded checkpoint, as given, or learned from the training file, in this
+        order of precedence."""
         if self.tokenizer not in WORD_FORMS:
             self._checkpoint_tokenizer()
         elif self._tokenizer is None and self.vocab_file:
@@ -261,121 +249,56 @@ class TextDataModule(DataModule):
             self._vocab_checksum = {self.vocab_file: sha256(path)}
         if self._tokenizer is not None and self._classes is not None:
             return self._tokenizer, self._classes
-        source, words = self._source("train"), self._tokenizer is None
+        source = self._sources.get("train")
+        if source is None and self._tokenizer is None:
+            raise UserError(f"the words are unknown: {TRAIN_FILE}, or --ckpt_path")
         if source is None:
-            lacks = "the words are those of a training file" if words else "the classes are not known"
-            other = "--ckpt_path" if words else "--data.class_names"
-            raise ValueError(f"{lacks}: give --data.train_file my.csv (or .tsv, .jsonl, .parquet), or {other}")
-        learnt = self._learnt(source, WORD_FORMS[self.tokenizer] if words else None)
-        self._tokenizer = self._tokenizer or tokenizer_from_dict(learnt["tokenizer"])
-        self._classes = self._classes or learnt["class_names"]
+            raise UserError(f"the classes are unknown: {TRAIN_FILE}, or --data.class_names")
+        words = None
+        if self._tokenizer is None:
+            words = WordSettings(WORD_FORMS[self.tokenizer], self.num_words, self.min_freq)
+        tokenizer, self._classes = learn(source, words=words, class_names=self._classes)
+        self._tokenizer = self._tokenizer or tokenizer
+        assert self._tokenizer is not None
         return self._tokenizer, self._classes
 
     def _checkpoint_tokenizer(self) -> Tokenizer:
-        """The tokenizer of a loaded state, or else of the checkpoint that `tokenizer` names."""
+        """The tokenizer of a loaded state, otherwise that of the checkpoint that `tokenizer` names."""
         if self._tokenizer is None:
             self._tokenizer = CheckpointTokenizer.from_checkpoint(self.tokenizer)
         return self._tokenizer
 
     def _no_classes(self) -> bool:
-        """Whether nothing says the classes, while the tokens are known all the same."""
-        return self._classes is None and self.tokenizer not in WORD_FORMS and self._source("train") is None
+        """Whether the tokenizer is known and nothing tells the classes."""
+        return self._classes is None and self.tokenizer not in WORD_FORMS and self._sources.get("train") is None
 
-    def _learnt(self, source: Source, form: WordForm | None) -> dict[str, Any]:
-        """Words and classes of the training file, from the data cache if they were counted before."""
-        words = {"form": form, "num_words": self.num_words, "min_freq": self.min_freq} if form else None
-        settings = {**self._content(source), "words": words, "class_names": self._classes}
-        return read_metadata(
-            cached_file("words", settings, partial(write_learnt, source=source, words=words, given=self._classes))
-        )
 
-    def _encoded(self, source: Source, tokenizer: Tokenizer, classes: list[str]) -> Path:
-        """The file of token ids of `source` in the data cache, made if it is not there."""
-        longest = self._longest(tokenizer) if isinstance(tokenizer, CheckpointTokenizer) else None  # words stay uncut
-        fingerprint = hashlib.sha256(json.dumps(tokenizer.to_dict(), sort_keys=True).encode()).hexdigest()
-        settings = {**self._content(source), "tokenizer": fingerprint, "classes": classes, "max_length": longest}
-        encode: Callable[[list[str]], list[list[int]]] = partial(tokenizer.encode_batch, max_length=longest)
+def check_labels(class_names: list[str] | None, separator: str | None) -> None:
+    """Checks the settings of labels.
 
-        def build(path: Path) -> None:
-            write_rows(path, encoded_rows(source, encode, classes), metadata={})
-
-        return cached_file("text", settings, build)
-
-    def _content(self, source: Source) -> dict[str, Any]:
-        return {"files": source.checksums(), "name": source.name, "columns": [self.text_column, self.label_column]}
+    Raises:
+        UserError: names the setting.
+    """
+    if class_names is not None and (len(class_names) < 2 or len(set(class_names)) < len(class_names)):
+        raise UserError(f"class_names must be two or more different names, got {class_names}")
+    if separator == "":
+        raise UserError("label_separator must not be empty: give a text such as ';', or leave it out")
 
 
 def check_words(tokenizer: str, num_words: int, min_freq: int, vocab_file: str | None) -> None:
-    """Refuses settings of words that are out of range, or that nothing would read.
+    """Checks that the settings of words are in their range, and that each of them has an effect.
 
     Raises:
-        ValueError: names the setting.
+        UserError: names the setting.
     """
-    if num_words <= FIRST_WORD_ID:
-        raise ValueError(f"num_words must be at least {FIRST_WORD_ID + 1}, got {num_words}")
-    if min_freq < 1:
-        raise ValueError(f"min_freq must be at least 1, got {min_freq}")
+    require_at_least(FIRST_WORD_ID + 1, num_words=num_words)
+    require_at_least(1, min_freq=min_freq)
     pieces = tokenizer not in WORD_FORMS
     if pieces and min_freq > 1:
-        raise ValueError(f"min_freq is for words, and the checkpoint {tokenizer!r} has its own pieces: leave it out")
+        raise UserError(f"min_freq is for words, but the checkpoint {tokenizer!r} has its own pieces: leave it out")
     if pieces and vocab_file:
-        raise ValueError(f"give either vocab_file, or the checkpoint {tokenizer!r} as tokenizer")
+        raise UserError(f"give either vocab_file, or the checkpoint {tokenizer!r} as tokenizer")
     if vocab_file and (num_words != NUM_WORDS or min_freq > 1):
-        raise ValueError(
-            "num_words and min_freq are for words that are learnt, and vocab_file has them: leave them out"
+        raise UserError(
+            "num_words and min_freq are for words that are learned, but vocab_file has them: leave both out"
         )
-
-
-def write_learnt(path: Path, *, source: Source, words: dict[str, Any] | None, given: list[str] | None) -> None:
-    """Counts words and labels of all rows, and writes the tokenizer that `learn_words` makes of them with the settings
-    `words`, and the classes. Words are not counted where `words` is None, nor labels where classes are given.
-
-    Raises:
-        ValueError: a mistake in a row, or labels that are no classes.
-    """
-    counts: Counter[str] = Counter()
-    labels: dict[str, None] = {}
-    rows = 0
-    for record in progress(source.records(), doing="counting words in" if words else "reading labels of", unit="texts"):
-        rows += 1
-        if given is None and record.label not in labels:
-            labels[record.label] = None
-            if len(labels) > MOST_CLASSES:
-                raise ValueError(f"{record.place}: more than {MOST_CLASSES:,} different labels; {NO_LABEL}")
-        if words is not None:
-            counts.update(split_words(record.text, words["form"]))
-    classes = given if given is not None else as_classes(list(labels), rows, source)
-    tokenizer = None if words is None else learn_words(counts, **words).to_dict()
-    write_rows(path, [], metadata={"tokenizer": tokenizer, "class_names": classes})
-
-
-NO_LABEL = "the column looks like no label; name the right one by --data.label_column"
-
-
-def as_classes(labels: list[str], count: int, source: Source) -> list[str]:
-    """The classes in order: integers by number, names by alphabet."""
-    name = next(iter(source.checksums()), source.name)
-    if len(labels) == count > 20:
-        raise ValueError(f"{name}: {count} different labels in {count} rows; {NO_LABEL}")
-    if len(labels) < 2:
-        raise ValueError(f"{name}: every label is {labels[0]!r}, expected at least two classes")
-    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)
-
-
-def encoded_rows(source: Source, encode: Callable[[list[str]], list[list[int]]], classes: list[str]) -> Iterator[Rows]:
-    """Ids and class numbers of all rows, in chunks.
-
-    Raises:
-        ValueError: a label that is not among the classes.
-    """
-    numbers = {name: i for i, name in enumerate(classes)}
-    if not any(name.isdecimal() for name in classes):
-        numbers |= {str(i): i for i in range(len(classes))}
-    for chunk in chunked(progress(source.records(), doing="tokenising", unit="texts")):
-        for record in chunk:
-            if record.label not in numbers:
-                shown = ", ".join(classes[:10]) + (", …" if len(classes) > 10 else "")
-                raise ValueError(
-                    f"{record.place}: the label {record.label!r} is not among the {len(classes)} classes {shown}"
-                )
-        yield encode([record.text for record in chunk]), [numbers[record.label] for record in chunk]

@@ -1,19 +1,21 @@
-"""XOR, and its n-bit form parity: the data of the numpy program. Nothing to download."""
+"""XOR, and its generalization to n bits, parity: the data of the numpy program. There is nothing to download."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from datamodules.base import Batch, DataModule, TensorTable, array_checksum
+from datamodules.errors import UserError, require_at_least
+from datamodules.spec import DataSpec, Kind
 
 
 class NoisyRows:
-    """The same rows, pass after pass, with Gaussian noise on the inputs that is drawn anew for each pass.
+    """The same rows repeated, with Gaussian noise on the inputs that differs in each pass over the rows.
 
     Args:
-        rows: the clean rows.
-        passes: how often the table holds them.
+        rows: the rows without noise.
+        passes: how many times the table repeats them.
         noise: standard deviation of the noise.
         seed: of the noise; pass k has the same noise in each epoch.
     """
@@ -37,21 +39,22 @@ class NoisyRows:
 class XORDataModule(DataModule):
     """XOR's four rows (or parity of n bits), all of them in each step, in order.
 
-    An epoch is `passes` passes over the rows, one step each: 10 epochs of 1,000 passes are the numpy program's 10,000.
+    An epoch is `passes` passes over the rows, one step each: 10 epochs of 1,000 passes are the 10,000 passes of the
+    numpy program.
 
     Args:
-        num_bits: inputs a row; the target is 1 where an odd number of them is 1. 2 is XOR; 2 to 12.
+        num_bits: inputs of a row, 2 to 12; the target is 1 if an odd number of them is 1. 2 is XOR.
         passes: passes over all rows in an epoch, at least 1.
         noise: standard deviation of Gaussian noise on the training inputs, 0 or more.
-        batch_size: rows in a step; 0 takes them all.
+        batch_size: rows in a step, 0 or more; 0 means all rows.
         seed: of the noise; the command line passes `--seed_everything`.
-        inputs: rows to predict, each as numbers with commas, such as "0,1"; every row of the table when not given.
+        inputs: rows to predict, each as numbers with commas, such as "0,1"; all rows if not given.
 
     Raises:
-        ValueError: a number out of its range, or a row of the wrong length.
+        UserError: a number out of its range, or a row of the wrong length.
     """
 
-    kind: ClassVar[str] = "features"
+    kind: ClassVar[Kind] = "features"
     shuffle: ClassVar[bool] = False
 
     def __init__(
@@ -65,19 +68,17 @@ class XORDataModule(DataModule):
         inputs: str | list[str] | None = None,
     ) -> None:
         if not 2 <= num_bits <= 12:
-            raise ValueError(f"num_bits must be 2 to 12, got {num_bits}")
-        if passes < 1:
-            raise ValueError(f"passes must be at least 1, got {passes}")
+            raise UserError(f"num_bits must be 2 to 12, got {num_bits}")
+        require_at_least(1, passes=passes)
         if not 0 <= noise < float("inf"):
-            raise ValueError(f"noise must be 0 or a positive number, got {noise}")
+            raise UserError(f"noise must be 0 or a positive number, got {noise}")
         if batch_size < 0:
-            raise ValueError(f"batch_size must be 0 (every row) or more, got {batch_size}")
-        super().__init__(batch_size=batch_size or 2**num_bits, seed=seed)
+            raise UserError(f"batch_size must be 0 (every row) or more, got {batch_size}")
+        super().__init__(batch_size=batch_size or 2**num_bits, seed=seed, inputs=inputs)
         self.num_bits, self.passes, self.noise = num_bits, passes, noise
-        self.inputs = [inputs] if isinstance(inputs, str) else inputs
 
-    def model_args(self) -> dict[str, Any]:
-        return {"num_features": self.num_bits, "num_classes": 2, "class_names": ["0", "1"]}
+    def spec(self) -> DataSpec:
+        return DataSpec(num_features=self.num_bits, num_classes=2, class_names=["0", "1"])
 
     @property
     def has_validation(self) -> bool:
@@ -90,7 +91,7 @@ class XORDataModule(DataModule):
         self.test_table = self.predict_table = rows
         if self.inputs is not None:
             if not self.inputs:
-                raise ValueError("inputs name no row")
+                raise UserError("inputs contain no row: give rows such as 0,1")
             self.predict_table = TensorTable(torch.stack([self._row(text) for text in self.inputs]))
 
     def _row(self, text: str) -> Tensor:
@@ -100,7 +101,7 @@ class XORDataModule(DataModule):
             row = torch.empty(0)
         if len(row) != self.num_bits or not row.isfinite().all():
             example = ",".join("01"[i % 2] for i in range(self.num_bits))
-            raise ValueError(f"a row is {self.num_bits} numbers with commas, such as {example}; got {text!r}")
+            raise UserError(f"a row has {self.num_bits} numbers with commas, such as {example}; got {text!r}")
         return row.to(torch.get_default_dtype())
 
     def predict_names(self) -> list[str]:

@@ -1,6 +1,8 @@
 """Order, slices and loaders: what every dataset here shares."""
 
 import hashlib
+import math
+import re
 from collections.abc import Callable
 from itertools import product
 from types import SimpleNamespace
@@ -21,6 +23,8 @@ from datamodules.base import (
     seed_from,
     split_validation,
 )
+from datamodules.errors import UserError
+from datamodules.spec import DataSpec, Kind
 
 SIZES = [1, 2, 3, 5, 8, 9, 16, 17]
 BATCH_SIZES = [1, 2, 3, 4, 8, 20]
@@ -34,7 +38,7 @@ def listed(batches: Any) -> list[list[int]]:
 class NumbersDataModule(DataModule):
     """The numbers from 0, as one feature; a sample's target is its place."""
 
-    kind: ClassVar[str] = "features"
+    kind: ClassVar[Kind] = "features"
 
     def __init__(self, num_samples: int = 10, *, parts: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -43,8 +47,8 @@ class NumbersDataModule(DataModule):
         if parts:
             self.val_table = self.test_table = table
 
-    def model_args(self) -> dict[str, Any]:
-        return {"num_features": 1}
+    def spec(self) -> DataSpec:
+        return DataSpec(num_features=1)
 
 
 def only(loader: DataLoader[Batch] | list[DataLoader[Batch]]) -> DataLoader[Batch]:
@@ -181,6 +185,80 @@ def test_a_table_without_targets_says_minus_one() -> None:
     assert len(table) == 3
 
 
+@pytest.mark.parametrize(
+    "target",
+    [
+        torch.tensor([0, -1, 1]),
+        torch.tensor([[1.0, 0.0], [0.0, 0.0], [math.nan, math.nan]]),
+        torch.tensor([[0.5], [2.0], [-1.0]], dtype=torch.float64),
+    ],
+    ids=["classes", "labels", "numbers"],
+)
+def test_targets_are_gathered_as_they_are(target: Tensor) -> None:
+    indices = torch.tensor([2, 0])
+    gathered = TensorTable(torch.arange(3), target)[indices][1]
+    assert gathered.dtype == target.dtype
+    assert torch.equal(gathered.nan_to_num(9), target[indices].nan_to_num(9))
+
+
+def test_inputs_may_be_a_mapping_of_tensors() -> None:
+    ids, mask = torch.arange(6).reshape(3, 2), torch.tensor([True, False, True])
+    table = TensorTable({"ids": ids, "mask": mask}, torch.tensor([4, 5, 6]))
+    inputs, target = table[torch.tensor([2, 1])]
+    assert {name: part.tolist() for name, part in inputs.items()} == {"ids": [[4, 5], [2, 3]], "mask": [True, False]}
+    assert target.tolist() == [6, 5]
+    assert len(table) == 3
+    data = NumbersDataModule(batch_size=2)
+    data.test_table = table
+    shapes = [(inputs["ids"].shape, target.shape) for inputs, target in only(data.test_dataloader())]
+    assert shapes == [((2, 2), (2,)), ((1, 2), (1,))]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (
+            torch.zeros(3),
+            "the target is float32 (3,), expected classes, int64 (N,), or labels or numbers, float (N, L)",
+        ),
+        (torch.zeros(3, dtype=torch.int32), "the target is int32 (3,), expected classes, int64 (N,), or labels or "),
+        (torch.zeros(3, 2, dtype=torch.int64), "the target is int64 (3, 2), expected classes, int64 (N,), or labels "),
+        (torch.zeros(4, dtype=torch.int64), "there are 4 targets for 3 samples, expected one for each"),
+    ],
+)
+def test_a_target_of_another_type_is_refused(target: Tensor, message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        TensorTable(torch.arange(3), target)
+
+
+def test_inputs_of_several_sizes_are_refused() -> None:
+    with pytest.raises(UserError, match=r"^the inputs must have the same number of samples, got \[2, 3\]$"):
+        TensorTable({"a": torch.arange(3), "b": torch.arange(2)})
+
+
+def test_a_table_with_lengths_decides_the_order() -> None:
+    class Lengths(TensorTable):
+        lengths = torch.tensor([1, 3, 2])
+
+    data = NumbersDataModule(batch_size=2)
+    data.test_table = Lengths(torch.arange(3))
+    assert [inputs.tolist() for inputs, _ in only(data.test_dataloader())] == [[1, 2], [0]]
+
+
+def test_a_split_without_a_table_is_one_line() -> None:
+    data = NumbersDataModule(batch_size=2)
+    data.predict_table = None
+    wanted = r"^NumbersDataModule has no data for this command: its setup fills no table for it$"
+    with pytest.raises(UserError, match=wanted):
+        data.predict_dataloader()
+
+
+def test_one_input_is_a_list_of_one() -> None:
+    assert NumbersDataModule(batch_size=2).inputs is None
+    assert NumbersDataModule(batch_size=2, inputs="a").inputs == ["a"]
+    assert NumbersDataModule(batch_size=2, inputs=["a", "b"]).inputs == ["a", "b"]
+
+
 def test_loaders_give_whole_batches_in_the_samplers_order() -> None:
     data = NumbersDataModule(10, batch_size=4, seed=5)
     sampler = GlobalBatchSampler(10, batch_size=4, train=True, shuffle=True, seed=5)
@@ -259,16 +337,12 @@ def test_by_default_there_is_a_validation_part_and_no_file() -> None:
         (lambda: NumbersDataModule(batch_size=1, num_workers=-1), "num_workers must be at least 0, got -1"),
         (
             lambda: split_validation(5, num_val=5, seed=0),
-            "the validation part must leave a training sample: 5 of 5 samples asked for",
-        ),
-        (
-            lambda: split_validation(5, num_val=-1, seed=0),
-            "the validation part must leave a training sample: -1 of 5 samples asked for",
+            "a validation part of 5 samples leaves none of 5 for training: make it smaller",
         ),
     ],
 )
 def test_a_number_out_of_its_range_is_refused(made: Callable[[], object], message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+    with pytest.raises(UserError) as caught:
         made()
     assert str(caught.value) == message
 

@@ -1,10 +1,7 @@
 """IMDB: Keras' ids and order, out of archive, folder and npz; the cache; predicting without the archive."""
 
-import gzip
-import io
 import json
 import os
-import tarfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,36 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules import IMDBDataModule
-from datamodules import imdb as module
-
-REVIEWS = {
-    "train/neg/0_1.txt": "Bad, bad film!<br />The worst.",
-    "train/neg/10_2.txt": "the plot is bad",
-    "train/neg/2_3.txt": "boring",
-    "train/pos/0_9.txt": "Good film; the best",
-    "train/pos/1_8.txt": "a good, good plot",
-    "test/neg/0_2.txt": "a bad unheard plot",
-    "test/pos/0_10.txt": "GOOD film",
-    "test/pos/1_7.txt": "never seen",
-}
-
-
-def make_archive(path: Path, reviews: dict[str, str] = REVIEWS) -> Path:
-    with tarfile.open(path, "w:gz") as archive:
-        for name, text in [("imdb.vocab", "x"), ("train/unsup/0_0.txt", "x"), *reversed(reviews.items())]:
-            content = text.encode()
-            member = tarfile.TarInfo(f"aclImdb/{name}")
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return path
-
-
-def make_folder(path: Path) -> Path:
-    for name, text in REVIEWS.items():
-        (path / name).parent.mkdir(parents=True, exist_ok=True)
-        (path / name).write_text(text)
-    return path
+from datamodules import DataSpec, IMDBDataModule
+from datamodules.errors import UserError
+from datamodules.words import reviews as module
+from tests.datamodules.review_files import REVIEWS, make_archive, make_folder
 
 
 def ready(stage: str, **args: Any) -> IMDBDataModule:
@@ -118,7 +89,7 @@ def test_archive_folder_and_links_give_the_same(archive_dir: str, tmp_path: Path
         assert [len(c) for c in data.checksums().values()] == [64]
 
 
-def test_a_changed_folder_is_tokenised_again(tmp_path: Path) -> None:
+def test_a_changed_folder_is_tokenized_again(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "aclImdb")
     ready("test", data_dir=str(tmp_path))
     (folder / "test" / "pos" / "2_9.txt").write_text("good")
@@ -127,7 +98,7 @@ def test_a_changed_folder_is_tokenised_again(tmp_path: Path) -> None:
     assert len(data.test_table) == 4
 
 
-def test_reviews_are_tokenised_once(archive_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reviews_are_tokenized_once(archive_dir: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ready("fit", data_dir=archive_dir)
     monkeypatch.delattr(module, "read_reviews")
     ready("fit", data_dir=archive_dir, num_words=6, max_length=2)
@@ -145,28 +116,13 @@ def test_keras_npz_gives_its_own_ranks(tmp_path: Path) -> None:
     every = [[1, 4, 5, 2], [0, 0, 1, 6], [0, 1, 5, 5]]  # rank + 3; 9 + 3 is not below 10
     assert data.train_table[torch.arange(3)][0].tolist() == [every[i] for i in order]
     with pytest.raises(
-        ValueError, match=r"sentences need the words of the ids: put imdb_word_index.json beside imdb.npz"
+        UserError, match=r"the words of the ids are unknown: put imdb_word_index.json beside imdb.npz in"
     ):
         ready("predict", data_dir=str(tmp_path), inputs="good")
     (tmp_path / "imdb_word_index.json").write_text(json.dumps({"good": 2, "the": 1, "bad": 3}))
     predicted = ready("predict", data_dir=str(tmp_path), inputs="good bad!", max_length=4)
     assert predicted.predict_table is not None
     assert predicted.predict_table[torch.tensor([0])][0].tolist() == [[0, 1, 5, 6]]
-
-
-@pytest.mark.parametrize("index", ['{"a": 2}', "[]", "{", '{"a": "x"}'])
-def test_a_damaged_word_index_is_refused(index: str, tmp_path: Path) -> None:
-    (tmp_path / "i.json").write_text(index)
-    with pytest.raises(ValueError, match=r"i.json is damaged: expected an object of words with their ranks"):
-        module.read_word_index(tmp_path / "i.json")
-
-
-@pytest.mark.parametrize("change", [{"y_train": [0]}, {"y_train": [0, 5]}, {"x_test": ["a"]}, {"x_train": [[0], [1]]}])
-def test_an_npz_of_something_else_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
-    arrays = {"x_train": [[1], [2]], "y_train": [0, 1], "x_test": [[1]], "y_test": [0]} | change
-    np.savez(tmp_path / "imdb.npz", **{n: np.array(v, dtype=object) for n, v in arrays.items()})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"imdb.npz is not Keras' imdb.npz: expected x_train, y_train, x_test, y_test"):
-        ready("fit", data_dir=str(tmp_path))
 
 
 def test_sentences_are_predicted_without_the_archive(archive_dir: str, tmp_path: Path) -> None:
@@ -202,10 +158,12 @@ def test_a_loaded_vocabulary_decides_the_ids_of_other_reviews(archive_dir: str) 
 
 
 def test_another_kind_of_tokenizer_is_refused(bert_checkpoint: Path) -> None:
-    from datamodules.tokenizers import CheckpointTokenizer
+    from datamodules.words.tokenizers import CheckpointTokenizer
 
     state = {"tokenizer": CheckpointTokenizer.from_checkpoint(str(bert_checkpoint)).to_dict()}
-    with pytest.raises(ValueError, match=r"no vocabulary of words: it was not trained on these data"):
+    with pytest.raises(
+        UserError, match=r"the checkpoint has no vocabulary of words, so it was trained on other data than IMDB"
+    ):
         IMDBDataModule().load_state_dict(state)
 
 
@@ -215,14 +173,15 @@ def test_predicting_without_inputs_takes_the_test_reviews(archive_dir: str) -> N
 
 
 def test_the_model_is_told_what_the_data_decide() -> None:
-    assert IMDBDataModule(num_words=9, max_length=4).model_args() == {
-        "num_classes": 2,
-        "class_names": ["negative", "positive"],
-        "vocab_size": 9,
-        "padding_id": 0,
-        "max_length": 4,
-        "tokenizer": "words",
-    }
+    assert IMDBDataModule(num_words=9, max_length=4).spec() == DataSpec(
+        task="classification",
+        num_classes=2,
+        class_names=["negative", "positive"],
+        vocab_size=9,
+        padding_id=0,
+        max_length=4,
+        tokenizer="words",
+    )
     assert IMDBDataModule().has_validation
     assert not IMDBDataModule(val_fraction=0).has_validation
 
@@ -232,69 +191,26 @@ def test_the_model_is_told_what_the_data_decide() -> None:
     [
         ({"num_words": 4}, "num_words must be at least 5, got 4"),
         ({"max_length": 0}, "max_length must be at least 1, got 0"),
-        ({"val_fraction": 1.0}, "val_fraction is a fraction of the training reviews, 0 to below 1, got 1.0"),
-        ({"val_fraction": float("nan")}, "val_fraction is a fraction .*, got nan"),
+        ({"val_fraction": 1.0}, "val_fraction is a fraction, 0 or more and below 1, got 1.0"),
+        ({"val_fraction": float("nan")}, "val_fraction is a fraction, 0 or more and below 1, got nan"),
         ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(args: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         IMDBDataModule(**args)
 
 
 def test_a_validation_part_that_leaves_nothing_is_refused(archive_dir: str) -> None:
-    with pytest.raises(ValueError, match=r"val_fraction 0.9 leaves none of 5 reviews for training"):
+    with pytest.raises(UserError, match=r"val_fraction 0.9 leaves none of 5 reviews for training"):
         ready("fit", data_dir=archive_dir, val_fraction=0.9)
-
-
-@pytest.mark.parametrize("kept", [0.05, 0.5, 0.9, 0.999])
-def test_a_truncated_archive_is_named(kept: float, archive_dir: str) -> None:
-    path = Path(archive_dir) / "aclImdb_v1.tar.gz"
-    whole = path.read_bytes()
-    path.write_bytes(whole[: int(len(whole) * kept)])
-    with pytest.raises(
-        ValueError, match=r"aclImdb_v1.tar.gz is damaged or cut off \(.*; delete it to download it again"
-    ):
-        ready("fit", data_dir=archive_dir)
-
-
-def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
-    for content in (b"", b"<html>", gzip.compress(b"no tar" * 200)):
-        (tmp_path / "aclImdb_v1.tar.gz").write_bytes(content)
-        with pytest.raises(ValueError, match=r"aclImdb_v1.tar.gz(: no reviews| is damaged or cut off)") as caught:
-            ready("fit", data_dir=str(tmp_path))
-        assert "\n" not in str(caught.value)
-
-
-def test_an_archive_without_one_kind_of_reviews_is_refused(tmp_path: Path) -> None:
-    kept = {name: text for name, text in REVIEWS.items() if not name.startswith("test/pos")}
-    make_archive(tmp_path / "aclImdb_v1.tar.gz", kept)
-    with pytest.raises(ValueError, match=r"no reviews test/pos/\*.txt in it"):
-        ready("fit", data_dir=str(tmp_path))
-
-
-def test_a_review_that_is_not_utf8_is_named(tmp_path: Path) -> None:
-    folder = make_folder(tmp_path / "aclImdb")
-    (folder / "train" / "pos" / "9_9.txt").write_bytes(b"caf\xe9")
-    with pytest.raises(ValueError, match=r"train/pos/9_9.txt is not UTF-8"):
-        ready("fit", data_dir=str(tmp_path))
-
-
-def test_no_reviews_and_no_network_says_where_to_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, target: Path, *, md5: str) -> None:
-        raise FileNotFoundError(f"cannot download {url} (no network?): put the file at {target}")
-
-    monkeypatch.setattr(module, "fetch", fetch)
-    data = IMDBDataModule(data_dir=str(tmp_path))  # the constructor looks at no file
-    with pytest.raises(FileNotFoundError, match=f"put the file at {tmp_path}/aclImdb_v1.tar.gz"):
-        data.prepare_data()
 
 
 @pytest.mark.real_data
 def test_the_real_reviews_have_their_published_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     if "LIT_MODELS_DATA" not in os.environ:
         pytest.skip("LIT_MODELS_DATA does not name the folder with the IMDB archive")
-    from datamodules.sources import default_data_dir
+    from datamodules.storage.locations import default_data_dir
 
     source = module.find_source(default_data_dir())
     assert source is not None

@@ -1,7 +1,8 @@
-"""Images: splits of files and of the built-in digits, augmentation, and images of a user's own."""
+"""Images: splits of files and of the built-in digits, augmentation, and prediction of the user's images."""
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from torch import Tensor
 
 from datamodules import mnist
 from datamodules.base import split_validation
-from datamodules.mnist import ImageTable, MNISTDataModule, image_files, read_image
+from datamodules.errors import MissingFileError, UserError
+from datamodules.mnist import ImageTable, MNISTDataModule
+from datamodules.spec import DataSpec
 
 RAW = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 SIZES = {"train": 12, "t10k": 5}
@@ -108,7 +111,7 @@ def test_a_truncated_file_is_named_with_its_sizes(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:1234])
     data = MNISTDataModule(data_dir=str(tmp_path))
     data.prepare_data()
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+    with pytest.raises(UserError) as caught:
         data.setup("fit")
     # 16 + 12 * 784 = 9,424
     assert str(caught.value) == f"{file} is damaged: 1,234 bytes, expected 9,424; delete it to download it again"
@@ -118,22 +121,43 @@ def test_a_truncated_file_is_named_with_its_sizes(tmp_path: Path) -> None:
 def test_a_label_above_nine_is_refused(tmp_path: Path) -> None:
     raw = tmp_path / "MNIST" / "raw"
     write_raw(raw, last_label=10)
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+    with pytest.raises(UserError) as caught:
         MNISTDataModule(data_dir=str(tmp_path)).setup("fit")
-    assert str(caught.value) == f"{raw}: a label is not 0 to 9; the label files are damaged"
+    assert str(caught.value) == f"{raw}: a label is not 0 to 9, so the label files are damaged; delete them"
+
+
+@pytest.mark.parametrize("header", [b"", bytes(16), bytes([0, 0, 8, 3]) + b"\xff" * 12, bytes([0, 0, 9, 1])])
+@pytest.mark.usefixtures("few")
+def test_a_file_with_a_damaged_header_is_refused(header: bytes, tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    write_raw(raw)
+    file = raw / "t10k-images-idx3-ubyte"
+    content = file.read_bytes()
+    file.write_bytes((header or b"\xff" * 16) + content[len(header) or 16 :])
+    with pytest.raises(UserError) as caught:
+        MNISTDataModule(data_dir=str(tmp_path)).setup("fit")
+    assert str(caught.value) == f"{raw}: the files are damaged; delete them to download them again"
+
+
+@pytest.mark.usefixtures("few")
+def test_with_images_to_predict_a_test_says_where_to_put_the_files(tmp_path: Path) -> None:
+    data = MNISTDataModule(data_dir=str(tmp_path), inputs="a.png")
+    data.prepare_data()  # downloads nothing
+    with pytest.raises(MissingFileError, match=r"^MNIST is missing: put train-images-idx3-ubyte, .* into "):
+        data.setup("test")
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "kmnist"])
 @pytest.mark.usefixtures("no_network")
 def test_missing_files_without_a_network_say_where_to_put_them(tmp_path: Path, dataset: Any) -> None:
     data = MNISTDataModule(dataset=dataset, data_dir=str(tmp_path))
-    with pytest.raises(FileNotFoundError) as caught:
+    with pytest.raises(MissingFileError) as caught:
         data.prepare_data()
     name = RAW[dataset]
     assert str(caught.value) == (
         f"cannot download {name} (no network?): put train-images-idx3-ubyte, train-labels-idx1-ubyte, "
         f"t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte into {tmp_path / name / 'raw'}, "
-        f"or set LIT_MODELS_DATA to a folder that has {name}/raw"
+        f"or set LIT_MODELS_DATA to a folder that contains {name}/raw"
     )
 
 
@@ -142,7 +166,7 @@ def test_a_download_that_fails_midway_says_the_same(tmp_path: Path, monkeypatch:
         raise RuntimeError("File not found or corrupted.")
 
     monkeypatch.setattr(torchvision.datasets, "MNIST", refuse)
-    with pytest.raises(FileNotFoundError, match=r"^cannot download MNIST \(no network\?\): put train-images"):
+    with pytest.raises(MissingFileError, match=r"^cannot download MNIST \(no network\?\): put train-images"):
         MNISTDataModule(data_dir=str(tmp_path)).prepare_data()
 
 
@@ -215,27 +239,28 @@ def test_the_validation_part_is_drawn_from_the_training_part_by_the_seed() -> No
 
 
 def test_a_validation_part_that_leaves_nothing_is_refused() -> None:
-    wanted = r"^the validation part must leave a training sample: 1437 of 1437 samples asked for$"
-    with pytest.raises(ValueError, match=wanted):
+    wanted = r"^a validation part of 1437 samples leaves none of 1437 for training: make it smaller$"
+    with pytest.raises(UserError, match=wanted):
         digits(num_val=1437)
 
 
 def test_a_negative_validation_part_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^num_val must be 0 or more images, got -1$"):
+    with pytest.raises(UserError, match=r"^num_val must be at least 0, got -1$"):
         MNISTDataModule(num_val=-1)
 
 
 @pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist", "kmnist", "digits"])
 def test_the_model_is_told_one_channel_28_pixels_and_ten_names(dataset: Any) -> None:
-    told = MNISTDataModule(dataset=dataset).model_args()
-    names = told.pop("class_names")
-    assert told == {"num_features": 28 * 28, "num_channels": 1, "image_size": 28, "num_classes": 10}
-    assert len(set(names)) == 10
+    spec = MNISTDataModule(dataset=dataset).spec()
+    assert replace(spec, class_names=None) == DataSpec(
+        num_features=28 * 28, num_channels=1, image_size=28, num_classes=10
+    )
+    assert len(set(spec.class_names or [])) == 10
 
 
 def test_the_names_are_the_publishers() -> None:
     datasets: list[Any] = list(mnist.CLASSES)
-    names = {dataset: MNISTDataModule(dataset=dataset).model_args()["class_names"] for dataset in datasets}
+    names = {dataset: MNISTDataModule(dataset=dataset).spec().class_names for dataset in datasets}
     assert names["fashion_mnist"] == torchvision.datasets.FashionMNIST.classes
     assert names["kmnist"] == torchvision.datasets.KMNIST.classes
     assert names["mnist"] == names["digits"] == [name[0] for name in torchvision.datasets.MNIST.classes]  # "0 - zero"
@@ -254,7 +279,8 @@ def noise_images(n: int) -> Tensor:
 
 def augmented(indices: list[int], *, seed: int = 0, augment: bool = True) -> Tensor:
     table = ImageTable(noise_images(20), augment=augment, seed=seed)
-    return table[torch.tensor(indices, dtype=torch.int64)][0]
+    images: Tensor = table[torch.tensor(indices, dtype=torch.int64)][0]
+    return images
 
 
 def test_augmentation_changes_every_image_and_keeps_its_range() -> None:
@@ -294,132 +320,19 @@ def test_training_images_alone_are_augmented() -> None:
     assert tables[0].seed == 4
 
 
-def stroke(mode: str = "L", *, ink: int = 255, ground: int = 0, size: tuple[int, int] = (28, 28)) -> Image.Image:
-    """A vertical bar in the middle third."""
-    pixels = np.full(size[::-1], ground, dtype=np.uint8)
-    pixels[size[1] // 4 : 3 * size[1] // 4, size[0] // 3 : 2 * size[0] // 3] = ink
-    return Image.fromarray(pixels).convert(mode)
-
-
-def saved(image: Image.Image, path: Path, **settings: Any) -> Path:
-    image.save(path, **settings)
-    return path
-
-
-def bar() -> Tensor:
-    return torch.from_numpy(np.array(stroke()))
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "1"])
-def test_a_light_stroke_on_dark_is_read_as_it_is(tmp_path: Path, mode: str) -> None:
-    assert torch.equal(read_image(saved(stroke(mode), tmp_path / "a.png")), bar())
-
-
-@pytest.mark.parametrize("mode", ["L", "RGB", "1"])
-def test_a_dark_stroke_on_light_is_inverted(tmp_path: Path, mode: str) -> None:
-    path = saved(stroke(mode, ink=0, ground=255), tmp_path / "a.png")
-    assert torch.equal(read_image(path), bar())
-
-
-def test_a_dark_jpeg_stroke_on_light_is_inverted(tmp_path: Path) -> None:
-    path = saved(stroke("RGB", ink=0, ground=255), tmp_path / "a.jpg", quality=100)
-    difference = read_image(path).int() - bar().int()
-    assert difference.abs().max() <= 8  # JPEG's rounding of coefficients, even at its best quality
-
-
-def test_what_is_transparent_is_white_paper(tmp_path: Path) -> None:
-    image = stroke("RGBA", ink=0)  # black on black
-    image.putalpha(stroke())  # of which the bar alone is seen
-    assert torch.equal(read_image(saved(image, tmp_path / "a.png")), bar())
-
-
-def test_sixteen_bits_of_grey_are_scaled(tmp_path: Path) -> None:
-    deep = np.arange(784, dtype=np.uint16).reshape(28, 28) * 70  # 0 to 54,810
-    path = saved(Image.fromarray(deep), tmp_path / "a.png")
-    # 65,535 / 257 = 255; the border's mean is below 127, so that nothing is inverted
-    wanted = np.round(deep / 257).astype(np.uint8)
-    np.testing.assert_array_equal(read_image(path).numpy(), wanted)
-
-
-def test_another_size_is_scaled_and_padded_with_the_corners_grey(tmp_path: Path) -> None:
-    path = saved(stroke(ink=250, ground=10, size=(56, 28)), tmp_path / "wide.png")
-    pixels = read_image(path)
-    assert pixels.shape == (28, 28)
-    # 56 x 28 becomes 28 x 14, with 7 rows of ground above and below
-    assert (pixels[:7] == 10).all()
-    assert (pixels[21:] == 10).all()
-    # rows 7 to 20 of the bar come out at 7 + 14 / 4 to 7 + 3 * 14 / 4, columns 18 to 36 at 9 to 18
-    assert (pixels[12:16, 11:17] == 250).all()
-    assert (pixels[:, :6] == 10).all()
-
-
-def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6  # orientation: turn by 90 degrees clockwise to see it upright
-    lying = stroke().transpose(Image.Transpose.ROTATE_90)  # counter-clockwise
-    assert torch.equal(read_image(saved(lying, tmp_path / "a.png", exif=exif)), bar())
-
-
-def test_a_file_that_is_no_image_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_text("not an image")
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
-        read_image(path)
-    assert str(caught.value) == f"{path} is no image that can be read: cannot identify image file {str(path)!r}"
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp"])
-def test_a_cut_image_is_refused(tmp_path: Path, suffix: str) -> None:
-    path = saved(Image.fromarray(noise_images(1)[0].numpy()), tmp_path / f"a.{suffix}")
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(ValueError, match=rf"^{re.escape(str(path))} is no image that can be read: .+"):
-        read_image(path)
-
-
-def test_a_huge_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # 28 * 28 is more than twice as many: Pillow's error
-    path = saved(stroke(), tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"a\.png is no image that can be read: Image size \(784 pixels\)"):
-        read_image(path)
-
-
-def test_folders_are_opened_and_sorted_and_files_stay_in_order(tmp_path: Path) -> None:
-    for name in ("b.PNG", "a.jpeg", "sub/c.webp", "notes.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    found = image_files([str(tmp_path / "b.PNG"), str(tmp_path)])
-    assert found == [tmp_path / name for name in ("b.PNG", "a.jpeg", "b.PNG", "sub/c.webp")]
-
-
-def test_a_missing_path_is_refused(tmp_path: Path) -> None:
-    missing = str(tmp_path / "none.png")
-    with pytest.raises(FileNotFoundError, match=rf"^no image or folder {re.escape(missing)}$"):
-        image_files([missing])
-
-
-def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
-        image_files([str(tmp_path)])
-    assert str(caught.value) == f"no image in {tmp_path} (looked for .bmp, .gif, .jpeg, .jpg, .png, .webp)"
-
-
-def test_no_path_at_all_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^inputs name no image$"):
-        image_files([])
-
-
 @pytest.mark.usefixtures("no_network")
 @pytest.mark.parametrize("dataset", ["mnist", "digits"])
 def test_images_are_predicted_by_name_without_the_dataset(tmp_path: Path, dataset: Any) -> None:
-    saved(stroke(), tmp_path / "a.png")
-    saved(stroke(ink=0, ground=255), tmp_path / "b.png")
+    bar = np.zeros((28, 28), dtype=np.uint8)
+    bar[7:21, 9:18] = 255
+    Image.fromarray(bar).save(tmp_path / "a.png")
+    Image.fromarray(255 - bar).save(tmp_path / "b.png")  # dark on light: inverted when it is read
     data = MNISTDataModule(dataset=dataset, data_dir=str(tmp_path), inputs=str(tmp_path))
     data.prepare_data()
     data.setup("predict")
     assert data.predict_names() == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     ((images, target),) = data.predict_dataloader()
-    assert torch.equal(images, torch.stack([bar(), bar()])[:, None] / 255)
+    assert torch.equal(images, torch.from_numpy(np.stack([bar, bar]))[:, None] / 255)
     assert target.tolist() == [-1, -1]
 
 

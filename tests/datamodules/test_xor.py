@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from datamodules.errors import UserError
+from datamodules.spec import DataSpec
 from datamodules.xor import XORDataModule
 
 XOR = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
@@ -55,7 +57,7 @@ def test_the_target_is_one_where_an_odd_number_of_bits_is(num_bits: int) -> None
     rows = list(product([0, 1], repeat=num_bits))
     assert inputs.tolist() == [[list(map(float, row)) for row in rows]]
     assert target.tolist() == [[row.count(1) % 2 for row in rows]]
-    assert data.model_args() == {"num_features": num_bits, "num_classes": 2, "class_names": ["0", "1"]}
+    assert data.spec() == DataSpec(num_features=num_bits, num_classes=2, class_names=["0", "1"])
 
 
 def test_a_smaller_batch_splits_the_passes() -> None:
@@ -110,18 +112,18 @@ def test_rows_to_predict_may_be_any_numbers() -> None:
 
 @pytest.mark.parametrize("row", ["1", "1,0,1", "a,b", "", "1;0", "nan,1", "1,inf"])
 def test_a_row_that_is_none_is_refused(row: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+    with pytest.raises(UserError) as caught:
         XORDataModule(inputs=["0,1", row]).setup("predict")
-    assert str(caught.value) == f"a row is 2 numbers with commas, such as 0,1; got {row!r}"
+    assert str(caught.value) == f"a row has 2 numbers with commas, such as 0,1; got {row!r}"
 
 
 def test_a_row_of_parity_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^a row is 3 numbers with commas, such as 0,1,0; got '0,1'$"):
+    with pytest.raises(UserError, match=r"^a row has 3 numbers with commas, such as 0,1,0; got '0,1'$"):
         XORDataModule(num_bits=3, inputs="0,1").setup("predict")
 
 
 def test_an_empty_list_of_rows_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^inputs name no row$"):
+    with pytest.raises(UserError, match=r"^inputs contain no row: give rows such as 0,1$"):
         XORDataModule(inputs=[]).setup("predict")
 
 
@@ -138,7 +140,7 @@ def test_an_empty_list_of_rows_is_refused() -> None:
     ],
 )
 def test_a_number_out_of_its_range_is_refused(made: Callable[[], XORDataModule], message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+    with pytest.raises(UserError) as caught:
         made()
     assert str(caught.value) == message
 

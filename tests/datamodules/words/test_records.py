@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.records import read_texts
+from datamodules.errors import UserError
+from datamodules.words.records import read_texts
 
 
 def test_blank_lines_are_left_out_and_the_first_five_are_named(
@@ -55,6 +56,6 @@ def test_a_file_of_blank_lines_alone_is_an_error_and_no_note(
 ) -> None:
     path = tmp_path / "lines.txt"
     path.write_text("\n\n")
-    with pytest.raises(ValueError, match=r"^inputs hold no text: give sentences, or files \.txt, "):
+    with pytest.raises(UserError, match=r"^inputs contain no text: give sentences, or files \.txt, "):
         read_texts([str(path)], text_column="text")
     assert capsys.readouterr().err == ""

@@ -1,8 +1,6 @@
-"""The table of token ids: padding, cutting, the file, and the cache."""
+"""The table of token ids: padding, cutting, targets and the file."""
 
 import pickle
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.tokens import TokenTable, cached_file, chunked, progress, read_metadata, write_rows
+from datamodules.words.tokens import TokenTable, chunked, read_metadata, write_rows
 
 ROWS = [[1, 2, 3, 4, 5], [6], [], [7, 8, 9]]
 
@@ -34,7 +32,7 @@ def test_rows_are_padded_and_cut(
 ) -> None:
     padding: dict[str, Any] = {"max_length": 3, "pad_front": pad_front, "keep_last": keep_last}
     if made == "memory":
-        table = TokenTable.from_rows(ROWS, [0, 1, 2, 3], **padding)
+        table = TokenTable.from_rows(ROWS, np.arange(4), **padding)
     else:
         table = on_disk(tmp_path / "t.arrow", **padding)
     ids, target = table[torch.arange(4)]
@@ -81,7 +79,7 @@ def test_a_subset_and_its_copy_in_a_worker_map_the_same_file(tmp_path: Path) -> 
     assert len(pickle.dumps(on_disk(tmp_path / "t.arrow", max_length=9).subset(torch.tensor([1])))) < 2000
     in_memory = pickle.loads(pickle.dumps(TokenTable.from_rows(ROWS, max_length=9)))
     assert in_memory[torch.tensor([1])][0].tolist() == [[6]]
-    assert in_memory.labels.tolist() == [-1] * 4
+    assert in_memory.targets(np.arange(4)).tolist() == [-1] * 4
 
 
 def test_a_file_without_rows_has_its_metadata(tmp_path: Path) -> None:
@@ -90,56 +88,33 @@ def test_a_file_without_rows_has_its_metadata(tmp_path: Path) -> None:
     assert len(TokenTable.open(tmp_path / "t.arrow", max_length=3)) == 0
 
 
-def test_the_cache_builds_once_and_builds_a_damaged_file_again(own_cache: Path) -> None:
-    built: list[Path] = []
-
-    def build(path: Path) -> None:
-        built.append(path)
-        write_rows(path, [(ROWS, [0] * 4)], metadata={})
-
-    first = cached_file("kind", {"a": 1}, build)
-    whole = first.read_bytes()
-    assert cached_file("kind", {"a": 1}, build) == first
-    assert len(built) == 1
-    for damaged in (whole[:-10], b"", whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]):
-        first.write_bytes(damaged)
-        assert cached_file("kind", {"a": 1}, build) == first
-        assert first.read_bytes() == whole
-    assert len(built) == 4
-    assert cached_file("kind", {"a": 2}, build) != first
-    assert sorted(p.suffix for p in (own_cache / "tokens").iterdir()) == [".arrow", ".arrow"]
+@pytest.mark.parametrize("num_labels", [2, 8, 9, 17])
+def test_sets_of_labels_are_rows_of_zeros_and_ones(num_labels: int, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    wanted = random.integers(2, size=(1500, num_labels))
+    wanted[0] = 0  # the empty set
+    sets = [np.flatnonzero(row).tolist() for row in wanted]
+    chunks = (([[7]] * len(chunk), chunk) for chunk in chunked(sets))
+    write_rows(tmp_path / "t.arrow", chunks, metadata={}, num_labels=num_labels)
+    table = TokenTable.open(tmp_path / "t.arrow", max_length=3)
+    order = torch.randperm(1500)
+    ids, target = table[order]
+    assert (ids.shape, target.shape, target.dtype) == ((1500, 1), (1500, num_labels), torch.float32)
+    np.testing.assert_array_equal(target.numpy(), wanted[order.numpy()])
+    part = pickle.loads(pickle.dumps(table.subset(order[:9])))
+    assert torch.equal(part[torch.arange(9)][1], target[:9])
+    assert part[torch.empty(0, dtype=torch.int64)][1].shape == (0, num_labels)
 
 
-def test_a_build_that_fails_leaves_nothing(own_cache: Path) -> None:
-    def build(path: Path) -> None:
-        path.write_text("half")
-        raise ValueError("stop")
-
-    with pytest.raises(ValueError, match=r"stop"):
-        cached_file("kind", {}, build)
-    assert list((own_cache / "tokens").iterdir()) == []
+def test_sets_of_labels_without_rows_have_their_width(tmp_path: Path) -> None:
+    write_rows(tmp_path / "t.arrow", [], metadata={}, num_labels=9)
+    table = TokenTable.open(tmp_path / "t.arrow", max_length=3)
+    assert len(table) == 0
+    assert table.targets(np.empty(0, dtype=np.int64)).shape == (0, 9)
 
 
-def test_a_cache_that_cannot_be_written_says_so(own_cache: Path) -> None:
-    own_cache.write_text("a file where the folder should be")
-    with pytest.raises(ValueError, match=r"cannot write in the data cache .*: set LIT_MODELS_CACHE to another folder"):
-        cached_file("kind", {}, lambda path: None)
-
-
-def test_progress_in_a_log_is_two_lines_and_none_for_a_moment(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert list(progress([1, 2], doing="tokenising", unit="texts", total=2)) == [1, 2]
-    assert capsys.readouterr().err == ""
-    clock = iter(float(second) for second in range(100))
-    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
-    assert list(progress(range(50_000), doing="tokenising", unit="texts", total=50_000)) == list(range(50_000))
-    first, last = capsys.readouterr().err.splitlines()
-    assert first == "tokenising 50,000 texts …"
-    assert last.startswith("tokenising 50,000 texts took ")
-
-
-def test_progress_on_a_terminal_is_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    assert list(progress([1, 2], doing="tokenising", unit="texts", total=2)) == [1, 2]
-    assert "tokenising" in capsys.readouterr().err
+def test_unknown_sets_of_labels_are_nan() -> None:
+    table = TokenTable.from_rows(ROWS, np.full((4, 2), np.nan), max_length=3)
+    target = table[torch.tensor([1, 0])][1]
+    assert (target.shape, target.dtype) == ((2, 2), torch.float32)
+    assert target.isnan().all()

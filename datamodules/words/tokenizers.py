@@ -1,4 +1,4 @@
-"""Words or pieces to ids, and back.
+"""Tokenizers: text to token ids and back, by words or by the pieces of a checkpoint.
 
 Sources: Keras' `Tokenizer` and `keras.datasets.imdb` (rule, ranks and ids of "keras"); torchtext 0.18, `get_tokenizer`
 and `build_vocab_from_iterator` (rule and vocabulary of "basic_english"); Hugging Face tokenizers (checkpoints).
@@ -10,10 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, get_args
 
+from datamodules.errors import UserError
+from datamodules.storage.hub import checkpoint_folder
+
 WordForm = Literal["keras", "basic_english"]
 UNKNOWN_WORD, PADDING_WORD = "<unk>", "<pad>"
 START_ID, UNKNOWN_ID, FIRST_WORD_ID = 1, 2, 4
-HUB_TIMEOUT = 5  # seconds for the hub's first answer
 
 _KERAS_FILTER = str.maketrans(dict.fromkeys('!"#$%&()*+,-./:;<=>?@[\\]^_`{|}~\t\n', " "))
 _BASIC_ENGLISH = [
@@ -36,27 +38,35 @@ _BASIC_ENGLISH = [
 
 
 class Tokenizer(Protocol):
-    """Text to token ids, and where batches of them are padded and cut."""
+    """Text to token ids, and on which side batches of them are padded and cut."""
 
     padding_id: int
     pad_front: bool
     keep_last: bool
 
     @property
-    def vocab_size(self) -> int: ...
+    def vocab_size(self) -> int:
+        """The number of token ids, that of padding included."""
+        ...
 
-    def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]: ...
+    def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
+        """The ids of each text, at most `max_length` of them."""
+        ...
 
-    def decode(self, ids: Iterable[int]) -> str: ...
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of some ids."""
+        ...
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def to_dict(self) -> dict[str, Any]:
+        """The tokenizer as plain values, from which `tokenizer_from_dict` makes it again."""
+        ...
 
 
 def split_words(text: str, form: WordForm) -> list[str]:
     """The words of a text.
 
-    "keras" puts a space for each of the characters of Keras' filter and splits at spaces only: other white space stays
-    in the words. "basic_english" sets punctuation apart and splits at any white space.
+    "keras" replaces each character of Keras' filter by a space and splits at spaces only: other white space stays in
+    the words. "basic_english" separates punctuation from words and splits at any white space.
     """
     text = text.lower()
     if form == "keras":
@@ -67,7 +77,7 @@ def split_words(text: str, form: WordForm) -> list[str]:
 
 
 def by_rank(counts: Counter[str]) -> list[str]:
-    """Words by falling frequency; of equally frequent ones, the one that was counted first."""
+    """Words by decreasing frequency; of equally frequent words, the one that was counted first comes first."""
     return sorted(counts, key=lambda word: -counts[word])
 
 
@@ -79,22 +89,22 @@ def build_vocab(
     min_freq: int = 1,
     max_tokens: int | None = None,
 ) -> list[str]:
-    """The words by id, as torchtext's `build_vocab_from_iterator` has them: by falling frequency, equally frequent ones
-    by alphabet.
+    """The words by id, as in torchtext's `build_vocab_from_iterator`: by decreasing frequency, and equally frequent
+    words by alphabet.
 
     Args:
-        counts: how often each word stands in the texts.
-        specials: words that are in it whatever their frequency, each once.
-        special_first: specials have the first ids, and not the last ones.
-        min_freq: rarer words are left out.
-        max_tokens: most words, specials included; all when not given. As in torchtext, a special that is also among the
-            most frequent words of the texts leaves its second place empty.
+        counts: how often each word occurs in the texts.
+        specials: words that belong to the vocabulary whatever their frequency, each once.
+        special_first: the specials have the first ids, and not the last ones.
+        min_freq: words that occur fewer times are left out.
+        max_tokens: maximum number of words, specials included; all words if None. As in torchtext, a special that is
+            also among the most frequent words of the texts counts twice, so the vocabulary is one word smaller.
 
     Raises:
-        ValueError: `max_tokens` leaves no place beside the specials.
+        UserError: `max_tokens` is not larger than the number of specials.
     """
     if max_tokens is not None and len(specials) >= max_tokens:
-        raise ValueError(f"max_tokens must be more than the {len(specials)} specials, got {max_tokens}")
+        raise UserError(f"max_tokens must be more than the {len(specials)} specials, got {max_tokens}")
     ordered = sorted(counts, key=lambda word: (-counts[word], word))
     frequent = ordered if max_tokens is None else ordered[: max_tokens - len(specials)]
     words = [word for word in frequent if counts[word] >= min_freq and word not in specials]
@@ -102,15 +112,15 @@ def build_vocab(
 
 
 class WordTokenizer:
-    """Words to ids, as in Keras: 0 pads, 1 starts every text, 2 is any word that is not known, and the word of rank r
-    (from 1, by frequency) is r + 3. Batches are padded and cut at the front.
+    """Words to ids, as in Keras: 0 pads, 1 starts every text, 2 is any unknown word, and the word of rank r (from 1, by
+    frequency) is r + 3. Batches are padded and cut at the front.
 
     Args:
         words: the known words by rank.
         form: how a text is split (see `split_words`).
 
     Raises:
-        ValueError: no such form.
+        UserError: no such form.
     """
 
     padding_id = 0
@@ -119,7 +129,7 @@ class WordTokenizer:
 
     def __init__(self, words: Sequence[str], *, form: WordForm = "keras") -> None:
         if form not in get_args(WordForm):
-            raise ValueError(f"words are split in the forms {' and '.join(get_args(WordForm))}, not {form!r}")
+            raise UserError(f"words cannot be split in the form {form!r}: expected {' or '.join(get_args(WordForm))}")
         self.words = list(words)
         self.form: WordForm = form
         self.ids = {word: FIRST_WORD_ID + place for place, word in enumerate(self.words)}
@@ -133,7 +143,7 @@ class WordTokenizer:
         return split_words(text, self.form)
 
     def encode(self, text: str) -> list[int]:
-        """The start and the ids of all words."""
+        """The start id and the ids of all words."""
         find = self.ids.get
         return [START_ID, *(find(word, UNKNOWN_ID) for word in self.split(text))]
 
@@ -143,7 +153,7 @@ class WordTokenizer:
         return list(every) if max_length is None else [ids[-max_length:] for ids in every]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The words, with spaces between them; "<unknown>" where the word is not known."""
+        """The words, with spaces between them; "<unknown>" for an unknown word."""
         kept = (i for i in ids if i not in (self.padding_id, START_ID))
         return " ".join(self._word(i) for i in kept)
 
@@ -156,17 +166,17 @@ class WordTokenizer:
 
 
 class VocabTokenizer:
-    """Words to ids, as in torchtext: texts are split in the form "basic_english", the id of a word is its place in the
-    vocabulary, from 0, and a text has the ids of its words and no others. Padding is the id of "<pad>", or, in a
-    vocabulary without it, one more id behind those of the words. Batches are padded and cut at the front.
+    """Words to ids, as in torchtext: texts are split in the form "basic_english", the id of a word is its position in
+    the vocabulary, from 0, and no other ids are added to a text. The id of "<pad>" pads; a vocabulary without "<pad>"
+    gets one more id, after those of the words. Batches are padded and cut at the front.
 
     Args:
         words: the vocabulary by id, each word once.
-        unknown_id: the id of every other word (torchtext's default index), 0 to below the number of words; the place of
-            "<unk>" when not given.
+        unknown_id: the id of every unknown word (torchtext's default index), 0 or more and below the number of words;
+            the position of "<unk>" if None.
 
     Raises:
-        ValueError: a word stands twice, or unknown words have no id.
+        UserError: a word occurs twice, or unknown words have no id.
     """
 
     pad_front = True
@@ -177,13 +187,13 @@ class VocabTokenizer:
         self.ids: dict[str, int] = {}
         for place, word in enumerate(self.words):
             if self.ids.setdefault(word, place) != place:
-                raise ValueError(f"the word {word!r} has the ids {self.ids[word]} and {place}, expected one")
-        found = self.ids.get(UNKNOWN_WORD) if unknown_id is None else unknown_id
-        if found is None:
-            raise ValueError(f"no word {UNKNOWN_WORD!r} and no default index, so that unknown words have no id")
-        if not 0 <= found < len(self.words):
-            raise ValueError(f"the default index must be 0 to {len(self.words) - 1}, the id of a word, got {found}")
-        self.unknown_id, self.padding_id = found, self.ids.get(PADDING_WORD, len(self.words))
+                raise UserError(f"the word {word!r} has the ids {self.ids[word]} and {place}, expected one")
+        unknown = self.ids.get(UNKNOWN_WORD) if unknown_id is None else unknown_id
+        if unknown is None:
+            raise UserError(f"unknown words have no id: expected a word {UNKNOWN_WORD!r} or a default index")
+        if not 0 <= unknown < len(self.words):
+            raise UserError(f"the default index must be the id of a word, 0 to {len(self.words) - 1}, got {unknown}")
+        self.unknown_id, self.padding_id = unknown, self.ids.get(PADDING_WORD, len(self.words))
 
     @property
     def vocab_size(self) -> int:
@@ -211,14 +221,14 @@ class VocabTokenizer:
 def learn_words(
     counts: Counter[str], *, form: WordForm, num_words: int, min_freq: int = 1
 ) -> WordTokenizer | VocabTokenizer:
-    """The tokenizer of the words that were counted in texts: Keras' ids for the form "keras", torchtext's ids, with
-    "<unk>" 0 and "<pad>" 1, for "basic_english".
+    """The tokenizer of the words that were counted in texts. It has Keras' ids for the form "keras", and torchtext's
+    ids, with "<unk>" 0 and "<pad>" 1, for "basic_english".
 
     Args:
-        counts: how often each word stands in the texts.
+        counts: how often each word occurs in the texts.
         form: how the texts were split.
-        num_words: most ids.
-        min_freq: rarer words are unknown.
+        num_words: maximum number of ids.
+        min_freq: words that occur fewer times are unknown.
     """
     if form == "basic_english":
         specials = (UNKNOWN_WORD, PADDING_WORD)
@@ -230,18 +240,18 @@ def learn_words(
 class CheckpointTokenizer:
     """The tokenizer of a Hugging Face checkpoint. Texts are cut at the end.
 
-    A tokenizer without padding token (GPT-2) pads with its end-of-text token.
+    A tokenizer without a padding token (GPT-2) pads with its end-of-text token.
 
     Args:
-        name: of the checkpoint; what the model compares with its own.
+        name: of the checkpoint; the model compares it with its own.
         json: the whole tokenizer, as the library `tokenizers` writes it.
         padding_id: the token that pads.
         padding_side: "left" or "right".
-        longest: tokens that the checkpoint can take, special ones included.
+        longest: tokens that the checkpoint can read, special ones included.
         vocab_size: number of token ids.
 
     Raises:
-        ValueError: `json` is no tokenizer.
+        UserError: `json` is not a tokenizer.
     """
 
     keep_last = False
@@ -254,7 +264,7 @@ class CheckpointTokenizer:
         try:
             self._backend = Backend.from_str(json)
         except Exception as error:  # the library raises no narrower one
-            raise ValueError(f"the tokenizer of {name} is damaged: {str(error).splitlines()[0]}") from error
+            raise UserError(f"the tokenizer of {name} is damaged: {str(error).splitlines()[0]}") from error
         self._backend.no_truncation()
         self._backend.no_padding()
         self.name, self.padding_id, self.padding_side = name, padding_id, padding_side
@@ -263,24 +273,24 @@ class CheckpointTokenizer:
 
     @classmethod
     def from_checkpoint(cls, name: str) -> "CheckpointTokenizer":
-        """The tokenizer of a checkpoint's hub name or folder. No code of the checkpoint's is run.
+        """The tokenizer of a checkpoint, by its name on the hub or its folder. No code of the checkpoint is run.
 
         Raises:
-            FileNotFoundError: no such folder; no such name on the hub, or no network.
-            ValueError: the checkpoint has no tokenizer that can be used.
+            MissingFileError: no such folder; no such name on the hub, or no network.
+            UserError: the checkpoint has no tokenizer that can be used.
         """
         tokenizer = _load(name, checkpoint_folder(name))
         backend = getattr(tokenizer, "backend_tokenizer", None)
         padding = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         if backend is None or padding is None:
             lacks = "fast tokenizer (tokenizer.json)" if backend is None else "padding or end-of-text token"
-            raise ValueError(f"the checkpoint {name!r} has no {lacks}")
+            raise UserError(f"the checkpoint {name!r} has no {lacks}")
         return cls(
             name,
             json=_plain_json(backend),
             padding_id=int(padding),
             padding_side=str(tokenizer.padding_side),
-            longest=min(int(tokenizer.model_max_length), 2**31 - 1),  # a huge number where no limit is known
+            longest=min(int(tokenizer.model_max_length), 2**31 - 1),  # a huge number if no limit is known
             vocab_size=len(tokenizer),
         )
 
@@ -289,11 +299,11 @@ class CheckpointTokenizer:
         return self._vocab_size
 
     def max_length(self, wanted: int = 512) -> int:
-        """`wanted`, or what the checkpoint can take if that is less."""
+        """`wanted` tokens, or as many as the checkpoint can read if that is fewer."""
         return min(wanted, self.longest)
 
     def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
-        """The ids of each text with its special tokens, at most `max_length` (512 when not given)."""
+        """The ids of each text with its special tokens, at most `max_length` (512 if None)."""
         self._backend.enable_truncation(self.max_length(max_length or 512))
         return [encoding.ids for encoding in self._backend.encode_batch_fast(list(texts))]
 
@@ -314,10 +324,10 @@ class CheckpointTokenizer:
 
 
 def tokenizer_from_dict(state: dict[str, Any]) -> WordTokenizer | VocabTokenizer | CheckpointTokenizer:
-    """The tokenizer that `to_dict` wrote down; needs no hub and no folder.
+    """The tokenizer that `to_dict` returned as plain values. Neither the hub nor a folder is needed.
 
     Raises:
-        ValueError: it is no such dict.
+        UserError: the values are not those of a tokenizer.
     """
     fields = {key: value for key, value in state.items() if key != "kind"}
     try:
@@ -329,32 +339,7 @@ def tokenizer_from_dict(state: dict[str, Any]) -> WordTokenizer | VocabTokenizer
             case _:
                 return CheckpointTokenizer(**fields)
     except TypeError as error:
-        raise ValueError(f"no tokenizer that this version knows: {error}") from error
-
-
-def checkpoint_folder(name: str) -> Path:
-    """The folder of a checkpoint with its configuration and tokenizer; from the hub, unless `name` is a folder. A hub
-    that does not answer is given up after some seconds.
-
-    Raises:
-        FileNotFoundError: no such folder; no such name on the hub, or no network.
-    """
-    given = Path(name).expanduser()
-    if given.is_dir():
-        return given
-    needed = "put config.json, the tokenizer files and the weights in a folder and give that folder"
-    if given.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or not name.strip():
-        raise FileNotFoundError(f"no checkpoint folder {name!r}: {needed}")
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        patterns = ["*.json", "*.txt", "*.model"]
-        return Path(snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT))
-    except (OSError, HFValidationError, RuntimeError) as error:
-        raise FileNotFoundError(
-            f"cannot get the checkpoint {name!r}: no network, or no such name on the hub; {needed}"
-        ) from error
+        raise UserError(f"this version does not know such a tokenizer: {error}") from error
 
 
 def _load(name: str, folder: Path) -> Any:
@@ -362,13 +347,13 @@ def _load(name: str, folder: Path) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    except Exception as error:  # broken files fail in as many ways as there are kinds of tokenizer
+    except Exception as error:  # damaged files fail in as many ways as there are types of tokenizer
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"the checkpoint {name!r} has no tokenizer that can be used: {reason}") from error
+        raise UserError(f"the checkpoint {name!r} has no tokenizer that can be used: {reason}") from error
 
 
 def _plain_json(backend: Any) -> str:
-    """The tokenizer without the cutting and padding that it was last used with."""
+    """The tokenizer without the truncation and padding that it was last used with."""
     backend.no_truncation()
     backend.no_padding()
     return cast(str, backend.to_str())

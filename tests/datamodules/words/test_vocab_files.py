@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from datamodules.tokenizers import VocabTokenizer
-from datamodules.vocab_files import read_vocab
+from datamodules.errors import MissingFileError, UserError
+from datamodules.words.tokenizers import VocabTokenizer
+from datamodules.words.vocab_files import read_vocab
 
 
 def read(path: Path, content: Any = None) -> VocabTokenizer:
@@ -51,47 +52,59 @@ def test_white_space_inside_a_line_is_part_of_the_word(tmp_path: Path) -> None:
 
 MISTAKES: list[tuple[str, Any, str]] = [
     ("v.csv", "a", "v.csv: expected a vocabulary .json, .txt, .pt, .pth, .pkl, .pickle"),
-    ("v.json", '["a", ', "v.json: no JSON (Expecting value"),
-    ("v.json", "[" * 100_000, "v.json: no JSON ("),
-    ("v.json", b'["caf\xe9"]', "v.json:1: not UTF-8 (byte 0xe9 at place 6 of the line)"),
-    ("v.json", "", "v.json: no JSON (Expecting value"),
-    ("v.json", "5", "v.json: a int, expected a list of words, or a mapping of words to ids"),
-    ("v.json", "[]", "v.json: no words in it"),
-    ("v.json", "{}", "v.json: no words in it"),
-    ("v.json", '["<unk>", 0]', "v.json: '0' is a int, expected a word"),
-    ("v.json", '["<unk>", null]', "v.json: 'None' is a NoneType, expected a word"),
+    ("v.json", '["a", ', "v.json: not JSON (Expecting value"),
+    ("v.json", "[" * 100_000, "v.json: not JSON ("),
+    ("v.json", b'["caf\xe9"]', "v.json:1: not UTF-8 (byte 0xe9 at position 6 of the line)"),
+    ("v.json", "", "v.json: not JSON (Expecting value"),
+    ("v.json", "5", "v.json: expected a list of words, or a mapping of words to ids, got int"),
+    ("v.json", "[]", "v.json: it contains no words"),
+    ("v.json", "{}", "v.json: it contains no words"),
+    ("v.json", '["<unk>", 0]', "v.json: '0' is of type int, expected a word"),
+    ("v.json", '["<unk>", null]', "v.json: 'None' is of type NoneType, expected a word"),
     ("v.json", '["<unk>", "a", "b", "a"]', "v.json: the word 'a' has the ids 1 and 3, expected one"),
-    ("v.json", '{"<unk>": 0, "a": 1, "a": 1}', "v.json: the word 'a' stands twice, expected once"),
+    ("v.json", '{"<unk>": 0, "a": 1, "a": 1}', "v.json: the word 'a' occurs twice, expected once"),
     ("v.json", '{"<unk>": 0, "a": 2}', "v.json: no word has the id 1, expected the ids 0 to 1 for 2 words"),
     ("v.json", '{"<unk>": 1, "a": 2}', "v.json: no word has the id 0, expected the ids 0 to 1 for 2 words"),
     ("v.json", '{"<unk>": 0, "a": -1}', "v.json: no word has the id 1"),
-    ("v.json", '{"<unk>": 0, "a": 0}', "v.json: the id 0 is that of '<unk>' and of 'a', expected one word an id"),
+    ("v.json", '{"<unk>": 0, "a": 0}', "v.json: the words '<unk>' and 'a' have the same id 0, expected one each"),
     ("v.json", '{"<unk>": 0, "a": 1.0}', "v.json: the id of 'a' is '1.0', expected a whole number"),
     ("v.json", '{"<unk>": 0, "a": true}', "v.json: the id of 'a' is 'True', expected a whole number"),
     ("v.json", '{"itos": ["<unk>"]}', "v.json: the id of 'itos' is \"['<unk>']\", expected a whole number"),
-    ("v.json", '["a", "b"]', "v.json: no word '<unk>' and no default index, so that unknown words have no id"),
-    ("v.txt", "<unk>\n\na\n", "v.txt:2: an empty line, expected one word a line"),
+    ("v.json", '["a", "b"]', "v.json: unknown words have no id: expected a word '<unk>' or a default index"),
+    ("v.txt", "<unk>\n\na\n", "v.txt:2: an empty line, expected one word per line"),
     ("v.txt", "<unk>\na\nb\na\n", "v.txt: the word 'a' has the ids 1 and 3, expected one"),
-    ("v.txt", "", "v.txt: no words in it"),
-    ("v.pt", {"a": torch.zeros(1)}, "v.pt holds torch._utils._rebuild_tensor_v2, which no vocabulary has"),
-    ("v.pt", Counter("aab"), "v.pt holds collections.Counter, which no vocabulary has, and was not run; where it was "),
-    ("v.pt", {"<unk>": 0, 1: 1}, "v.pt: '1' is a int, expected a word"),
-    ("v.pt", b"PK\x03\x04", 'v.pt: no vocabulary that can be read here; where it was made, run python -c "import json'),
-    ("v.pkl", b"junk", "v.pkl: no vocabulary that can be read here; where it was made, run"),
-    ("v.pkl", b"", "v.pkl: no vocabulary that can be read here; where it was made, run"),
-    ("v.pkl", pickle.dumps({1, 2}), "v.pkl: a set, expected a list of words, or a mapping of words to ids"),
+    ("v.txt", "", "v.txt: it contains no words"),
+    (
+        "v.pt",
+        {"a": torch.zeros(1)},
+        "v.pt contains torch._utils._rebuild_tensor_v2, which does not belong in a vocabulary; it was not run: where",
+    ),
+    (
+        "v.pt",
+        Counter("aab"),
+        "v.pt contains collections.Counter, which does not belong in a vocabulary; it was not run: where the file was ",
+    ),
+    ("v.pt", {"<unk>": 0, 1: 1}, "v.pt: '1' is of type int, expected a word"),
+    (
+        "v.pt",
+        b"PK\x03\x04",
+        'v.pt: this vocabulary cannot be read here: where the file was made, run python -c "import json',
+    ),
+    ("v.pkl", b"junk", "v.pkl: this vocabulary cannot be read here: where the file was made, run"),
+    ("v.pkl", b"", "v.pkl: this vocabulary cannot be read here: where the file was made, run"),
+    ("v.pkl", pickle.dumps({1, 2}), "v.pkl: expected a list of words, or a mapping of words to ids, got set"),
 ]
 
 
 @pytest.mark.parametrize(("name", "content", "message"), MISTAKES)
 def test_a_mistake_in_a_vocabulary_is_one_line(name: str, content: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+    with pytest.raises(UserError, match=re.escape(message)) as caught:
         read(tmp_path / name, content)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_vocabulary_is_named() -> None:
-    with pytest.raises(FileNotFoundError, match=r"^gone.json: no such file$"):
+    with pytest.raises(MissingFileError, match=r"^gone.json: no such file$"):
         read_vocab(Path("gone.json"))
 
 
@@ -113,7 +126,9 @@ def test_a_pickle_that_runs_something_is_refused_and_not_run(name: str, tmp_path
         path.write_bytes(pickle.dumps(content))
     else:
         torch.save(content, path, _use_new_zipfile_serialization=name == "zip.pt")
-    with pytest.raises(ValueError, match=rf"{name} holds (posix|nt)\.system, which no vocabulary has, and was not run"):
+    with pytest.raises(
+        UserError, match=rf"{name} contains (posix|nt)\.system, which does not belong in a vocabulary; it was not run"
+    ):
         read_vocab(path)
     assert not made.exists()
     pickle.loads(pickle.dumps(content))  # the bait works
@@ -127,7 +142,9 @@ def test_a_pickle_that_points_outside_itself_is_refused(tmp_path: Path) -> None:
 
     with (tmp_path / "v.pkl").open("wb") as file:
         Outside(file).dump(["<unk>", "film"])
-    with pytest.raises(ValueError, match=r"v.pkl holds what lies beside the pickle, which no vocabulary has, and was "):
+    with pytest.raises(
+        UserError, match=r"v.pkl contains an object outside the pickle, which does not belong in a vocabulary; "
+    ):
         read_vocab(tmp_path / "v.pkl")
 
 
@@ -154,18 +171,21 @@ def as_torchtexts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("state", "message"),
     [
-        (("0.0.2", [-1], ["a", "b"], []), "v.pkl: the default index must be 0 to 1, the id of a word, got -1"),
-        (("0.0.2", [2], ["a", "b"], []), "v.pkl: the default index must be 0 to 1, the id of a word, got 2"),
-        (("0.0.2", [], ["a", "b"], []), "v.pkl: no word '<unk>' and no default index, so that unknown words have no"),
+        (("0.0.2", [-1], ["a", "b"], []), "v.pkl: the default index must be the id of a word, 0 to 1, got -1"),
+        (("0.0.2", [2], ["a", "b"], []), "v.pkl: the default index must be the id of a word, 0 to 1, got 2"),
+        (("0.0.2", [], ["a", "b"], []), "v.pkl: unknown words have no id: expected a word '<unk>' or a default index"),
         (("0.0.2", [0], ["a", "a"], []), "v.pkl: the word 'a' has the ids 0 and 1, expected one"),
-        (("0.0.2", [0], ["a", 5], []), "v.pkl: '5' is a int, expected a word"),
-        (("0.0.2", [0], ["a"], [1]), "v.pkl: a vocabulary of torchtext in a form that is not known"),
-        ({"itos": ["a"]}, "v.pkl: a vocabulary of torchtext in a form that is not known"),
-        ({"vocab": ["a"]}, "v.pkl: a vocabulary of torchtext in a form that is not known"),
+        (("0.0.2", [0], ["a", 5], []), "v.pkl: '5' is of type int, expected a word"),
+        (
+            ("0.0.2", [0], ["a"], [1]),
+            "v.pkl: a vocabulary of torchtext in an unknown form: expected torchtext 0.9 to 0.18",
+        ),
+        ({"itos": ["a"]}, "v.pkl: a vocabulary of torchtext in an unknown form: expected torchtext 0.9 to 0.18"),
+        ({"vocab": ["a"]}, "v.pkl: a vocabulary of torchtext in an unknown form: expected torchtext 0.9 to 0.18"),
     ],
 )
 def test_a_pickled_vocabulary_without_sense_is_refused(state: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(UserError, match=re.escape(message)):
         read(tmp_path / "v.pkl", pickle.dumps(Vocab(state)))
 
 

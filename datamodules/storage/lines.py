@@ -1,0 +1,55 @@
+"""Lines of UTF-8 text files; a mistake is reported with its line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from datamodules.errors import MissingFileError, UserError
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """The lines of a file with their ends, each with its number from 1. A byte order mark is removed.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: the file cannot be read, is not UTF-8, or contains a NUL byte.
+    """
+    require_file(path)
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise UserError(f"{path}: the file cannot be read: {error.strerror}") from error
+    with file:
+        for number, line in enumerate(file, start=1):
+            raw = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            try:
+                text = raw.decode("utf-8")
+            except UnicodeDecodeError as error:
+                byte = f"byte 0x{raw[error.start]:02x} at position {error.start + 1} of the line"
+                raise UserError(f"{path}:{number}: not UTF-8 ({byte}); save the file as UTF-8") from error
+            if "\0" in text:
+                raise UserError(f"{path}:{number}: a NUL byte, expected UTF-8 text")
+            yield number, text
+
+
+def require_file(path: Path) -> None:
+    """Checks that a file exists.
+
+    Raises:
+        MissingFileError: it does not.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file")
+
+
+def require_utf8(text: str, place: str) -> str:
+    """Returns the text, unless it contains half of a surrogate pair, which no tokenizer can read.
+
+    Raises:
+        UserError: it does; the message begins with `place`.
+    """
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise UserError(f"{place}: the text is not UTF-8 (U+{ord(text[error.start]):04X} alone)") from error
+    return text

@@ -1,0 +1,35 @@
+"""Progress of a long pass over data: a bar on a terminal, two lines in a log."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+QUIET_SECONDS = 0.5  # a pass that is shorter prints nothing in a log
+
+
+def progress(items: Iterable[Item], *, doing: str, unit: str, total: int | None = None) -> Iterator[Item]:
+    """Yields the items and reports on standard error how far it is.
+
+    Args:
+        items: yielded unchanged.
+        doing: what happens to them, such as "tokenizing".
+        unit: what they are, such as "texts".
+        total: how many there are, if that is known.
+    """
+    if sys.stderr.isatty():
+        from tqdm import tqdm
+
+        yield from tqdm(items, desc=doing, unit=f" {unit}", total=total, leave=False)
+        return
+    start, reported, count = time.perf_counter(), False, 0
+    for item in items:
+        count += 1
+        if not reported and time.perf_counter() - start > QUIET_SECONDS:
+            reported = True
+            print(f"{doing} {f'{total:,} ' if total else ''}{unit} …", file=sys.stderr, flush=True)
+        yield item
+    if reported:
+        print(f"{doing} {count:,} {unit} took {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)

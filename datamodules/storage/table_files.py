@@ -1,0 +1,161 @@
+"""Rows of table files: CSV, TSV, JSON Lines and Parquet. A mistake is reported with its line.
+
+To add a format, write a reader and enter its suffix in `READERS`, at the end of this file.
+"""
+
+import csv
+import difflib
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from datamodules.errors import UserError
+from datamodules.storage.lines import numbered_lines, require_file
+
+Row = tuple[int, list[Any]]
+"""The number of a row's first line (in a Parquet file, of the row), from 1, and the values of the chosen columns."""
+Reader = Callable[[Path, list[str]], Iterator[Row]]
+"""Yields the rows of a file with the columns that are named, in that order."""
+
+FIELD_LIMIT = 2**24  # characters in a field of a CSV file; an unclosed quote soon reaches it
+
+
+def read_rows(path: Path, columns: list[str]) -> Iterator[Row]:
+    """The rows of a file, in order. No more of the file is in memory than necessary. Blank lines are skipped.
+
+    Args:
+        path: a file with one of the suffixes in `READERS`, in lower or upper case.
+        columns: names of the columns to read, in the order in which each row has them.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: another suffix, a missing column, no rows, or a mistake in a line.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path}: expected a file {suffixes()}")
+    require_file(path)
+    return _at_least_one(path, reader(path, columns), columns)
+
+
+def suffixes() -> str:
+    """The suffixes that can be read, for a message: ".a, .b or .c"."""
+    *first, last = READERS
+    return f"{', '.join(first)} or {last}"
+
+
+def _at_least_one(path: Path, rows: Iterator[Row], columns: list[str]) -> Iterator[Row]:
+    first = next(rows, None)
+    if first is None:
+        raise UserError(f"{path}: no rows, expected at least one with {' and '.join(columns)}")
+    yield first
+    yield from rows
+
+
+def _find(path: Path, line: int | None, columns: list[str], names: list[str]) -> list[int]:
+    """The positions of `columns` among the `names` of a header."""
+    place = f"{path}:{line}" if line else str(path)
+    for name in columns:
+        if names.count(name) > 1:
+            raise UserError(f"{place}: there are {names.count(name)} columns {name!r}, expected one")
+        if name not in names:
+            close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            hint = f", did you mean {close[0]!r}?" if close else ""
+            raise UserError(f"{place}: no column {name!r} among {', '.join(map(repr, names))}{hint}")
+    return [names.index(name) for name in columns]
+
+
+def _read_delimited(path: Path, columns: list[str], *, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(max(csv.field_size_limit(), FIELD_LIMIT))
+    rows = _csv_rows(path, delimiter)
+    first = next(rows, None)
+    if first is None:
+        raise UserError(f"{path}: the file is empty, expected a header with {' and '.join(map(repr, columns))}")
+    line, header = first[0], [name.strip() for name in first[1]]
+    if doubled := next((name for name in header if header.count(name) > 1), None):
+        raise UserError(f"{path}:{line}: there are {header.count(doubled)} columns {doubled!r}, expected one")
+    positions = _find(path, line, columns, header)
+    for line, row in rows:
+        if len(row) != len(header):
+            expected = f"expected {len(header)} ({', '.join(header)})"
+            hint = "; a text with a comma in it needs quotes" if delimiter == "," and len(row) > len(header) else ""
+            raise UserError(f"{path}:{line}: {len(row)} fields, {expected}{hint}")
+        yield line, [row[i] for i in positions]
+
+
+def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The line where each row begins, and its fields; blank lines are skipped."""
+    reader = csv.reader((text for _, text in numbered_lines(path)), delimiter=delimiter, strict=True)
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise UserError(f"{path}:{line}: {_csv_problem(str(error), reader.line_num)}") from error
+        if row is None:
+            return
+        if row:
+            yield line, row
+
+
+def _csv_problem(message: str, last_line: int) -> str:
+    """What a message of the library's means, and what to do."""
+    if "unexpected end" in message or "field larger" in message:
+        return f"a quote is opened here and not closed up to line {last_line}"
+    if "expected after" in message:
+        hint = "double each quote inside a quoted text, and close each quoted text"
+        return f"{message} in the row that ends at line {last_line}; {hint}"
+    return message
+
+
+def _read_json_lines(path: Path, columns: list[str]) -> Iterator[Row]:
+    empty = True
+    for line, text in numbered_lines(path):
+        if not text.strip():
+            continue
+        empty = False
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{path}:{line}: not JSON ({reason}), expected one object per line") from error
+        if not isinstance(row, dict):
+            got = type(row).__name__
+            raise UserError(f"{path}:{line}: expected a JSON object such as {{{columns[0]!r}: …}}, got {got}")
+        if not all(name in row for name in columns):
+            _find(path, line, columns, list(row))
+        yield line, [row[name] for name in columns]
+    if empty:
+        raise UserError(f"{path}: the file is empty, expected JSON objects with {' and '.join(map(repr, columns))}")
+
+
+def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def checked(read: Callable[[], Any]) -> Any:
+        try:
+            return read()
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(f"{path}: this Parquet file cannot be read: {str(error).splitlines()[0]}") from error
+
+    file = checked(lambda: pq.ParquetFile(path))
+    with file:
+        _find(path, None, columns, list(file.schema_arrow.names))
+        line, batches = 0, file.iter_batches(batch_size=1000, columns=columns)
+        while (batch := checked(lambda: next(batches, None))) is not None:
+            for row in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
+                line += 1
+                yield line, list(row)
+
+
+READERS: dict[str, Reader] = {
+    ".csv": partial(_read_delimited, delimiter=","),
+    ".tsv": partial(_read_delimited, delimiter="\t"),
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".parquet": _read_parquet,
+}
+"""The readers by suffix, in lower case."""

@@ -1,0 +1,100 @@
+"""Labels: names out of the cells of a table, their order, and their numbers.
+
+A row has one class, or, where a separator is given, any number of labels.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from datamodules.errors import UserError
+from datamodules.storage.lines import require_utf8
+
+MOST_LABELS = 1000  # different labels in a column; more of them are probably no labels
+WRONG_COLUMN = "this column does not look like labels: name the right column with --data.label_column"
+
+
+def read_labels(cell: Any, place: str, *, separator: str | None = None) -> tuple[str, ...]:
+    """The names of the labels in a cell: its one class, or, with a separator, any number of labels.
+
+    Args:
+        cell: a text or a number; with a separator also a list of them, or nothing.
+        place: of the cell, for messages.
+        separator: what stands between two labels.
+
+    Raises:
+        UserError: see `read_label`.
+    """
+    if separator is None:
+        return (read_label(cell, place),)
+    if _is_empty(cell):
+        return ()
+    if isinstance(cell, str):
+        parts: list[Any] = cell.strip().split(separator)
+        if not all(part.strip() for part in parts):
+            raise UserError(f"{place}: an empty label in {cell!r}, expected labels with {separator!r} between them")
+    else:
+        parts = cell if isinstance(cell, list) else [cell]
+    return tuple(dict.fromkeys(read_label(part, place) for part in parts))
+
+
+def read_label(value: Any, place: str) -> str:
+    """The name of one label: text without the space around it; a whole number without a decimal point.
+
+    Raises:
+        UserError: the value is empty, negative, a fraction, or not a single value; the message begins with `place`.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    expected = "expected a class name or a whole number"
+    if _is_empty(value):
+        raise UserError(f"{place}: the label is empty, {expected}")
+    if isinstance(value, list):
+        hint = "for rows with several labels, give --data.label_separator"
+        raise UserError(f"{place}: the label is a list, {expected}; {hint}")
+    if not isinstance(value, (str, int, float)):
+        raise UserError(f"{place}: the label is of type {type(value).__name__}, {expected}")
+    text = str(value).strip()
+    if not (number := re.fullmatch(r"([+-]?)(0|[1-9]\d*)(\.\d*)?(e[+-]?\d+)?", text, re.IGNORECASE)):
+        return require_utf8(text, place)
+    sign, whole, fraction, exponent = number.groups()
+    if exponent or (fraction or "").strip(".0"):
+        raise UserError(f"{place}: the label {text} is a fraction, {expected}")
+    if sign == "-" and whole != "0":
+        raise UserError(f"{place}: the label is {text}, but integer labels start at 0: remove rows without a class")
+    return whole
+
+
+def in_order(labels: Sequence[str]) -> list[str]:
+    """The labels in the order of their numbers: integers by value, names by alphabet."""
+    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)
+
+
+class LabelNumbers:
+    """The number of each label: its position among the names. Where no name is an integer, an integer label is such a
+    position itself.
+
+    Args:
+        names: of the classes or labels, in order.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = names
+        self._numbers = {name: i for i, name in enumerate(names)}
+        if not any(name.isdecimal() for name in names):
+            self._numbers |= {str(i): i for i in range(len(names))}
+
+    def of(self, label: str, place: str) -> int:
+        """The number of a label, from 0.
+
+        Raises:
+            UserError: it is not among the names; the message begins with `place`.
+        """
+        if label not in self._numbers:
+            shown = ", ".join(self.names[:10]) + (", …" if len(self.names) > 10 else "")
+            raise UserError(f"{place}: the label {label!r} is not among the {len(self.names)} classes {shown}")
+        return self._numbers[label]
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value != value or (isinstance(value, str) and not value.strip())

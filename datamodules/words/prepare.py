@@ -1,0 +1,118 @@
+"""What the data cache keeps of a text dataset: its words and label names, and the token ids of its rows."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datamodules.errors import UserError
+from datamodules.storage.cache import cached_file
+from datamodules.storage.progress import progress
+from datamodules.words.labels import MOST_LABELS, WRONG_COLUMN, LabelNumbers, in_order
+from datamodules.words.sources import Source
+from datamodules.words.tokenizers import Tokenizer, WordForm, learn_words, split_words, tokenizer_from_dict
+from datamodules.words.tokens import Rows, chunked, read_metadata, write_rows
+
+
+class WordSettings(NamedTuple):
+    """How words are learned; see `learn_words`."""
+
+    form: WordForm
+    num_words: int
+    min_freq: int
+
+
+def learn(
+    source: Source, *, words: WordSettings | None, class_names: list[str] | None
+) -> tuple[Tokenizer | None, list[str]]:
+    """The tokenizer of the words in the rows, and the names of their classes or labels, in order.
+
+    Args:
+        source: the training rows.
+        words: how words are learned; if None, words are not counted and the tokenizer is None.
+        class_names: known names; if None, they are collected from the rows.
+
+    Raises:
+        UserError: a mistake in a row, or labels that cannot be classes.
+    """
+    settings = {**_content(source), "words": words._asdict() if words else None, "class_names": class_names}
+    write = partial(_write_learned, source=source, words=words, class_names=class_names)
+    learned = read_metadata(cached_file("words", settings, write))
+    tokenizer = tokenizer_from_dict(learned["tokenizer"]) if words else None
+    return tokenizer, learned["class_names"]
+
+
+def encode(source: Source, tokenizer: Tokenizer, class_names: list[str], *, max_length: int | None) -> Path:
+    """The file with the token ids and targets of all rows, in the data cache.
+
+    Args:
+        source: the rows.
+        tokenizer: makes the ids.
+        class_names: the classes or labels, in order.
+        max_length: tokens of a text that are kept; all if None.
+
+    Raises:
+        UserError: a mistake in a row, or a label that is not among `class_names`.
+    """
+    fingerprint = hashlib.sha256(json.dumps(tokenizer.to_dict(), sort_keys=True).encode()).hexdigest()
+    settings = {**_content(source), "tokenizer": fingerprint, "classes": class_names, "max_length": max_length}
+    encode_batch: Callable[[list[str]], list[list[int]]] = partial(tokenizer.encode_batch, max_length=max_length)
+    num_labels = None if source.columns.separator is None else len(class_names)
+
+    def write(path: Path) -> None:
+        write_rows(path, _encoded(source, encode_batch, class_names), metadata={}, num_labels=num_labels)
+
+    return cached_file("text", settings, write)
+
+
+def _content(source: Source) -> dict[str, Any]:
+    """What identifies the rows of a source."""
+    return {"files": source.checksums(), "name": source.name, "columns": list(source.columns)}
+
+
+def _write_learned(path: Path, *, source: Source, words: WordSettings | None, class_names: list[str] | None) -> None:
+    """Counts words and labels of all rows, and writes the tokenizer and the names."""
+    counts: Counter[str] = Counter()
+    labels: dict[str, None] = {}  # in the order in which they appear
+    rows = 0
+    for record in progress(source.records(), doing="counting words in" if words else "reading labels of", unit="texts"):
+        rows += 1
+        if class_names is None:
+            labels |= dict.fromkeys(record.labels)
+            if len(labels) > MOST_LABELS:
+                raise UserError(f"{record.place}: more than {MOST_LABELS:,} different labels; {WRONG_COLUMN}")
+        if words is not None:
+            counts.update(split_words(record.text, words.form))
+    names = class_names if class_names is not None else _names_of(list(labels), rows, source)
+    tokenizer = None if words is None else learn_words(counts, **words._asdict()).to_dict()
+    write_rows(path, [], metadata={"tokenizer": tokenizer, "class_names": names})
+
+
+def _names_of(labels: list[str], rows: int, source: Source) -> list[str]:
+    """The names of the classes or labels, in order.
+
+    Raises:
+        UserError: fewer than two, or a different one in every row.
+    """
+    name = next(iter(source.checksums()), source.name)
+    if source.columns.separator is None:
+        if len(labels) == rows > 20:
+            raise UserError(f"{name}: {rows} different labels in {rows} rows; {WRONG_COLUMN}")
+        if len(labels) < 2:
+            raise UserError(f"{name}: every label is {labels[0]!r}, expected at least two classes")
+    elif len(labels) < 2:
+        only = f"{labels[0]!r} is the only label" if labels else "no row has a label"
+        raise UserError(f"{name}: {only}, expected at least two labels")
+    return in_order(labels)
+
+
+def _encoded(source: Source, encode_batch: Callable[[list[str]], list[list[int]]], names: list[str]) -> Iterator[Rows]:
+    """Token ids and label numbers of all rows, in chunks."""
+    numbers = LabelNumbers(names)
+    for chunk in chunked(progress(source.records(), doing="tokenizing", unit="texts")):
+        labels = [[numbers.of(label, record.place) for label in record.labels] for record in chunk]
+        ids = encode_batch([record.text for record in chunk])
+        yield ids, labels if source.columns.separator is not None else [number for (number,) in labels]

@@ -1,0 +1,205 @@
+"""The reviews of IMDB as they are published: an archive, a folder, or Keras' `imdb.npz`; written once to the data cache
+as token ids.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import tarfile
+import zlib
+from array import array
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from datamodules.errors import UserError
+from datamodules.storage.cache import cached_file
+from datamodules.storage.downloads import fetch, sha256
+from datamodules.storage.npz import read_npz
+from datamodules.storage.progress import progress
+from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, split_words
+from datamodules.words.tokens import Rows, chunked, write_rows
+
+URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
+MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
+ARCHIVE, FOLDER, NPZ, WORD_INDEX = "aclImdb_v1.tar.gz", "aclImdb", "imdb.npz", "imdb_word_index.json"
+PARTS = [(split, label) for split in ("train", "test") for label in ("neg", "pos")]
+
+
+class Review(NamedTuple):
+    """A review: its part as a number in `PARTS`, its file name and its text. Reviews sort in this order."""
+
+    part: int
+    name: str
+    text: str
+
+
+def cached_reviews(data_dir: Path) -> Path:
+    """The file in the data cache with the uncut ids of all reviews, training reviews first.
+
+    Its metadata are `num_train`, the number of training reviews, and `words`, the words by rank, or None if they are
+    unknown. The archive is downloaded to `data_dir` if the reviews are missing.
+
+    Raises:
+        UserError: the reviews are damaged.
+        MissingFileError: there are none, and they cannot be downloaded.
+    """
+    source = find_source(data_dir)
+    if source is None:
+        source = data_dir / ARCHIVE
+        fetch(URL, source, md5=MD5)
+    if source.suffix.lower() == ".npz":
+        index = source.with_name(WORD_INDEX)
+        settings = {"npz": sha256(source), "words": sha256(index) if index.is_file() else None}
+        return cached_file("imdb", settings, lambda path: write_npz(source, path))
+    return cached_file("imdb", {"reviews": state_of(source)}, lambda path: write_reviews(source, path))
+
+
+def find_source(data_dir: Path) -> Path | None:
+    """The archive, the folder or the `.npz` file in `data_dir`, in this order, in any case of letters; or `data_dir`
+    itself. None if the reviews are missing."""
+    if data_dir.is_file() or (data_dir / "train" / "pos").is_dir():
+        return data_dir
+    inside = {path.name.lower(): path for path in sorted(data_dir.iterdir())} if data_dir.is_dir() else {}
+    for name in (ARCHIVE, FOLDER, NPZ):
+        path = inside.get(name.lower())
+        if path is not None and path.is_dir() == (name == FOLDER):
+            return path
+    return None
+
+
+def state_of(source: Path) -> str:
+    """What distinguishes a changed source: the SHA-256 of an archive; names, sizes and times of a folder's files."""
+    if source.is_file():
+        return sha256(source)
+    files = ((path.name, path.stat()) for _, path in review_files(source))
+    return json.dumps([str(source.resolve()), [(name, s.st_size, s.st_mtime_ns) for name, s in files]])
+
+
+def content_checksum(source: Path) -> str:
+    """SHA-256 of a file; of a folder, SHA-256 over the checksums of its reviews."""
+    if source.is_file():
+        return sha256(source)
+    return hashlib.sha256("".join(sha256(path) for _, path in review_files(source)).encode()).hexdigest()
+
+
+def review_files(folder: Path) -> Iterator[tuple[int, Path]]:
+    """The part and the path of every review in a folder, in order."""
+    for part, (split, label) in enumerate(PARTS):
+        yield from ((part, path) for path in sorted((folder / split / label).glob("*.txt"), key=lambda p: p.name))
+
+
+def read_reviews(source: Path) -> list[Review]:
+    """All labelled reviews of the archive or the folder, in order. An archive is read as a stream and not unpacked.
+
+    Raises:
+        UserError: a damaged archive, a review that is not UTF-8, or a part without reviews.
+    """
+    contents: Iterable[tuple[int, str, bytes]]
+    if source.is_dir():
+        contents = ((part, path.name, path.read_bytes()) for part, path in review_files(source))
+    else:
+        contents = _archive_reviews(source)
+    reviews = []
+    for part, name, content in progress(contents, doing="reading", unit="reviews"):
+        try:
+            reviews.append(Review(part, name, content.decode("utf-8")))
+        except UnicodeDecodeError as error:
+            raise UserError(f"{source}: {'/'.join(PARTS[part])}/{name} is not UTF-8") from error
+    for part, names in enumerate(PARTS):
+        if not any(review.part == part for review in reviews):
+            raise UserError(f"{source}: it contains no reviews {'/'.join(names)}/*.txt")
+    return sorted(reviews)
+
+
+def write_reviews(source: Path, path: Path) -> None:
+    """Writes the ids of all reviews of the archive or the folder. Words rank by their frequency in the training
+    reviews; of equally frequent words, the one that appears first ranks first."""
+    reviews = read_reviews(source)
+    num_train = sum(PARTS[review.part][0] == "train" for review in reviews)
+    first: dict[str, int] = {}  # number of each word in the order of appearance
+    rows = []
+    for i, review in enumerate(progress(reviews, doing="tokenizing", unit="reviews", total=len(reviews))):
+        words = split_words(review.text, "keras")
+        if i < num_train:
+            numbers = [first.setdefault(word, len(first)) for word in words]
+        else:
+            numbers = [first[word] for word in words if word in first]
+        rows.append(np.frombuffer(array("i", numbers), dtype=np.int32))
+    counts = np.bincount(np.concatenate(rows[:num_train]), minlength=len(first))
+    order = np.argsort(-counts, kind="stable")  # numbers by rank
+    ids = np.empty(len(first), dtype=np.int32)
+    ids[order] = np.arange(len(first)) + FIRST_WORD_ID
+    words = list(first)
+    metadata = {"words": [words[number] for number in order.tolist()], "num_train": num_train}
+    labels = [int(PARTS[review.part][1] == "pos") for review in reviews]
+    write_rows(path, _with_start([ids[row] for row in rows], labels), metadata=metadata)
+
+
+def write_npz(source: Path, path: Path) -> None:
+    """Writes the ids of Keras' `imdb.npz`, whose reviews are ranks of words.
+
+    Raises:
+        UserError: the file is damaged or is not Keras'.
+    """
+    arrays = read_npz(source)
+    try:
+        rows = [np.array(row, dtype=np.int64) for name in ("x_train", "x_test") for row in arrays[name]]
+        labels = [int(label) for name in ("y_train", "y_test") for label in arrays[name]]
+        num_train = len(arrays["x_train"])
+        valid = len(rows) == len(labels) and set(labels) <= {0, 1} and len(arrays["y_train"]) == num_train > 0
+        valid = valid and all(row.ndim == 1 and (row > 0).all() and (row < 2**30).all() for row in rows)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        valid = False
+    if not valid:
+        raise UserError(
+            f"{source} is not Keras' imdb.npz: expected x_train, y_train, x_test, y_test, ranks from 1, labels 0 or 1"
+        )
+    ids = [(row + FIRST_WORD_ID - 1).astype(np.int32) for row in rows]
+    metadata = {"words": read_word_index(source.with_name(WORD_INDEX)), "num_train": num_train}
+    write_rows(path, _with_start(ids, labels), metadata=metadata)
+
+
+def read_word_index(path: Path) -> list[str] | None:
+    """The words by rank of Keras' `imdb_word_index.json`; None without the file.
+
+    Raises:
+        UserError: the file is damaged, or the ranks are not 1, 2, 3 …
+    """
+    if not path.is_file():
+        return None
+    try:
+        ranks = json.loads(path.read_text(encoding="utf-8"))
+        words = sorted(ranks, key=lambda word: int(ranks[word]))
+        valid = bool(words) and [ranks[word] for word in words] == list(range(1, len(words) + 1))
+    except (ValueError, TypeError, AttributeError, KeyError):
+        valid, words = False, []
+    if not valid:
+        raise UserError(f"{path} is damaged: expected an object of words with their ranks 1, 2, 3 …")
+    return words
+
+
+def _archive_reviews(source: Path) -> Iterator[tuple[int, str, bytes]]:
+    """Part, file name and content of each labelled review, in the archive's order."""
+    pattern = re.compile(r"(?:\./)?(?:[^/]+/)?(train|test)/(neg|pos)/([^/]+\.txt)")
+    try:
+        with gzip.open(source) as stream:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    match = pattern.fullmatch(member.name)
+                    if match and member.isfile() and (content := archive.extractfile(member)):
+                        yield PARTS.index((match[1], match[2])), match[3], content.read()
+            while stream.read(2**20):  # to the end, where the checksum is
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
+        raise UserError(f"{source} is damaged or incomplete ({error}); delete it to download it again") from error
+
+
+def _with_start(rows: list[Any], labels: list[int]) -> Iterator[Rows]:
+    """The rows with the start id before each, and the labels, in chunks."""
+    start = np.array([START_ID], dtype=np.int32)
+    for chunk in chunked(zip(rows, labels, strict=True), 5000):
+        yield [np.concatenate([start, row]) for row, _ in chunk], [label for _, label in chunk]

@@ -1,0 +1,173 @@
+"""Where the rows of a text dataset come from: files of the user's, or a dataset of the Hugging Face hub."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from datamodules.errors import UserError
+from datamodules.storage.downloads import sha256
+from datamodules.storage.hub import dataset_splits
+from datamodules.storage.lines import require_file
+from datamodules.words.records import Columns, Record, as_record, read_records
+
+Split = Literal["train", "val", "test"]
+HUB_SPLITS: dict[Split, list[str]] = {
+    "train": ["train"],
+    "val": ["validation", "valid", "val", "dev"],
+    "test": ["test"],
+}
+
+
+class Source(Protocol):
+    """Texts with labels, which can be read any number of times."""
+
+    columns: Columns
+
+    @property
+    def name(self) -> str:
+        """What decides, beside the files, how the rows are read."""
+        ...
+
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of each file, by name."""
+        ...
+
+    def records(self) -> Iterator[Record]:
+        """The rows, in order."""
+        ...
+
+
+class FileSource:
+    """The rows of a table file.
+
+    Args:
+        path: a file that `read_rows` reads.
+        columns: which of its columns are read.
+    """
+
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self.path, self.columns = path, columns
+        self._checksum: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.suffix.lower()
+
+    def checksums(self) -> dict[str, str]:
+        require_file(self.path)
+        self._checksum = self._checksum or sha256(self.path)
+        return {str(self.path): self._checksum}
+
+    def records(self) -> Iterator[Record]:
+        return read_records(self.path, self.columns)
+
+
+class HubSource:
+    """The rows of one split of a dataset that the library `datasets` has loaded.
+
+    Args:
+        rows: the split.
+        name: of dataset and split, for messages.
+        columns: which columns are read. If the label's feature has class names, they replace the integers.
+
+    Raises:
+        UserError: a column is missing.
+    """
+
+    def __init__(self, rows: Any, name: str, columns: Columns) -> None:
+        self.rows, self._name, self.columns = rows, name, columns
+        self._checksums: dict[str, str] | None = None
+        for column in self._column_names:
+            if column not in rows.column_names:
+                raise UserError(f"{name}: no column {column!r} among {', '.join(map(repr, rows.column_names))}")
+
+    @property
+    def _column_names(self) -> list[str]:
+        return [column for column in (self.columns.text, self.columns.label) if column is not None]
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def checksums(self) -> dict[str, str]:
+        if self._checksums is None:
+            files = [Path(file["filename"]) for file in self.rows.cache_files]
+            self._checksums = {f"{self.name}/{file.name}": sha256(file) for file in files}
+        return self._checksums
+
+    def records(self) -> Iterator[Record]:
+        names = self._class_names()
+        number = 0
+        for chunk in self.rows.select_columns(self._column_names).iter(batch_size=1000):
+            for text, *label in zip(*(chunk[column] for column in self._column_names), strict=True):
+                number += 1
+                yield as_record(f"{self.name}:{number}", text, [_named(cell, names) for cell in label], self.columns)
+
+    def _class_names(self) -> list[str]:
+        """The names of the label's classes, also where a row has a list of labels; none if the dataset has none."""
+        feature = self.rows.features[self.columns.label] if self.columns.label else None
+        return getattr(getattr(feature, "feature", feature), "names", None) or []
+
+
+class Sources:
+    """The rows of each split, opened when they are first asked for.
+
+    Args:
+        files: the user's table file for each split, or None.
+        dataset: name of a dataset of the hub, or its folder, in place of the files.
+        columns: which columns are read.
+        use_validation: whether the dataset's own validation split is used.
+    """
+
+    def __init__(
+        self, files: Mapping[Split, str | None], *, dataset: str | None, columns: Columns, use_validation: bool
+    ) -> None:
+        self.files, self.dataset, self.columns, self.use_validation = files, dataset, columns, use_validation
+        self._opened: dict[Split, Source | None] = {}
+        self._hub_splits: Any = None
+
+    def get(self, split: Split) -> Source | None:
+        """The rows of a split, or None if the split does not exist.
+
+        Raises:
+            UserError, MissingFileError: a mistake in the dataset's name or in that of a column.
+        """
+        if split not in self._opened:
+            self._opened[split] = self._open(split)
+        return self._opened[split]
+
+    def checksums(self) -> dict[str, str]:
+        """SHA-256 of each file that was opened, by name."""
+        opened = (self._opened.get(split) for split in self.files)
+        return {name: checksum for source in opened if source for name, checksum in source.checksums().items()}
+
+    def _open(self, split: Split) -> Source | None:
+        if self.dataset and (split != "val" or self.use_validation):
+            self._hub_splits = self._hub_splits or dataset_splits(self.dataset)
+            return hub_source(self._hub_splits, self.dataset, split, self.columns)
+        file = self.files[split]
+        return FileSource(Path(file).expanduser(), self.columns) if file else None
+
+
+def hub_source(splits: Any, dataset: str, split: Split, columns: Columns) -> HubSource | None:
+    """The rows for "train", "val" or "test" of a dataset's splits, or None if the dataset has no such split.
+
+    Raises:
+        UserError: there is nothing to train on, or a column is missing.
+    """
+    name = next((name for name in HUB_SPLITS[split] if name in splits), None)
+    if name is None:
+        if split == "train":
+            raise UserError(f"the dataset {dataset!r} has no split 'train', only {', '.join(map(repr, splits))}")
+        return None
+    rows = splits[name]
+    if split == "test" and columns.label in rows.column_names and len(rows) and rows[0][columns.label] == -1:
+        return None  # a benchmark keeps these labels secret
+    return HubSource(rows, f"{dataset}[{name}]", columns)
+
+
+def _named(cell: Any, names: list[str]) -> Any:
+    """A label, or a list of labels, with class names in place of integers."""
+    if isinstance(cell, list):
+        return [_named(label, names) for label in cell]
+    return names[cell] if isinstance(cell, int) and 0 <= cell < len(names) else cell

@@ -1,0 +1,176 @@
+"""Vocabularies that were saved to a file: JSON, text, or a pickle of torchtext or torch.
+
+Source: torchtext 0.9 to 0.18, `torchtext.vocab.Vocab`. It pickles its version, default index, words, and an empty list.
+"""
+
+import json
+import pickle
+import zipfile
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from datamodules.errors import UserError
+from datamodules.storage.lines import numbered_lines, require_file
+from datamodules.words.tokenizers import VocabTokenizer
+
+TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # begins a file of torch.save that is not a zip archive
+
+
+def read_vocab(path: Path) -> VocabTokenizer:
+    """The vocabulary in a file, with the ids that its words have there. Nothing in the file is run.
+
+    Args:
+        path: `.json`, a list of words or a mapping of words to ids; `.txt`, one word per line; `.pt`, `.pth`, `.pkl`
+            or `.pickle`, such a list or mapping or torchtext's `Vocab`, saved by `torch.save` or `pickle.dump`.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: the file is not a vocabulary, or contains a mistake.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise UserError(f"{path}: expected a vocabulary {', '.join(READERS)}")
+    require_file(path)
+    content, default_index = reader(path), None
+    if isinstance(content, _Vocab):
+        content, default_index = _torchtext_words(path, content)
+    try:
+        return VocabTokenizer(_words_by_id(content), unknown_id=default_index)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _words_by_id(content: Any) -> list[str]:
+    """The words of a list, or of a mapping of words to ids.
+
+    Raises:
+        UserError: it is neither; an id is not a number, occurs twice or is missing.
+    """
+    if not isinstance(content, (list, dict)):
+        raise UserError(f"expected a list of words, or a mapping of words to ids, got {type(content).__name__}")
+    if not content:
+        raise UserError("it contains no words")
+    for word in content:
+        if not isinstance(word, str):
+            raise UserError(f"{str(word)[:60]!r} is of type {type(word).__name__}, expected a word")
+    if isinstance(content, list):
+        return content
+    by_id: dict[int, str] = {}
+    for word, number in content.items():
+        if not isinstance(number, int) or isinstance(number, bool):
+            raise UserError(f"the id of {word!r} is {str(number)[:60]!r}, expected a whole number")
+        if by_id.setdefault(number, word) != word:
+            raise UserError(f"the words {by_id[number]!r} and {word!r} have the same id {number}, expected one each")
+    if (missing := next((i for i in range(len(by_id)) if i not in by_id), None)) is not None:
+        raise UserError(f"no word has the id {missing}, expected the ids 0 to {len(by_id) - 1} for {len(by_id)} words")
+    return [by_id[i] for i in range(len(by_id))]
+
+
+def _read_json(path: Path) -> Any:
+    def mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content = dict(pairs)
+        if len(content) < len(pairs):
+            doubled = Counter(word for word, _ in pairs).most_common(1)[0][0]
+            raise UserError(f"{path}: the word {doubled!r} occurs twice, expected once")
+        return content
+
+    text = "".join(line for _, line in numbered_lines(path))
+    try:
+        return json.loads(text, object_pairs_hook=mapping)
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({str(error).splitlines()[0]})") from error
+
+
+def _read_lines(path: Path) -> list[str]:
+    words = []
+    for number, line in numbered_lines(path):
+        words.append(line.rstrip("\r\n"))
+        if not words[-1]:
+            raise UserError(f"{path}:{number}: an empty line, expected one word per line")
+    return words
+
+
+class _Vocab:
+    """Replaces torchtext's two classes of that name, the module and the object in it, and keeps their content."""
+
+    state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+class _Forbidden(Exception):
+    """A pickle asks for something that does not belong in a vocabulary."""
+
+
+class _VocabUnpickler(pickle.Unpickler):
+    """Reads plain values and torchtext's vocabulary. It knows only the names that occur in a vocabulary, and replaces
+    them by containers that do nothing but hold values."""
+
+    def find_class(self, module: str, name: str, /) -> Any:
+        match module, name:
+            case ("torchtext.vocab.vocab" | "torchtext._torchtext", "Vocab"):
+                return _Vocab
+            case "collections", "OrderedDict":
+                return OrderedDict
+            case ("builtins" | "__builtin__", "set"):
+                return set
+        raise _Forbidden(f"{module}.{name}")
+
+    def persistent_load(self, pid: Any, /) -> Any:
+        """Objects that torch stores outside the pickle: the class of a module is accepted, a tensor is not."""
+        match pid:
+            case ("module", type() as module, *_):
+                return module
+        raise _Forbidden("an object outside the pickle")
+
+
+def _read_pickle(path: Path) -> Any:
+    command = f"import json, torch, torchtext; json.dump(torch.load({path.name!r}).get_itos(), open('vocab.json', 'w'))"
+    remedy = f'where the file was made, run python -c "{command}" and give vocab.json'
+    try:
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
+                return _load(file)
+            with zipfile.ZipFile(file) as archive:
+                inside = next(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")
+                with archive.open(inside) as content:
+                    return _load(content)
+    except _Forbidden as error:
+        problem = f"{path} contains {error}, which does not belong in a vocabulary; it was not run"
+        raise UserError(f"{problem}: {remedy}") from error
+    except Exception as error:  # a damaged pickle can fail in any way
+        raise UserError(f"{path}: this vocabulary cannot be read here: {remedy}") from error
+
+
+def _load(file: IO[bytes]) -> Any:
+    """The object in a pickle. In a file of `torch.save` that is not a zip archive, it is the fourth object."""
+    content = _VocabUnpickler(file).load()
+    if content == TORCH_MAGIC:
+        for _ in range(3):  # version, machine, object
+            content = _VocabUnpickler(file).load()
+    return content
+
+
+def _torchtext_words(path: Path, vocab: _Vocab) -> tuple[Any, int | None]:
+    """Words by id and the default index of torchtext's vocabulary."""
+    inner = vocab.state.get("vocab") if isinstance(vocab.state, dict) else vocab
+    match inner.state if isinstance(inner, _Vocab) else None:
+        case (str(), [], list() as words, []):
+            return words, None
+        case (str(), [int() as default_index], list() as words, []):
+            return words, default_index
+    raise UserError(f"{path}: a vocabulary of torchtext in an unknown form: expected torchtext 0.9 to 0.18")
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    ".json": _read_json,
+    ".txt": _read_lines,
+    **dict.fromkeys((".pt", ".pth", ".pkl", ".pickle"), _read_pickle),
+}
+"""The readers by suffix, in lower case. Each returns a list, a mapping or a `_Vocab`."""

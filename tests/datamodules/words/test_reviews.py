@@ -1,0 +1,74 @@
+"""The published reviews: an archive, a folder or Keras' npz that is damaged is named in one line."""
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from datamodules import IMDBDataModule
+from datamodules.errors import MissingFileError, UserError
+from datamodules.words import reviews as module
+from datamodules.words.reviews import cached_reviews, read_word_index
+from tests.datamodules.review_files import REVIEWS, make_archive, make_folder
+
+
+@pytest.mark.parametrize("index", ['{"a": 2}', "[]", "{", '{"a": "x"}'])
+def test_a_damaged_word_index_is_refused(index: str, tmp_path: Path) -> None:
+    (tmp_path / "i.json").write_text(index)
+    with pytest.raises(UserError, match=r"i.json is damaged: expected an object of words with their ranks"):
+        read_word_index(tmp_path / "i.json")
+
+
+@pytest.mark.parametrize("change", [{"y_train": [0]}, {"y_train": [0, 5]}, {"x_test": ["a"]}, {"x_train": [[0], [1]]}])
+def test_an_npz_of_something_else_is_refused(change: dict[str, Any], tmp_path: Path) -> None:
+    arrays = {"x_train": [[1], [2]], "y_train": [0, 1], "x_test": [[1]], "y_test": [0]} | change
+    np.savez(tmp_path / "imdb.npz", **{n: np.array(v, dtype=object) for n, v in arrays.items()})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"imdb.npz is not Keras' imdb.npz: expected x_train, y_train, x_test, y_test"):
+        cached_reviews(tmp_path)
+
+
+@pytest.mark.parametrize("kept", [0.05, 0.5, 0.9, 0.999])
+def test_a_truncated_archive_is_named(kept: float, tmp_path: Path) -> None:
+    path = make_archive(tmp_path / "aclImdb_v1.tar.gz")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * kept)])
+    with pytest.raises(
+        UserError, match=r"aclImdb_v1.tar.gz is damaged or incomplete \(.*; delete it to download it again"
+    ):
+        cached_reviews(tmp_path)
+
+
+def test_a_file_that_is_no_archive_is_named(tmp_path: Path) -> None:
+    for content in (b"", b"<html>", gzip.compress(b"no tar" * 200)):
+        (tmp_path / "aclImdb_v1.tar.gz").write_bytes(content)
+        with pytest.raises(
+            UserError, match=r"aclImdb_v1.tar.gz(: it contains no reviews| is damaged or incomplete)"
+        ) as caught:
+            cached_reviews(tmp_path)
+        assert "\n" not in str(caught.value)
+
+
+def test_an_archive_without_one_kind_of_reviews_is_refused(tmp_path: Path) -> None:
+    kept = {name: text for name, text in REVIEWS.items() if not name.startswith("test/pos")}
+    make_archive(tmp_path / "aclImdb_v1.tar.gz", kept)
+    with pytest.raises(UserError, match=r"it contains no reviews test/pos/\*.txt"):
+        cached_reviews(tmp_path)
+
+
+def test_a_review_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "aclImdb")
+    (folder / "train" / "pos" / "9_9.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(UserError, match=r"train/pos/9_9.txt is not UTF-8"):
+        cached_reviews(tmp_path)
+
+
+def test_no_reviews_and_no_network_says_where_to_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(url: str, target: Path, *, md5: str) -> None:
+        raise MissingFileError(f"cannot download {url} (no network?): put the file at {target}")
+
+    monkeypatch.setattr(module, "fetch", fetch)
+    data = IMDBDataModule(data_dir=str(tmp_path))  # the constructor looks at no file
+    with pytest.raises(MissingFileError, match=f"put the file at {tmp_path}/aclImdb_v1.tar.gz"):
+        data.prepare_data()
