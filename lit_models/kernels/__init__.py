@@ -1,1 +1,1 @@
-"""Hand-written fast paths, each beside the plain version that it equals."""
+"""Hand-written fast paths. Each computes the same numbers as the PyTorch layer that it replaces."""

@@ -1,32 +1,36 @@
-"""SimpleRNN and GRU whose training step is short on a CPU: torch's own layers with a backward pass written by hand.
+"""SimpleRNN and GRU: `nn.RNN` and `nn.GRU` with a hand-written backward pass, for faster training steps on a CPU.
 
-`SimpleRNN` and `GRU` are `nn.RNN` and `nn.GRU`, with the same parameters, arguments and results. While gradients are
-wanted on a CPU, a direction of a layer is one node of autograd here. What does not depend on the step before is
-computed for all steps at once, forward and backward; two to six small operations are left to do step by step, where
-torch's own layers make some dozens. Everything else (a GPU, no gradient, packed sequences, autocast, tracing) goes to
-torch's layer. torch's LSTM needs none of this, as it computes in oneDNN.
+Both layers have the parameters, arguments and results of PyTorch's layers. On the fast path, each direction of a layer
+is a single autograd node. Whatever does not depend on the previous time step is computed for all time steps at once, in
+the forward and in the backward pass. Two to six small operations remain for each time step, where PyTorch's CPU layers
+run about a dozen.
 
-Three things are torch's layers' alone and raise an error on the short way: second derivatives, `torch.func`, and
-changing the outputs in place.
+The fast path is for dense tensors on a CPU while gradients are enabled. All other calls go to PyTorch's layer: on a
+GPU, without gradients, with packed sequences, under autocast, while tracing or compiling. `torch.jit.script` compiles
+PyTorch's layer too. There is no LSTM here, because PyTorch's LSTM already uses oneDNN.
 
-Shapes: B samples, T steps, I inputs, H units. The gates of a GRU stand in torch's order r, z, n.
+The fast path does not support second derivatives, `torch.func`, or in-place changes of the outputs. These raise errors.
+
+Shapes: B samples, T time steps, I input features, H hidden features. A GRU's gates are in PyTorch's order r, z, n.
 """
 
-from typing import Any, ClassVar
+from copy import copy
+from typing import Any, ClassVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+"""The gradients of x, w_ih, w_hh, b_ih and b_hh."""
 
 
-class SimpleSteps(torch.autograd.Function):
-    """A direction of a layer of `nn.RNN` with tanh: h' = tanh(W_ih x + b_ih + W_hh h + b_hh), from h = 0."""
+class RNNFunction(torch.autograd.Function):
+    """One direction of one layer of `nn.RNN`: h' = tanh(W_ih x + b_ih + W_hh h + b_hh). The initial h is 0."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-        """`x`: `(T, B, I)`; returns the states `(T, B, H)`."""
+        """`x`: `(T, B, I)`; returns the hidden states `(T, B, H)`."""
         states = F.linear(x, w_ih, b_ih + b_hh)  # (T, B, H)
         h, w = torch.zeros_like(states[0]), w_hh.T
         for state in states.unbind():
@@ -36,92 +40,115 @@ class SimpleSteps(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
-        refuse_second_derivative()
+        check_no_second_derivative()
         x, w_ih, w_hh, states = ctx.saved_tensors
-        slope = 1 - states.square()  # of tanh
-        deltas = grad.clone(memory_format=torch.contiguous_format)  # gradient of the sums inside tanh, (T, B, H)
-        delta = torch.zeros_like(deltas[0])
-        for of_step, factor in zip(reversed(deltas.unbind()), reversed(slope.unbind()), strict=True):
-            delta = of_step.addmm_(delta, w_hh).mul_(factor)
-        return gradients(x, states_before(states), deltas, deltas, w_ih)
+        slopes = 1 - states.square()  # the derivative of tanh, (T, B, H)
+        grad_sums = grad.clone(memory_format=torch.contiguous_format)  # becomes the gradient of tanh's input, (T, B, H)
+        later = torch.zeros_like(grad_sums[0])  # the same of the next time step, (B, H)
+        for grad_sum, slope in zip(reversed(grad_sums.unbind()), reversed(slopes.unbind()), strict=True):
+            later = grad_sum.addmm_(later, w_hh).mul_(slope)
+        return gradients(x, previous(states), grad_sums, grad_sums, w_ih)
 
 
-class GRUSteps(torch.autograd.Function):
-    """A direction of a layer of `nn.GRU`: r and z are sigmoids of sums like SimpleRNN's, m = W_hn h + b_hn,
-    n = tanh(W_in x + b_in + r * m), h' = (1 - z) * n + z * h, from h = 0."""
+class GRUFunction(torch.autograd.Function):
+    """One direction of one layer of `nn.GRU`. The initial h is 0.
+
+    r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)
+    z = sigmoid(W_iz x + b_iz + W_hz h + b_hz)
+    m = W_hn h + b_hn
+    n = tanh(W_in x + b_in + r * m)
+    h' = (1 - z) * n + z * h
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-        """`x`: `(T, B, I)`; returns the states `(T, B, H)`."""
-        two = 2 * w_hh.shape[1]
-        gates = F.linear(x, w_ih[:two], b_ih[:two] + b_hh[:two])  # r and z, (T, B, 2 * H)
-        news = F.linear(x, w_ih[two:], b_ih[two:])  # n, (T, B, H)
-        sums, states = torch.empty_like(news), torch.empty_like(news)  # m and h'
-        h, w_gates, w_new, b_new = torch.zeros_like(news[0]), w_hh[:two].T, w_hh[two:].T, b_hh[two:]
-        for gate, n, m, state in zip(gates.unbind(), news.unbind(), sums.unbind(), states.unbind(), strict=True):
+        """`x`: `(T, B, I)`; returns the hidden states `(T, B, H)`."""
+        split = 2 * w_hh.shape[1]  # rows of r and z come before, rows of n after
+        gates = F.linear(x, w_ih[:split], b_ih[:split] + b_hh[:split])  # r and z, (T, B, 2 * H)
+        ns = F.linear(x, w_ih[split:], b_ih[split:])  # (T, B, H)
+        ms, states = torch.empty_like(ns), torch.empty_like(ns)  # (T, B, H)
+        h, w_gates, w_n, b_n = torch.zeros_like(ns[0]), w_hh[:split].T, w_hh[split:].T, b_hh[split:]
+        for gate, n, m, state in zip(gates.unbind(), ns.unbind(), ms.unbind(), states.unbind(), strict=True):
             r, z = gate.addmm_(h, w_gates).sigmoid_().chunk(2, dim=1)
-            n.addcmul_(r, torch.addmm(b_new, h, w_new, out=m)).tanh_()
+            n.addcmul_(r, torch.addmm(b_n, h, w_n, out=m)).tanh_()
             h = torch.lerp(n, h, z, out=state)
-        ctx.save_for_backward(x, w_ih, w_hh, gates, news, sums, states)
+        ctx.save_for_backward(x, w_ih, w_hh, gates, ns, ms, states)
         return states
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Gradients:
-        refuse_second_derivative()
+        check_no_second_derivative()
         x, w_ih, w_hh, gates, n, m, states = ctx.saved_tensors
         r, z = gates.chunk(2, dim=2)  # (T, B, H)
-        before = states_before(states)
-        to_n = (1 - z) * (1 - n.square())  # from the gradient of h' to that of the sum inside tanh, (T, B, H)
-        to_m = to_n * r
-        to_sums = torch.stack([to_m * m * (1 - r), (before - n) * z * (1 - z), to_m], dim=2)  # (T, B, 3, H)
-        deltas, of_states = torch.empty_like(to_sums), torch.empty_like(states)
-        carried = torch.zeros_like(states[0])
+        before = previous(states)
+        slope_n = (1 - z) * (1 - n.square())  # derivative of h' by the input of n's tanh, (T, B, H)
+        slope_m = slope_n * r  # derivative of h' by m
+        slopes = torch.stack([slope_m * m * (1 - r), (before - n) * z * (1 - z), slope_m], dim=2)  # (T, B, 3, H)
+        grad_gates, grad_states = torch.empty_like(slopes), torch.empty_like(states)
+        later = torch.zeros_like(states[0])  # gradient of h that comes from the next time step, (B, H)
         for t in reversed(range(len(states))):
-            of_state = torch.add(grad[t], carried, out=of_states[t])  # (B, H)
-            delta = torch.mul(of_state[:, None], to_sums[t], out=deltas[t])  # (B, 3, H)
-            carried = (of_state * z[t]).addmm_(delta.flatten(1), w_hh)
-        of_h = deltas.flatten(2)  # (T, B, 3 * H)
-        of_x = torch.cat([of_h[:, :, : 2 * w_hh.shape[1]], of_states * to_n], dim=2)
-        return gradients(x, before, of_x, of_h, w_ih)
+            grad_state = torch.add(grad[t], later, out=grad_states[t])  # (B, H)
+            grad_gate = torch.mul(grad_state[:, None], slopes[t], out=grad_gates[t])  # (B, 3, H)
+            later = (grad_state * z[t]).addmm_(grad_gate.flatten(1), w_hh)
+        grad_hh = grad_gates.flatten(2)  # (T, B, 3 * H)
+        grad_ih = torch.cat([grad_hh[:, :, : 2 * w_hh.shape[1]], grad_states * slope_n], dim=2)
+        return gradients(x, before, grad_ih, grad_hh, w_ih)
 
 
-def refuse_second_derivative() -> None:
-    """Raises where a backward pass is itself to be differentiated (`create_graph=True`), which would lose terms."""
+def check_no_second_derivative() -> None:
+    """Checks that the backward pass is not differentiated itself (`create_graph=True`).
+
+    Raises:
+        RuntimeError: it is. The second derivative would be wrong.
+    """
     if torch.is_grad_enabled():
         raise RuntimeError("SimpleRNN and GRU have no second derivative: use nn.RNN or nn.GRU")
 
 
-def states_before(states: Tensor) -> Tensor:
-    """The state before each step, `(T, B, H)`."""
+def previous(states: Tensor) -> Tensor:
+    """The hidden state before each time step, `(T, B, H)`."""
     return torch.cat([torch.zeros_like(states[:1]), states[:-1]])
 
 
-def gradients(x: Tensor, before: Tensor, of_x: Tensor, of_h: Tensor, w_ih: Tensor) -> Gradients:
-    """Gradients of x, w_ih, w_hh, b_ih and b_hh.
+def gradients(x: Tensor, before: Tensor, grad_ih: Tensor, grad_hh: Tensor, w_ih: Tensor) -> Gradients:
+    """Computes the gradients of the inputs and of the parameters, over all time steps at once.
 
     Args:
         x: inputs, `(T, B, I)`.
-        before: the state before each step, `(T, B, H)`.
-        of_x: gradient of W_ih x + b_ih, `(T, B, gates * H)`.
-        of_h: gradient of W_hh h + b_hh, of the same shape; the same tensor where both are added.
+        before: hidden state before each time step, `(T, B, H)`.
+        grad_ih: gradient of W_ih x + b_ih, `(T, B, gates * H)`.
+        grad_hh: gradient of W_hh h + b_hh, of the same shape; the same tensor if both gradients are equal.
         w_ih: `(gates * H, I)`.
     """
-    rows_x, rows_h = of_x.flatten(0, 1), of_h.flatten(0, 1)  # (T * B, gates * H)
-    b_ih = rows_x.sum(0)
-    b_hh = b_ih.clone() if of_h is of_x else rows_h.sum(0)
-    return of_x @ w_ih, rows_x.T @ x.flatten(0, 1), rows_h.T @ before.flatten(0, 1), b_ih, b_hh
+    rows_ih, rows_hh = grad_ih.flatten(0, 1), grad_hh.flatten(0, 1)  # (T * B, gates * H)
+    b_ih = rows_ih.sum(0)
+    b_hh = b_ih.clone() if grad_hh is grad_ih else rows_hh.sum(0)
+    return grad_ih @ w_ih, rows_ih.T @ x.flatten(0, 1), rows_hh.T @ before.flatten(0, 1), b_ih, b_hh
 
 
 class Recurrence(nn.RNNBase):
-    """What the layers here share: when the short way is taken, and the way through layers and directions."""
+    """Chooses between the fast path and PyTorch's layer, and runs the fast path through layers and directions."""
 
-    steps: ClassVar[type[torch.autograd.Function]]
+    function: ClassVar[type[torch.autograd.Function]]
+    plain: ClassVar[type[nn.RNNBase]]
+    """PyTorch's layer with the same parameters."""
 
-    def forward(self, input: Any, hx: Any = None) -> Any:  # the names that torch's layers have
-        return self.run(input) if hx is None and self.is_short(input) else super().forward(input, hx)
+    def forward(self, input: Any, hx: Any = None) -> Any:  # PyTorch's argument names
+        return self.run(input) if hx is None and self.is_fast(input) else super().forward(input, hx)
 
-    def is_short(self, x: Any) -> bool:
-        """Whether the short way is there for these inputs, and of use."""
+    def __prepare_scriptable__(self) -> nn.RNNBase:
+        """Returns PyTorch's layer with the same parameters, for `torch.jit.script`, which calls this hook.
+
+        TorchScript cannot compile a hand-written backward pass. Scripting a module that contains this layer also
+        replaces the layer in the original module. The results stay the same, but training continues without the
+        fast path.
+        """
+        layer = cast(nn.RNNBase, copy(self))
+        layer.__class__ = self.plain
+        return layer
+
+    def is_fast(self, x: Any) -> bool:
+        """Whether the fast path supports these inputs and makes the call faster."""
         return (
             isinstance(x, Tensor)
             and x.device.type == "cpu"
@@ -138,30 +165,32 @@ class Recurrence(nn.RNNBase):
         )
 
     def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs of the top layer, `(B, T, directions * H)` if `batch_first`, and the last states `(layers *
-        directions, B, H)`."""
+        """Runs the fast path. Returns the outputs of the last layer, `(T, B, directions * H)` or with `batch_first`
+        `(B, T, directions * H)`, and the last hidden states `(layers * directions, B, H)`."""
         x = x.transpose(0, 1) if self.batch_first else x  # (T, B, I)
         last = []
         for layer in range(self.num_layers):
             x = F.dropout(x, self.dropout, self.training) if layer else x
-            sides = []
+            outputs = []
             for suffix in ("", "_reverse")[: 1 + self.bidirectional]:
                 names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-                weights = [getattr(self, f"{name}_l{layer}{suffix}") for name in names]
-                states = self.steps.apply(x.flip(0) if suffix else x.contiguous(), *weights)
+                parameters = [getattr(self, f"{name}_l{layer}{suffix}") for name in names]
+                states = self.function.apply(x.flip(0) if suffix else x.contiguous(), *parameters)
                 last.append(states[-1])
-                sides.append(states.flip(0) if suffix else states)
-            x = torch.cat(sides, dim=2) if self.bidirectional else sides[0]  # (T, B, directions * H)
+                outputs.append(states.flip(0) if suffix else states)
+            x = torch.cat(outputs, dim=2) if self.bidirectional else outputs[0]  # (T, B, directions * H)
         return x.transpose(0, 1) if self.batch_first else x, torch.stack(last)
 
 
 class SimpleRNN(Recurrence, nn.RNN):
-    """`nn.RNN`; the short way is there for tanh."""
+    """`nn.RNN`, with a fast path if the nonlinearity is tanh."""
 
-    steps = SimpleSteps
+    function = RNNFunction
+    plain = nn.RNN
 
 
 class GRU(Recurrence, nn.GRU):
-    """`nn.GRU`."""
+    """`nn.GRU`, with a fast path."""
 
-    steps = GRUSteps
+    function = GRUFunction
+    plain = nn.GRU
