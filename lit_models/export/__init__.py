@@ -1,1 +1,1 @@
-"""Checkpoints to files that other programs read."""
+"""Checkpoints as files for other programs, one file here per format."""

@@ -1,1 +1,1 @@
-"""All that makes torch match Keras: initialisers, optimizer rules, and Keras' files in and out."""
+"""Keras beside torch: its training rules, its files, and the networks here that a Keras model can become."""

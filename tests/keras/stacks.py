@@ -1,5 +1,6 @@
-"""Keras models of the kinds that tutorials have, in small, and what each is here."""
+"""Small Keras models as in tutorials, and the network that each of them is here."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,25 +8,28 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from lit_models.keras_import import read_file
+import lit_models
+from lit_models import LitClassifier
+from lit_models.keras.files.errors import KerasFileError
+from lit_models.keras.importing import ImportedModel, import_model, load_weights
 from tests.parity.originals import keras_cnn, keras_rnn
 
 keras_tests = [
     pytest.mark.usefixtures("keras_backend"),
     pytest.mark.xdist_group("keras"),  # in one process, so that TensorFlow is loaded once
     pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy keyword"),  # Keras' variables
-    pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),  # as users of old have
+    pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file"),  # legacy files are supported
 ]
-"""Marks of the tests that run Keras."""
+"""Marks of tests that run Keras."""
 
 
 class Stack(NamedTuple):
-    """A Keras model and the network that it is.
+    """A Keras model and the network that it is here.
 
     Args:
-        build: the model, not compiled.
-        model: the class.
-        settings: some of the constructor's arguments.
+        build: builds the model, not compiled.
+        model: name of the network's `Lit` class.
+        settings: some of the class's arguments.
     """
 
     build: Callable[[], Any]
@@ -37,11 +41,21 @@ def sequential(shape: tuple[int | None, ...], *layers: tuple[str, dict[str, Any]
     """A Sequential model of layers given as (class name, arguments)."""
     import keras
 
-    made = [getattr(keras.layers, name)(**arguments) for name, arguments in layers]
-    return keras.Sequential([keras.Input(shape, dtype=dtype), *made])
+    built = [getattr(keras.layers, name)(**arguments) for name, arguments in layers]
+    return keras.Sequential([keras.Input(shape, dtype=dtype), *built])
 
 
-def both_ways(cell: str, units: int, **arguments: Any) -> tuple[str, dict[str, Any]]:
+def saved_json(*layers: tuple[str, dict[str, Any]], shape: tuple[int | None, ...] = (5,)) -> dict[str, Any]:
+    """The JSON of a Sequential model as a `.keras` file has it."""
+    import keras
+
+    keras.utils.clear_session()  # otherwise the numbers in the layers' names depend on earlier tests
+    serialized = keras.saving.serialize_keras_object(sequential(shape, *layers))
+    content: dict[str, Any] = json.loads(json.dumps(serialized))
+    return content
+
+
+def bidirectional(cell: str, units: int, **arguments: Any) -> tuple[str, dict[str, Any]]:
     """A Bidirectional layer."""
     import keras
 
@@ -69,7 +83,7 @@ def cell(kind: str, units: int, **arguments: Any) -> tuple[str, dict[str, Any]]:
 
 
 def named(layer: tuple[str, dict[str, Any]], name: str = "it") -> tuple[str, dict[str, Any]]:
-    """A layer with a name of its own."""
+    """A layer with a certain name."""
     return layer[0], {**layer[1], "name": name}
 
 
@@ -189,7 +203,11 @@ STACKS: dict[str, Stack] = {
     ),
     "the bidirectional LSTM of keras.io": Stack(
         lambda: sequential(
-            (None,), embed(), both_ways("LSTM", 4, return_sequences=True), both_ways("LSTM", 4), dense(1, "sigmoid")
+            (None,),
+            embed(),
+            bidirectional("LSTM", 4, return_sequences=True),
+            bidirectional("LSTM", 4),
+            dense(1, "sigmoid"),
         ),
         "LitRNN",
         {"bidirectional": True, "num_layers": 2},
@@ -198,8 +216,8 @@ STACKS: dict[str, Stack] = {
         lambda: sequential(
             (None,),
             embed(mask_zero=True),
-            both_ways("LSTM", 6, return_sequences=True),
-            both_ways("LSTM", 4),
+            bidirectional("LSTM", 6, return_sequences=True),
+            bidirectional("LSTM", 4),
             dense(7, "relu"),
             dense(1),
         ),
@@ -234,16 +252,25 @@ STACKS: dict[str, Stack] = {
 
 
 def with_noise(model: Any) -> Any:
-    """The model with random numbers in all its weights, biases too, of a size at which no output saturates."""
+    """The model with random weights and biases of a size at which no output saturates."""
     rng = np.random.default_rng(0)
     scales = [2 / np.sqrt(max(10, np.prod(w.shape[:-1]))) for w in model.get_weights()]
     model.set_weights([rng.normal(scale=s, size=w.shape) for s, w in zip(scales, model.get_weights(), strict=True)])
     return model
 
 
-def refusal(model: Any, path: Path, *, wanted: str | None = None, dropout: float | None = None) -> str:
-    """What is said of a saved model."""
-    model.save(path)
-    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
-        read_file(path, wanted, dropout)
-    return str(caught.value)
+def network_of(imported: ImportedModel) -> LitClassifier:
+    """The `Lit` module of an imported model, with the file's weights, in evaluation mode."""
+    module: LitClassifier = getattr(lit_models, imported.adapter.name)(**imported.settings)
+    load_weights(imported, module.network)
+    return module.eval()
+
+
+def refusal(keras_model: Any, path: Path, **options: Any) -> str:
+    """Saves a model; returns the message of its refused import without the name of the file at the beginning."""
+    keras_model.save(path)
+    with pytest.raises(KerasFileError) as caught:
+        import_model(path, **options)
+    text = str(caught.value)
+    assert text.startswith(f"{path}: ")
+    return text.removeprefix(f"{path}: ")

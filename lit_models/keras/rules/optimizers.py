@@ -1,7 +1,8 @@
-"""Keras' optimizer rules. Source: `keras/src/optimizers/{adam,rmsprop}.py` in Keras 3.
+"""Keras' optimizers Adam and RMSprop for torch.
 
-Keras 3 on TensorFlow departs from its own formula in an Embedding: it squares the gradient of each occurrence of a word
-before adding them. Here, as with JAX and torch, they are added first.
+Source: `keras/src/optimizers/{adam,rmsprop}.py` in Keras 3. With TensorFlow, Keras 3 deviates from its own formula for
+an Embedding: it squares the gradient of each occurrence of a word, and then adds the squares. Here the gradients are
+added before they are squared, as in Keras with JAX or torch.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,17 +13,16 @@ from torch import Tensor, nn
 
 
 class KerasAdam(torch.optim.Adam):
-    """Adam with epsilon beside the *uncorrected* root: `w -= lr_t * m / (sqrt(v) + eps)`.
+    """Adam with epsilon added to the *uncorrected* root: `w -= lr_t * m / (sqrt(v) + eps)`.
 
-    The step size is `lr_t = lr * sqrt(1-b2^t) / (1-b1^t)`.
-
-    Torch adds epsilon after the correction, which is the same rule with `eps / sqrt(1-b2^t)`; so torch's fused kernel
-    does the work, with its epsilon set anew at each step.
+    The step size is `lr_t = lr * sqrt(1-b2^t) / (1-b1^t)`. Torch adds epsilon after the correction of `v`. Keras' rule
+    is torch's with the epsilon `eps / sqrt(1-b2^t)`, so this class sets that epsilon before each step of torch's fused
+    kernel.
 
     Args:
         params: parameters, or groups of them.
         lr: learning rate.
-        betas: decay of the mean of gradients and of their squares, each a step.
+        betas: decay per step of the mean of gradients and of the mean of squared gradients.
         eps: Keras' epsilon.
     """
 
@@ -55,7 +55,7 @@ class KerasRMSprop(torch.optim.Optimizer):
     Args:
         params: parameters, or groups of them.
         lr: learning rate.
-        rho: decay of the mean of squared gradients, a step; torch's own default is 0.99.
+        rho: decay per step of the mean of squared gradients; torch's own default is 0.99.
         eps: Keras' epsilon.
     """
 

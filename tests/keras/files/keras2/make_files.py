@@ -1,8 +1,7 @@
-"""Makes the files beside it with Keras 2, as `tf_keras` of PyPI still has it: `python make_files.py` where that is
-installed beside TensorFlow (seen with tf_keras 2.21).
+"""Writes the files in this folder with Keras 2: `python make_files.py`, with the packages tf_keras and TensorFlow.
 
-`cnn.h5` is a Sequential model without an input layer of its own, `rnn.keras` a functional one with masked bidirectional
-layers; `outputs.npz` has inputs of each, and what Keras 2 gives for them.
+`cnn.h5` is a Sequential model without an input layer of its own. `rnn.keras` is a functional model with masked
+bidirectional layers. `outputs.npz` has inputs of both and the outputs of Keras 2. They were written with tf_keras 2.21.
 """
 
 from pathlib import Path

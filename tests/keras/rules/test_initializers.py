@@ -1,4 +1,4 @@
-"""Keras' default initial weights: what is special in some layers. `tests/parity` has the draws beside Keras'."""
+"""Initial weights of special layers. `tests/parity` compares the distributions with Keras."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_models.keras.initializers import init_like_keras
+from lit_models.keras.rules.initializers import init_like_keras
 
 
 def test_a_layer_without_bias_is_taken() -> None:
@@ -19,7 +19,7 @@ def test_a_layer_without_bias_is_taken() -> None:
 
 
 @pytest.mark.parametrize("kind", [nn.RNN, nn.LSTM, nn.GRU])
-def test_the_second_bias_is_frozen_where_keras_has_one(kind: type[nn.RNNBase]) -> None:
+def test_the_second_bias_is_frozen_if_keras_has_only_one(kind: type[nn.RNNBase]) -> None:
     cells: nn.RNNBase = kind(3, 5, num_layers=2, bidirectional=True)  # type: ignore[call-arg, arg-type]
     init_like_keras(cells)
     for name, p in cells.named_parameters():
@@ -27,13 +27,13 @@ def test_the_second_bias_is_frozen_where_keras_has_one(kind: type[nn.RNNBase]) -
 
 
 def test_an_lstm_forgets_little_at_first() -> None:
-    """With all kernels zero, what the forget gate lets through is sigmoid(1)."""
-    made = nn.LSTM(1, 1, batch_first=True)
-    init_like_keras(made)
+    """With all kernels zero, the forget gate keeps sigmoid(1) of the state."""
+    lstm = nn.LSTM(1, 1, batch_first=True)
+    init_like_keras(lstm)
     with torch.no_grad():
-        made.get_parameter("weight_ih_l0").zero_()
-        made.get_parameter("weight_hh_l0").zero_()
-    _, (_, cell) = made(torch.zeros(1, 1, 1), (torch.zeros(1, 1, 1), torch.full((1, 1, 1), 2.0)))
+        lstm.get_parameter("weight_ih_l0").zero_()
+        lstm.get_parameter("weight_hh_l0").zero_()
+    _, (_, cell) = lstm(torch.zeros(1, 1, 1), (torch.zeros(1, 1, 1), torch.full((1, 1, 1), 2.0)))
     assert cell.item() == pytest.approx(2 / (1 + math.exp(-1)), rel=1e-6)  # float32
 
 

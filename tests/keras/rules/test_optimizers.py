@@ -1,4 +1,4 @@
-"""Keras' optimizer rules in torch's ways: closures, groups, states. `tests/parity` has the rules beside Keras'."""
+"""Closures, parameter groups and states of Keras' optimizers. `tests/parity` compares their steps with Keras."""
 
 import copy
 import io
@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lit_models.keras.optimizers import KerasAdam, KerasRMSprop
+from lit_models.keras.rules.optimizers import KerasAdam, KerasRMSprop
 
 STEPS = 50
 Array = np.ndarray
 
 
 def problem() -> tuple[list[Array], list[list[Array]]]:
-    """Weights of two shapes, and their gradients at each step: from 1e-9 to 1."""
+    """Weights of two shapes, and their gradients at each step, of sizes from 1e-9 to 1."""
     random = np.random.default_rng(0)
     shapes = [(4, 3), (5,)]
     weights = [random.uniform(0.5, 1.5, shape) for shape in shapes]
@@ -40,16 +40,16 @@ def take_steps(optimizer: torch.optim.Optimizer, params: list[nn.Parameter], gra
 OPTIMIZERS: list[type[KerasAdam] | type[KerasRMSprop]] = [KerasAdam, KerasRMSprop]
 
 
-@pytest.mark.parametrize("made", OPTIMIZERS)
-def test_a_saved_optimizer_goes_on_as_if_it_had_not_stopped(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+def test_a_restored_optimizer_takes_the_same_steps(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> None:
     weights, grads = problem()
     params = as_parameters(weights)
-    optimizer = made(params)
+    optimizer = optimizer_class(params)
     take_steps(optimizer, params, grads[:20])
     file = io.BytesIO()
     torch.save(optimizer.state_dict(), file)
     again = [nn.Parameter(p.detach().clone()) for p in params]
-    resumed = made(again, lr=0.5)  # the saved rate is restored as well
+    resumed = optimizer_class(again, lr=0.5)  # the saved rate is restored as well
     file.seek(0)
     resumed.load_state_dict(torch.load(file, weights_only=True))
     ours = take_steps(resumed, again, grads[20:])
@@ -58,12 +58,12 @@ def test_a_saved_optimizer_goes_on_as_if_it_had_not_stopped(made: type[KerasAdam
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("made", OPTIMIZERS)
-def test_gradients_that_the_closure_computes_are_used(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
-    """Lightning's way: the backward pass is inside the closure that `step` calls."""
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+def test_gradients_that_the_closure_computes_are_used(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> None:
+    """Lightning runs the backward pass inside the closure that `step` calls."""
     weights, _ = problem()
     ours, theirs = as_parameters(weights), as_parameters(weights)
-    with_closure, without = made(ours), made(theirs)
+    with_closure, without = optimizer_class(ours), optimizer_class(theirs)
 
     def backward(params: list[nn.Parameter]) -> Tensor:
         loss = torch.stack([(p**3).sum() for p in params]).sum()
@@ -81,32 +81,32 @@ def test_gradients_that_the_closure_computes_are_used(made: type[KerasAdam] | ty
         assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("made", OPTIMIZERS)
-def test_a_parameter_without_a_gradient_stays(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+def test_a_parameter_without_a_gradient_stays(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> None:
     params = as_parameters([np.ones(3), np.ones(3)])
     params[0].grad = torch.ones(3, dtype=torch.float64)
-    made(params).step()
+    optimizer_class(params).step()
     assert not torch.equal(params[0], torch.ones(3, dtype=torch.float64))
     assert torch.equal(params[1], torch.ones(3, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("made", OPTIMIZERS)
-def test_groups_have_their_own_learning_rates(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+def test_groups_have_their_own_learning_rates(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> None:
     weights, grads = problem()
     params = as_parameters(weights)
     groups: Any = [{"params": [params[0]]}, {"params": [params[1]], "lr": 0.1}]
-    ours = take_steps(made(groups, lr=0.01), params, grads)
+    ours = take_steps(optimizer_class(groups, lr=0.01), params, grads)
     for i, lr in enumerate((0.01, 0.1)):
         alone = as_parameters([weights[i]])
-        (theirs,) = take_steps(made(alone, lr=lr), alone, [[at_step[i]] for at_step in grads])
+        (theirs,) = take_steps(optimizer_class(alone, lr=lr), alone, [[at_step[i]] for at_step in grads])
         np.testing.assert_array_equal(ours[i], theirs)
 
 
-@pytest.mark.parametrize("made", OPTIMIZERS)
-def test_a_copied_optimizer_is_whole(made: type[KerasAdam] | type[KerasRMSprop]) -> None:
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+def test_a_copied_optimizer_takes_the_same_steps(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> None:
     weights, grads = problem()
     params = as_parameters(weights)
-    optimizer = made(params)
+    optimizer = optimizer_class(params)
     take_steps(optimizer, params, grads[:3])
     twin = copy.deepcopy(optimizer)
     twins: list[nn.Parameter] = twin.param_groups[0]["params"]

@@ -1,12 +1,12 @@
-"""The layers of a Keras model's JSON in the order in which they compute, if that is a plain chain.
+"""The layers in a Keras model's JSON, in the order in which they compute, if each reads only the one before it.
 
-Sources: `get_config` of Sequential and functional models in Keras 2 and 3, and `inbound_nodes` of the latter.
+Sources: `get_config` of Sequential and functional models in Keras 2 and 3, and `inbound_nodes` of functional models.
 """
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from lit_models.keras.files import Refused
+from lit_models.keras.files.errors import KerasFileError
 
 
 class SavedLayer(NamedTuple):
@@ -18,67 +18,75 @@ class SavedLayer(NamedTuple):
 
 
 def saved_layers(model: dict[str, Any]) -> list[SavedLayer]:
-    """The layers of a Sequential model, or of a functional one that is a plain chain, input first.
+    """The layers of a Sequential model, or of a functional model that is a plain chain; the input comes first.
 
     Raises:
-        Refused: another kind of model, a branch, or a class that is not Keras' own.
+        KerasFileError: another kind of model, a branch, or a class that is not Keras' own.
     """
     config, kind = model.get("config"), model.get("class_name")
     if kind not in ("Sequential", "Functional", "Model"):
-        raise Refused(f"is a {kind}, a class of its own: only Sequential and functional models can be read")
+        raise KerasFileError(f"the model is of class {kind}; only Sequential and functional models are supported")
     entries = config if isinstance(config, list) else config.get("layers") if isinstance(config, dict) else None
     if not entries or not isinstance(entries, list):
-        raise Refused("has no layers")
+        raise KerasFileError("the model has no layers")
     if kind != "Sequential":
         entries = chained(entries, config)
     layers = [saved_layer(entry) for entry in entries]
     if len({layer.name for layer in layers}) < len(layers):
-        raise Refused("has two layers of one name")
+        raise KerasFileError("two layers have the same name")
     first = layers[0].config
     shape = first.get("batch_shape") or first.get("batch_input_shape")
-    if shape is None and isinstance(config, dict):  # the shape came with the first batch
+    if shape is None and isinstance(config, dict):  # the model got its shape from the first batch
         shape = config.get("build_input_shape")
-    named = layers.pop(0).name if layers[0].kind == "InputLayer" else "input"
-    return [SavedLayer("InputLayer", named, {"batch_shape": shape}), *layers]
+    name = layers.pop(0).name if layers[0].kind == "InputLayer" else "input"
+    return [SavedLayer("InputLayer", name, {"batch_shape": shape}), *layers]
 
 
 def saved_layer(entry: Any) -> SavedLayer:
-    """One entry of a model's list of layers."""
+    """One entry of a model's list of layers.
+
+    Raises:
+        KerasFileError: a class that is not Keras' own.
+    """
     config, kind = entry["config"], entry["class_name"]
     name = str(config.get("name", entry.get("name", kind)))
     module, registered = entry.get("module"), entry.get("registered_name")
     foreign = module is not None and str(module).split(".")[0] not in ("keras", "tf_keras")
     if foreign or registered not in (None, kind) or ">" in kind:
-        raise Refused(f"has the layer {name!r} of a class of its own, {registered or kind}, which is not Keras'")
+        raise KerasFileError(f"layer {name!r} is of class {registered or kind}, which is not one of Keras' own")
     return SavedLayer(kind, name, config)
 
 
 def chained(entries: list[dict[str, Any]], config: Any) -> list[dict[str, Any]]:
-    """The layers of a functional model, without the one that computes the mask of an Embedding.
+    """The layers of a functional model, without the layer that computes the mask of an Embedding.
 
     Raises:
-        Refused: a layer reads anything but the layer before it.
+        KerasFileError: a layer reads anything but the layer before it.
     """
     masks = [entry["name"] for entry in entries if is_mask(entry, entries)]
     chain = [entry for entry in entries if entry["name"] not in masks]
     names = [entry["name"] for entry in chain]
-    for place, entry in enumerate(chain):
-        expected = [names[place - 1]] if place else []
+    for i, entry in enumerate(chain):
+        expected = [names[i - 1]] if i else []
         try:
-            read = list(sources(entry, masks))
+            inputs = list(sources(entry, masks))
         except ValueError as error:
-            raise Refused(f"has nodes of the layer {names[place]!r} that are no Keras model's") from error
-        if read != expected:
-            raise Refused(f"is no plain chain: the layer {names[place]!r} reads other things than the layer before it")
-    for key, wanted in (("input_layers", names[0]), ("output_layers", names[-1])):
+            raise KerasFileError(f"the connections of layer {names[i]!r} are not those of a Keras model") from error
+        if inputs != expected:
+            raise KerasFileError(
+                f"layer {names[i]!r} must read the layer before it and nothing else; "
+                "only a plain chain of layers is supported"
+            )
+    for key, expected_name in (("input_layers", names[0]), ("output_layers", names[-1])):
         ends = config[key]
-        if [end[0] for end in (ends if isinstance(ends[0], list) else [ends])] != [wanted]:
-            raise Refused(f"is no plain chain: its {key.replace('_', ' ')} are {ends}")
+        if [end[0] for end in (ends if isinstance(ends[0], list) else [ends])] != [expected_name]:
+            what = key.replace("_", " ")
+            raise KerasFileError(f"the model's {what} are {ends}; only a plain chain of layers is supported")
     return chain
 
 
 def is_mask(entry: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
-    """Whether an entry is the comparison of the input with 0 that an Embedding with mask_zero adds in Keras 3."""
+    """Whether an entry is the comparison of the input with 0 that Keras 3 adds for an Embedding with mask_zero."""
     masked = any(e["class_name"] == "Embedding" and e["config"].get("mask_zero") for e in entries)
     if entry["class_name"] != "NotEqual" or not masked:
         return False
@@ -90,7 +98,7 @@ def is_mask(entry: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
 
 
 def sources(entry: dict[str, Any], masks: list[str]) -> Iterator[str]:
-    """Names of the layers that a layer reads, once for each time that it is called."""
+    """The names of the layers that a layer reads, once for each time that it is called."""
     for node in entry.get("inbound_nodes") or []:
         if isinstance(node, dict):  # Keras 3
             yield from (source_of(argument) or "a constant" for argument in node["args"])
@@ -99,10 +107,10 @@ def sources(entry: dict[str, Any], masks: list[str]) -> Iterator[str]:
         else:
             for name, _, _, *arguments in node:
                 yield name
-                yield from (key for given in arguments for key, value in given.items() if value)
+                yield from (key for mapping in arguments for key, value in mapping.items() if value)
 
 
 def source_of(argument: Any) -> str | None:
-    """The layer that an argument comes from; None where it is no tensor."""
+    """The layer that an argument comes from; None if the argument is not a tensor."""
     tensor = isinstance(argument, dict) and argument.get("class_name") == "__keras_tensor__"
     return str(argument["config"]["keras_history"][0]) if tensor else None

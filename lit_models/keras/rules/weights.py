@@ -1,9 +1,18 @@
-"""Weights in and out: the arrays of a Keras model beside the parameters of a network here.
+"""Weights in and out: the arrays of a Keras model beside the parameters of a torch network.
 
-Sources: `get_weights` of Keras 3's layers `Dense`, `Conv2D`, `Embedding`, `SimpleRNN`, `LSTM`, `GRU`, `Bidirectional`.
-Layouts: a dense kernel is `(inputs, units)`, a convolution's `(height, width, in, out)`. Flatten puts the channel last,
-so the kernel after it is ordered height, width, channel. Gates are i, f, c, o in an LSTM (torch's i, f, g, o) and
-z, r, h in a GRU (torch's r, z, n). SimpleRNN and LSTM have one bias, GRU has two, `(2, units)`.
+Source: `get_weights` of the layers `Dense`, `Conv2D`, `Embedding`, `SimpleRNN`, `LSTM`, `GRU` and `Bidirectional` in
+Keras 3.
+
+| layer | arrays in Keras | parameters in torch |
+| --- | --- | --- |
+| Dense | kernel `(inputs, units)`, bias `(units,)` | weight `(units, inputs)`, bias |
+| Dense after a map | kernel rows ordered height, width, channel | weight columns ordered channel, height, width |
+| Conv2D | kernel `(height, width, in, out)`, bias | weight `(out, in, height, width)`, bias |
+| Embedding | embeddings `(input_dim, output_dim)` | weight, the same |
+| SimpleRNN | kernel `(inputs, H)`, recurrent kernel `(H, H)`, bias `(H,)` | transposed; the second bias is zero |
+| LSTM | the same for four gates, columns i, f, c, o | rows i, f, g, o (c and g are the same gate); second bias zero |
+| GRU | the same for three gates, columns z, r, h, bias `(2, 3 H)` | rows r, z, n; two biases |
+| Bidirectional | arrays of the forward layer, then of the backward layer | the parameters with the suffix `_reverse` |
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +23,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from datamodules.errors import UserError
+
 Array = NDArray[np.float32]
 
 
@@ -21,9 +32,9 @@ class KerasArray(NamedTuple):
     """One array of a Keras model, as views of a network's parameters.
 
     Args:
-        name: the module and the Keras name of the array, such as "convolutions.0/kernel".
-        parts: views that, joined along the last axis, hold the array's numbers in its order.
-        shape: of the array in Keras.
+        name: the module and Keras' name of the array, such as "convolutions.0/kernel".
+        parts: views that hold the array's numbers in Keras' order when they are joined along the last axis.
+        shape: shape of the array in Keras.
     """
 
     name: str
@@ -31,11 +42,11 @@ class KerasArray(NamedTuple):
     shape: tuple[int, ...]
 
     def read(self) -> Tensor:
-        """The array as Keras has it."""
+        """The array in Keras' layout."""
         return torch.cat(self.parts, dim=-1).reshape(self.shape)
 
     def write(self, values: Tensor) -> None:
-        """Copies the array into the network."""
+        """Copies an array in Keras' layout into the network."""
         *before, _ = self.parts[0].shape
         joined = values.reshape(*before, -1)
         for part, piece in zip(self.parts, torch.split(joined, [p.shape[-1] for p in self.parts], dim=-1), strict=True):
@@ -43,14 +54,16 @@ class KerasArray(NamedTuple):
 
 
 def keras_arrays(network: nn.Module) -> list[KerasArray]:
-    """The arrays in the order of Keras' `get_weights`, for networks of dense, convolution, embedding and recurrent
-    layers that are defined in the order in which they are computed.
+    """The arrays of a network in the order of Keras' `get_weights`.
+
+    The network consists of dense, convolution, embedding and recurrent layers, and defines them in the order in which
+    it computes them. The table at the top of this file has the layouts.
 
     Raises:
-        ValueError: a layer that has weights and no counterpart in Keras; names it.
+        UserError: a layer with weights has no counterpart in Keras; names it.
     """
     arrays: list[KerasArray] = []
-    channels = 0  # of the last convolution, until a dense layer has flattened it
+    channels = 0  # of the last convolution; 0 once a dense layer has read its flattened map
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             arrays += [_array(f"{name}/kernel", module.weight.permute(2, 3, 1, 0)), *_bias(name, module)]
@@ -63,23 +76,27 @@ def keras_arrays(network: nn.Module) -> list[KerasArray]:
         elif isinstance(module, nn.RNNBase):
             arrays += _recurrent(name, module)
         elif any(True for _ in module.parameters(recurse=False)):
-            raise ValueError(f"{name} ({type(module).__name__}) has no counterpart in Keras")
+            raise UserError(f"{name} ({type(module).__name__}) has no counterpart in Keras")
     return arrays
 
 
 @torch.no_grad()
 def load_keras_weights(network: nn.Module, weights: Sequence[Array]) -> None:
-    """Copies the weights of a Keras model, in the order of its `get_weights`, into a network.
+    """Copies the weights of a Keras model into a network. `keras_arrays` states the layouts and the order of gates.
+
+    Args:
+        network: is changed in place; a second bias that Keras' layer does not have is set to zero.
+        weights: in the order of the Keras model's `get_weights`.
 
     Raises:
-        ValueError: another number of arrays, or an array of another shape; names it.
+        UserError: the number of arrays or a shape differs; names the array.
     """
     arrays = keras_arrays(network)
     if len(arrays) != len(weights):
-        raise ValueError(f"{len(weights)} arrays of weights for a network that has {len(arrays)}")
+        raise UserError(f"the network has {len(arrays)} arrays of weights, but the Keras model has {len(weights)}")
     for array, values in zip(arrays, weights, strict=True):
         if tuple(values.shape) != array.shape:
-            raise ValueError(f"{array.name} is {array.shape} here and {tuple(values.shape)} in the Keras model")
+            raise UserError(f"{array.name} has shape {array.shape}, but {tuple(values.shape)} in the Keras model")
         array.write(torch.from_numpy(np.ascontiguousarray(values)))
     for second in _second_biases(network):
         second.zero_()
@@ -87,13 +104,14 @@ def load_keras_weights(network: nn.Module, weights: Sequence[Array]) -> None:
 
 @torch.no_grad()
 def to_keras_weights(network: nn.Module) -> list[Array]:
-    """The weights of a network as a Keras model's `set_weights` takes them.
+    """The weights of a network as a Keras model's `set_weights` takes them. `keras_arrays` states the layouts and the
+    order of gates.
 
     Raises:
-        ValueError: a layer that has no counterpart in Keras, or a second bias that Keras' layer does not have.
+        UserError: a layer has no counterpart in Keras, or a second bias that Keras' layer does not have is not zero.
     """
     if any(bool(second.any()) for second in _second_biases(network)):
-        raise ValueError("a second recurrent bias is not zero, and Keras' SimpleRNN and LSTM have one only")
+        raise UserError("a recurrent layer's second bias is not zero; Keras' SimpleRNN and LSTM have only one bias")
     return [array.read().cpu().numpy() for array in keras_arrays(network)]
 
 
@@ -107,8 +125,8 @@ def _bias(name: str, module: nn.Linear | nn.Conv2d) -> list[KerasArray]:
 
 
 def _dense_kernel(name: str, module: nn.Linear, channels: int) -> KerasArray:
-    """The kernel `(inputs, units)`. Where the inputs are a square map of `channels`, torch's are ordered channel,
-    height, width, and Keras' height, width, channel."""
+    """The kernel `(inputs, units)`. If the inputs are a flattened square map of `channels` channels, torch orders them
+    channel, height, width, and Keras height, width, channel."""
     shape = (module.in_features, module.out_features)
     if not channels:
         return KerasArray(f"{name}/kernel", (module.weight.T,), shape)
@@ -118,7 +136,12 @@ def _dense_kernel(name: str, module: nn.Linear, channels: int) -> KerasArray:
 
 
 def _recurrent(name: str, module: nn.RNNBase) -> Iterator[KerasArray]:
-    """Kernel `(inputs, gates * H)`, recurrent kernel `(H, gates * H)` and bias of each layer and direction."""
+    """Kernel `(inputs, gates * H)`, recurrent kernel `(H, gates * H)` and bias of each layer and direction.
+
+    Gates: Keras' LSTM has i, f, c, o, and torch's i, f, g, o, the same order. Keras' GRU has z, r, h, and torch's
+    r, z, n.
+    Biases: Keras' SimpleRNN and LSTM have one, torch's first. Keras' GRU has two, of the input and of the state.
+    """
     h = module.hidden_size
     gru = isinstance(module, nn.GRU)
     for layer in range(module.num_layers):
@@ -141,7 +164,7 @@ def _recurrent(name: str, module: nn.RNNBase) -> Iterator[KerasArray]:
 
 
 def _second_biases(network: nn.Module) -> Iterator[Tensor]:
-    """The biases that torch's RNN and LSTM have and Keras' do not."""
+    """The second biases of torch's RNN and LSTM, which Keras' layers do not have."""
     for module in network.modules():
         if isinstance(module, nn.RNNBase) and not isinstance(module, nn.GRU):
             yield from (weight for name, weight in module.named_parameters() if name.startswith("bias_hh"))

@@ -9,11 +9,11 @@ from torch import nn
 
 @torch.no_grad()
 def init_like_keras(module: nn.Module) -> None:
-    """Draws one module's own parameters as Keras would; for `network.apply(init_like_keras)`.
+    """Draws the parameters of one module as Keras would; for `network.apply(init_like_keras)`.
 
     Kernels are Glorot uniform, recurrent kernels orthogonal, biases zero, embeddings uniform(-0.05, 0.05). An LSTM's
-    forget gates start with bias 1. SimpleRNN and LSTM have one bias vector in Keras and two in torch: the second is
-    zero and frozen here, or each optimizer step would move the sum twice. Keras' GRU has two of its own.
+    forget gates have bias 1. Keras' SimpleRNN and LSTM have one bias vector, torch's have two. Here the second one is
+    zero and frozen; otherwise each optimizer step would move the sum of both twice. Keras' GRU has two as well.
     """
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)
@@ -24,9 +24,9 @@ def init_like_keras(module: nn.Module) -> None:
     elif isinstance(module, nn.RNNBase):
         for name, weight in module.named_parameters():
             if name.startswith("weight_ih"):
-                nn.init.xavier_uniform_(weight)  # (gates * H, I): Glorot counts all gates' columns, as Keras does
+                nn.init.xavier_uniform_(weight)  # (gates * H, I): Glorot's fan-out is gates * H, as in Keras
             elif name.startswith("weight_hh"):
-                nn.init.orthogonal_(weight)  # (gates * H, H), one orthogonal matrix over all gates
+                nn.init.orthogonal_(weight)  # (gates * H, H): one orthogonal matrix over all gates
             else:
                 nn.init.zeros_(weight)
             if name.startswith("bias_hh") and not isinstance(module, nn.GRU):

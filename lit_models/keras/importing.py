@@ -1,0 +1,81 @@
+"""Import: a Keras file becomes a network's settings and weights, and both are seen to compute the same.
+
+These functions know neither the command line nor run folders. The caller builds the network from the settings:
+
+    imported = import_model(Path("model.keras"))
+    module = LitCNN(**imported.settings)  # the class that imported.adapter.name says
+    load_weights(imported, module.network)
+    difference = check_outputs(imported, module.network)
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import nn
+
+from lit_models.keras.architecture import Architecture, understand
+from lit_models.keras.comparison import compare_outputs
+from lit_models.keras.files.chain import saved_layers
+from lit_models.keras.files.errors import KerasFileError
+from lit_models.keras.files.reading import Array, read_model, read_weights
+from lit_models.keras.files.shapes import shape_check
+from lit_models.keras.rules.weights import load_keras_weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedModel(Architecture):
+    """A Keras file's model as a network here.
+
+    Args:
+        arrays: the weights as the file has them, in the order of Keras' `get_weights`.
+    """
+
+    arrays: list[Array]
+
+
+def import_model(path: Path, *, model: str | None = None, dropout: float | None = None) -> ImportedModel:
+    """Reads a Keras file. Nothing in it is executed, and Keras is not needed.
+
+    Args:
+        path: a `.keras` or `.h5` file.
+        model: name of the network's `Lit` class, if it must be a certain one; the layers tell it otherwise.
+        dropout: the network's rate of dropout; replaces every rate in the file.
+
+    Raises:
+        MissingFileError: no such file.
+        KerasFileError: the file cannot be read, or a layer in it has no counterpart; names file and layer.
+    """
+    try:
+        content = read_model(path)
+        architecture = understand(content, model=model, dropout=dropout)
+        names = [(layer.kind, layer.name) for layer in saved_layers(content)]
+        arrays = [a for of_layer in read_weights(path, names, shape_check(architecture.layers)) for a in of_layer]
+    except KerasFileError as error:
+        raise KerasFileError(f"{path}: {error}") from error
+    except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:  # JSON of any other form
+        raise KerasFileError(f"{path}: its architecture does not have the form of a Keras model") from error
+    return ImportedModel(**vars(architecture), arrays=arrays)
+
+
+def load_weights(imported: ImportedModel, network: nn.Module) -> None:
+    """Copies the file's weights into a network that was built from its settings, and sets the network's precision."""
+    if imported.dtype == "float64":
+        network.double()
+    arrays = [np.asarray(array, dtype=imported.dtype) for array in imported.arrays]
+    arrays = imported.adapter.network_arrays(arrays, imported.layers)
+    if imported.layers[-1].settings["units"] == 2:
+        *others, kernel, bias = arrays
+        arrays = [*others, kernel[:, 1:] - kernel[:, :1], bias[1:] - bias[:1]]  # (I, 2), (2,) -> (I, 1), (1,)
+    load_keras_weights(network, arrays)
+
+
+def check_outputs(imported: ImportedModel, network: nn.Module) -> float:
+    """Compares a network with the live Keras model on random inputs; returns the largest difference in probability.
+
+    Keras builds its model from the settings in the file, not from our reading of them.
+
+    Raises:
+        UserError: the outputs differ by more than rounding.
+    """
+    return compare_outputs(imported.layers, imported.arrays, network, dtype=imported.dtype, saved=imported.saved)

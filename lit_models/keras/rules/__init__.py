@@ -1,0 +1,1 @@
+"""What makes torch compute as Keras does: initial weights, optimizer steps, layouts of weights."""
