@@ -1,15 +1,17 @@
-"""A multilayer perceptron, as the numpy XOR program has it: dense layers with sigmoid units.
+"""A multilayer perceptron: dense layers with an activation between them.
 
-Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323, 1986.
+Source: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", Nature 323, 1986. The
+numpy XOR program is `configs/xor_mlp.yaml`.
 """
 
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from lit_models.classifier import LitClassifier, LossName, OptimizerName, num_logits
-from lit_models.keras.initializers import init_like_keras
+from datamodules.errors import UserError
+from lit_models.keras.rules.initializers import init_like_keras
+from lit_models.tasks.task import LitTask
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU}
 
@@ -18,36 +20,47 @@ class MLP(nn.Module):
     """Dense layers with an activation between them; inputs of any shape are flattened.
 
     Args:
-        num_features: inputs a sample, over all its dimensions.
-        hidden_sizes: units of each hidden layer, in order; an empty list is logistic regression.
-        num_outputs: logits.
-        activation: "sigmoid", "tanh" or "relu".
-        dropout: probability that a hidden unit is dropped in training.
+        num_features: numbers in one sample, over all its dimensions, at least 1; set by the data.
+        hidden_sizes: units of each hidden layer, in order, at least 1 each; an empty list is logistic regression.
+        num_outputs: outputs of the last layer.
+        activation: of the hidden units.
+        dropout: probability that a hidden unit is dropped in training, 0 to below 1.
+        init: initial weights: "keras" is Glorot uniform with zero biases; "normal" is N(0, 1) for weights and biases,
+            as in the numpy program.
+
+    Raises:
+        UserError: a number out of its range.
     """
 
     def __init__(
         self,
-        num_features: int,
-        hidden_sizes: list[int],
-        num_outputs: int,
+        num_features: int = 784,
+        hidden_sizes: list[int] = [256, 128],  # noqa: B006  (read, never changed)
+        num_outputs: int = 10,
         *,
-        activation: str = "sigmoid",
+        activation: Literal["sigmoid", "tanh", "relu"] = "relu",
         dropout: float = 0.0,
+        init: Literal["normal", "keras"] = "keras",
     ) -> None:
         super().__init__()
+        if min([num_features, *hidden_sizes]) < 1:
+            raise UserError(f"num_features and hidden_sizes must be at least 1, got {num_features} and {hidden_sizes}")
+        if not 0 <= dropout < 1:
+            raise UserError(f"dropout must be 0 to below 1, got {dropout}")
         sizes = [num_features, *hidden_sizes]
         self.hidden = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
         self.activation = ACTIVATIONS[activation]()
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(sizes[-1], num_outputs)
+        self.apply(init_normal if init == "normal" else init_like_keras)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """`inputs`: float `(B, ...)` of `num_features` numbers a sample; returns logits `(B, num_outputs)`."""
+        """`inputs`: float `(B, ...)` of `num_features` numbers a sample; returns `(B, num_outputs)`."""
         x = inputs.flatten(1)  # (B, F)
         for layer in self.hidden:
             x = self.dropout(self.activation(layer(x)))  # (B, H)
-        logits: Tensor = self.output(x)
-        return logits
+        outputs: Tensor = self.output(x)
+        return outputs
 
 
 def init_normal(module: nn.Module) -> None:
@@ -57,44 +70,7 @@ def init_normal(module: nn.Module) -> None:
         nn.init.normal_(module.bias)
 
 
-class LitMLP(LitClassifier):
-    """Multilayer perceptron; the defaults are the numpy XOR program's.
-
-    That is one hidden layer of 4 sigmoid units, N(0, 1) weights and biases, half squared error summed over the batch,
-    plain gradient descent at rate 0.1. For images, see `configs/mnist_mlp.yaml`.
-
-    Args:
-        num_features: inputs a sample; the data decides it.
-        num_classes: number of classes; the data decides it.
-        hidden_sizes: units of each hidden layer, in order, each at least 1.
-        activation: of the hidden units.
-        dropout: probability that a hidden unit is dropped in training, 0 to below 1.
-        init: "normal" is N(0, 1) everywhere; "keras" is Glorot uniform with zero biases.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
+class LitMLP(LitTask, network=MLP, num_classes=10):
+    """Multilayer perceptron for plain numbers and small images."""
 
     accepts: ClassVar[frozenset[str]] = frozenset({"features", "images"})
-
-    def __init__(
-        self,
-        *,
-        num_features: int = 2,
-        num_classes: int = 2,
-        hidden_sizes: list[int] = [4],  # noqa: B006  (read, never changed)
-        activation: Literal["sigmoid", "tanh", "relu"] = "sigmoid",
-        dropout: float = 0.0,
-        init: Literal["normal", "keras"] = "normal",
-        loss: LossName = "half_squared_error",
-        optimizer: OptimizerName = "sgd",
-        lr: float = 0.1,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_classes=num_classes, loss=loss, optimizer=optimizer, lr=lr, **kwargs)
-        if min([num_features, *hidden_sizes]) < 1:
-            raise ValueError(f"num_features and hidden_sizes must be at least 1, got {num_features} and {hidden_sizes}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be 0 to below 1, got {dropout}")
-        self.network = MLP(num_features, hidden_sizes, num_logits(num_classes), activation=activation, dropout=dropout)
-        self.network.apply(init_normal if init == "normal" else init_like_keras)

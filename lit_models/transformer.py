@@ -7,13 +7,14 @@ the output; dropout is on the blocks' outputs and not on the attention weights, 
 Letters: B batch, T tokens, E model width, N heads, D = E / N.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_models.classifier import LitClassifier, OptimizerName, num_logits
+from datamodules.errors import UserError, require_at_least
+from lit_models.tasks.task import LitTask
 
 
 class Block(nn.Module):
@@ -49,23 +50,26 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Token and position embeddings, encoder blocks, the mean over real tokens, a dense output.
+    """Token and position embeddings, encoder blocks, the mean over real tokens, a dense output layer.
 
     Args:
-        vocab_size: number of token ids.
-        max_length: longest text, in tokens.
-        num_outputs: logits.
-        width: numbers a token, E.
-        num_heads: attention heads, divides `width`.
-        num_layers: blocks.
-        dropout: probability of dropping a number, in training.
-        padding_id: the token that pads, at either end; it is never looked at.
+        vocab_size: number of token ids, at least 1; set by the data.
+        max_length: longest text in tokens, at least 1; set by the data.
+        num_outputs: outputs of the last layer.
+        width: numbers that represent a token, E; a multiple of `num_heads`.
+        num_heads: attention heads, at least 1.
+        num_layers: encoder blocks, at least 1.
+        dropout: probability of dropping a value in training, 0 to below 1.
+        padding_id: the token id that pads, at either end; no token attends to it. Set by the data.
+
+    Raises:
+        UserError: a number out of its range.
     """
 
     def __init__(
         self,
-        vocab_size: int,
-        max_length: int,
+        vocab_size: int = 10_000,
+        max_length: int = 500,
         num_outputs: int = 1,
         *,
         width: int = 64,
@@ -75,6 +79,12 @@ class Transformer(nn.Module):
         padding_id: int = 0,
     ) -> None:
         super().__init__()
+        require_at_least(1, vocab_size=vocab_size, max_length=max_length)
+        require_at_least(1, width=width, num_heads=num_heads, num_layers=num_layers)
+        if width % num_heads:
+            raise UserError(f"width must be a multiple of num_heads, got {width} and {num_heads}")
+        if not 0 <= dropout < 1:
+            raise UserError(f"dropout must be 0 to below 1, got {dropout}")
         self.padding_id = padding_id
         self.tokens = nn.Embedding(vocab_size, width)
         self.positions = nn.Embedding(max_length, width)
@@ -86,67 +96,20 @@ class Transformer(nn.Module):
             nn.init.normal_(embedding.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """`tokens`: int64 `(B, T)`, T at most `max_length`; returns logits `(B, num_outputs)`."""
+        """`tokens`: int64 `(B, T)`, T at most `max_length`; returns `(B, num_outputs)`."""
         real = tokens != self.padding_id  # (B, T)
-        real[:, -1] |= ~real.any(dim=1)  # a text of no token is one padding token: a mean over nothing is no number
+        real[:, -1] |= ~real.any(dim=1)  # an empty text keeps one padding token: the mean over an empty set is NaN
         place = (real.cumsum(dim=1) - 1).clamp(min=0)  # (B, T), the same wherever the padding is
         x = self.dropout(self.tokens(tokens) + self.positions(place))  # (B, T, E)
         for block in self.blocks:
             x = block(x, real[:, None, None, :])
         weight = real.to(x.dtype) / real.sum(dim=1, keepdim=True)  # (B, T)
         mean = torch.einsum("bt,bte->be", weight, self.norm(x))  # (B, E)
-        logits: Tensor = self.output(mean)
-        return logits
+        outputs: Tensor = self.output(mean)
+        return outputs
 
 
-class LitTransformer(LitClassifier):
-    """Small Transformer encoder for text, from scratch.
-
-    Args:
-        vocab_size: number of token ids; the data decides it.
-        max_length: longest text, in tokens; the data decides it.
-        num_classes: number of classes; the data decides it.
-        padding_id: the token that pads; the data decides it.
-        width: numbers a token, a multiple of `num_heads`.
-        num_heads: attention heads, at least 1.
-        num_layers: encoder blocks, at least 1.
-        dropout: probability of dropping a number, 0 to below 1.
-
-    Raises:
-        ValueError: a number out of its range.
-    """
+class LitTransformer(LitTask, network=Transformer, optimizer="adamw"):
+    """Small Transformer encoder for text, trained from scratch."""
 
     accepts: ClassVar[frozenset[str]] = frozenset({"tokens"})
-
-    def __init__(
-        self,
-        *,
-        vocab_size: int = 10_000,
-        max_length: int = 500,
-        num_classes: int = 2,
-        padding_id: int = 0,
-        width: int = 64,
-        num_heads: int = 4,
-        num_layers: int = 2,
-        dropout: float = 0.1,
-        optimizer: OptimizerName = "adamw",
-        lr: float = 1e-3,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_classes=num_classes, optimizer=optimizer, lr=lr, **kwargs)
-        if min(vocab_size, max_length, width, num_heads, num_layers) < 1:
-            raise ValueError("vocab_size, max_length, width, num_heads and num_layers must be at least 1")
-        if width % num_heads:
-            raise ValueError(f"width must be a multiple of num_heads, got {width} and {num_heads}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must be 0 to below 1, got {dropout}")
-        self.network = Transformer(
-            vocab_size,
-            max_length,
-            num_logits(num_classes),
-            width=width,
-            num_heads=num_heads,
-            num_layers=num_layers,
-            dropout=dropout,
-            padding_id=padding_id,
-        )

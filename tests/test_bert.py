@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
 
 from lit_models import LitBERT
+from lit_models.bert import BERT
 
 SENTENCES = ["i love the film !", "it is a very very boring story of an actor , and the plot is bad .", "fine"]
 
@@ -41,7 +42,7 @@ def test_logits_are_those_of_hugging_face(kind: str, request: pytest.FixtureRequ
         expected = theirs(input_ids=tokens, attention_mask=mask).logits
         torch.testing.assert_close(ours(tokens), expected, rtol=0, atol=1e-6)  # the same operations in float32
         torch.testing.assert_close(
-            ours.probabilities(ours(tokens)), expected.softmax(dim=1), rtol=0, atol=1e-6
+            ours.predictions(ours(tokens)), expected.softmax(dim=1), rtol=0, atol=1e-6
         )  # two columns are a softmax
 
 
@@ -69,11 +70,11 @@ def test_a_text_of_no_token_has_finite_logits(kind: str, request: pytest.Fixture
 
 def test_a_complete_checkpoint_keeps_its_head_and_another_number_of_classes_makes_one(bert_checkpoint: Path) -> None:
     complete = LitBERT(checkpoint=str(bert_checkpoint))
-    assert not complete.new_head
+    assert not cast(BERT, complete.network).new_head
     assert complete.untrained is None
     three = LitBERT(checkpoint=str(bert_checkpoint), num_classes=3)
-    assert three.new_head
-    assert three.untrained == f"no classification head on {bert_checkpoint}"
+    assert cast(BERT, three.network).new_head
+    assert three.untrained == f"the classification head on {bert_checkpoint}"
     tokens, _, _ = encoded(bert_checkpoint)
     assert three(tokens).shape == (3, 3)
     theirs = load_theirs(bert_checkpoint).state_dict()
@@ -84,7 +85,7 @@ def test_a_complete_checkpoint_keeps_its_head_and_another_number_of_classes_make
 
 def test_a_pretrained_encoder_without_head_says_that_its_head_is_new(bert_checkpoint: Path, tmp_path: Path) -> None:
     load_theirs(bert_checkpoint).bert.save_pretrained(tmp_path)
-    assert LitBERT(checkpoint=str(tmp_path)).untrained == f"no classification head on {tmp_path}"
+    assert LitBERT(checkpoint=str(tmp_path)).untrained == f"the classification head on {tmp_path}"
 
 
 def test_a_loaded_model_trains_with_its_dropout_on(bert_checkpoint: Path) -> None:
@@ -118,7 +119,7 @@ def test_without_a_checkpoint_it_is_a_small_bert_of_the_sizes_given() -> None:
     shapes = {name: weight.shape for name, weight in cast(Any, ours.network).model.state_dict().items()}
     assert shapes == {name: weight.shape for name, weight in theirs.state_dict().items()}
     assert cast(Any, ours.network).model.config.num_attention_heads == 4
-    assert ours.untrained == "no weight of LitBERT"
+    assert ours.untrained == "LitBERT"
     assert ours(torch.randint(1, 50, (2, 20))).shape == (2, 3)
 
 
@@ -157,14 +158,15 @@ def test_frozen_layers_out_of_range_is_refused(frozen: int, bert_checkpoint: Pat
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"hidden_size": 15}, "hidden_size must be a multiple of num_heads, and every size at least 1"),
-        ({"num_layers": 0}, "hidden_size must be a multiple of num_heads, and every size at least 1"),
-        ({"num_heads": 0}, "hidden_size must be a multiple of num_heads, and every size at least 1"),
-        ({"checkpoint": "mine", "tokenizer": "words"}, "'mine' needs its own token ids, and the data has those of 'wo"),
+        ({"hidden_size": 15}, "hidden_size must be a multiple of num_heads, got 15 and 2"),
+        ({"num_layers": 0}, "num_layers must be at least 1, got 0"),
+        ({"num_heads": 0}, "num_heads must be at least 1, got 0"),
+        ({"max_length": 0}, "max_length must be at least 1, got 0"),
+        ({"vocab_size": 0}, "vocab_size must be at least 1, got 0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=f"^{message}"):
+    with pytest.raises(ValueError, match=f"^{message}$"):
         LitBERT(**settings)
 
 
@@ -179,7 +181,7 @@ def test_settings_that_cannot_work_are_refused(settings: dict[str, Any], message
 def test_sizes_beside_a_model_that_has_its_own_are_refused(
     sizes: dict[str, int], names: str, bert_checkpoint: Path
 ) -> None:
-    message = f"leave out {names}: sizes are for a fresh model, and '{bert_checkpoint}' has its own"
+    message = f"leave out {names}: sizes are for a small model, and '{bert_checkpoint}' has its own"
     loaded = LitBERT(checkpoint=str(bert_checkpoint))
     for config in (None, loaded.hparams["config"]):
         with pytest.raises(ValueError, match=f"^{message}$"):
@@ -215,7 +217,7 @@ def test_a_fresh_models_file_loads_with_its_own_sizes_and_no_others(tmp_path: Pa
     path = save(module, tmp_path / "model.ckpt")
     assert LitBERT.load_from_checkpoint(path, weights_only=True, num_heads=4).hparams["num_heads"] == 4
     with pytest.raises(
-        ValueError, match=r"^leave out num_heads: sizes are for a fresh model, and this model has its own$"
+        ValueError, match=r"^leave out num_heads: sizes are for a small model, and this model has its own$"
     ):
         LitBERT.load_from_checkpoint(path, weights_only=True, num_heads=2)
 

@@ -2,13 +2,20 @@
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+import yaml
 
+from lit_models.keras.rules.optimizers import KerasAdam
 from lit_models.mlp import MLP, LitMLP
 
+ROOT = Path(__file__).parent.parent
+Activation = Literal["sigmoid", "tanh", "relu"]
 FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "tanh": np.tanh,
@@ -18,7 +25,7 @@ FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 @pytest.mark.parametrize("hidden_sizes", [[], [4], [7, 3]])
-def test_the_logits_are_those_of_the_formulas(activation: str, hidden_sizes: list[int]) -> None:
+def test_the_logits_are_those_of_the_formulas(activation: Activation, hidden_sizes: list[int]) -> None:
     network = MLP(5, hidden_sizes, 3, activation=activation).double()
     inputs = torch.randn(6, 5, dtype=torch.float64)
     x = inputs.numpy()
@@ -44,11 +51,22 @@ def test_inputs_of_any_shape_are_flattened() -> None:
     assert torch.equal(network(images), network(images.reshape(2, 24)))
 
 
-def test_the_defaults_are_the_numpy_programs() -> None:
+def test_the_defaults_are_two_hidden_layers_for_mnist() -> None:
     model = LitMLP()
+    sizes = [784, 256, 128, 10]
+    assert sum(p.numel() for p in model.parameters()) == sum((n + 1) * m for n, m in pairwise(sizes))
+    assert model.hparams["loss"] is None  # cross-entropy
+    assert model.target.loss == "cross_entropy"
+    assert isinstance(model.configure_optimizers(), KerasAdam)
+
+
+def test_the_xor_config_is_the_numpy_programs_recipe() -> None:
+    settings = yaml.safe_load((ROOT / "configs" / "xor_mlp.yaml").read_text())["model"]["init_args"]
+    model = LitMLP(**settings, num_features=2, num_classes=2)
     assert sum(p.numel() for p in model.parameters()) == (2 * 4 + 4) + (4 * 1 + 1)
     wanted = {"loss": "half_squared_error", "optimizer": "sgd", "lr": 0.1, "init": "normal", "activation": "sigmoid"}
     assert {name: model.hparams[name] for name in wanted} == wanted
+    assert model.target.sums_over_batch
     assert isinstance(model.configure_optimizers(), torch.optim.SGD)
 
 
@@ -78,7 +96,7 @@ def test_keras_weights_are_glorot_uniform_with_zero_biases() -> None:
 
 def test_dropout_drops_hidden_units_in_training_only() -> None:
     torch.manual_seed(0)
-    network = MLP(2, [1000], 1, dropout=0.25)
+    network = MLP(2, [1000], 1, activation="sigmoid", dropout=0.25)
     torch.nn.init.zeros_(network.hidden[0].weight)  # type: ignore[arg-type]
     torch.nn.init.constant_(network.hidden[0].bias, math.log(3))  # type: ignore[arg-type]
     torch.nn.init.ones_(network.output.weight)

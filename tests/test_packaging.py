@@ -108,10 +108,10 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     listed = run("-m", "lit_models", "list")
     for config in configs:
         assert Path(config).stem in listed
-    where = "from lit_models import catalog; print(catalog.find_config('xor_mlp'))"
+    where = "from lit_models.cli import configs; print(configs.find_config('xor_mlp'))"
     assert Path(run("-c", where).strip()) == installed / "lit_models" / "configs" / "xor_mlp.yaml"
     assert run("-m", "lit_models", "--version") == f"lit-models {PROJECT['project']['version']}\n"
-    assert run("-c", "from lit_models.metadata import requirements; print(len(requirements()))").strip() == str(
+    assert run("-c", "from lit_models.cli.metadata import requirements; print(len(requirements()))").strip() == str(
         len(PROJECT["project"]["dependencies"])
     )
     assert not list(empty.iterdir()), "nothing is left behind"

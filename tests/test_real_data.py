@@ -170,7 +170,7 @@ class TestPretrainedEncoder:
     @pytest.fixture
     def tables(self, tmp_path: Path) -> list[str]:
         """CSV files of 4,000 reviews of the archive's training part and of 2,000 of its test part, drawn by seed."""
-        from datamodules.imdb import PARTS, find_source, read_reviews
+        from datamodules.words.reviews import PARTS, find_source, read_reviews
 
         source = find_source(Path(os.environ["LIT_MODELS_DATA"]))
         assert source is not None

@@ -1,0 +1,152 @@
+"""Metrics of a split: loss and score from exact sums, and any of torchmetrics' metrics by name.
+
+A metric's name is one of `CLASSIFICATION` or `REGRESSION`. For classes and labels, a suffix chooses the average:
+"f1_macro", "f1_micro", "f1_weighted", or "f1_per_class" for one number a class, logged as `val/f1/CLASS`. Without a
+suffix, two classes are measured on the second one (the positive class), and several by the macro average, as
+torchmetrics does.
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, cast
+
+import torch
+import torchmetrics
+import torchmetrics.classification
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from datamodules.errors import UserError
+from lit_models.tasks.targets import Classification, MultiLabel, Target
+
+CLASSIFICATION = {
+    "accuracy": "Accuracy",
+    "auroc": "AUROC",
+    "average_precision": "AveragePrecision",
+    "calibration_error": "CalibrationError",
+    "cohen_kappa": "CohenKappa",
+    "exact_match": "ExactMatch",
+    "f1": "F1Score",
+    "hamming_distance": "HammingDistance",
+    "jaccard": "JaccardIndex",
+    "matthews": "MatthewsCorrCoef",
+    "precision": "Precision",
+    "recall": "Recall",
+    "specificity": "Specificity",
+}
+REGRESSION: dict[str, tuple[type[Metric], dict[str, Any]]] = {
+    "explained_variance": (torchmetrics.ExplainedVariance, {}),
+    "mae": (torchmetrics.MeanAbsoluteError, {}),
+    "mape": (torchmetrics.MeanAbsolutePercentageError, {}),
+    "mse": (torchmetrics.MeanSquaredError, {}),
+    "pearson": (torchmetrics.PearsonCorrCoef, {}),
+    "r2": (torchmetrics.R2Score, {}),
+    "rmse": (torchmetrics.MeanSquaredError, {"squared": False}),
+    "spearman": (torchmetrics.SpearmanCorrCoef, {}),
+}
+AVERAGES = {"_macro": "macro", "_micro": "micro", "_weighted": "weighted", "_per_class": "none"}
+CORRELATIONS = {"explained_variance", "pearson", "r2", "spearman"}  # undefined for fewer than two samples
+
+
+def build_metric(name: str, target: Target) -> Metric:
+    """The torchmetrics metric called `name` for one kind of target.
+
+    Raises:
+        UserError: no metric of that name, or it is not defined for this kind of target.
+    """
+    if not isinstance(target, Classification | MultiLabel):
+        if name not in REGRESSION:
+            raise UserError(f"metrics: {name!r} is not a metric of regression: use {', '.join(REGRESSION)}")
+        metric, settings = REGRESSION[name]
+        outputs = {"num_outputs": target.num_outputs} if "num_outputs" in inspect.signature(metric).parameters else {}
+        if target.num_outputs > 1 and name in ("mae", "mape", "mse", "rmse"):
+            outputs = {}  # one mean over all numbers
+        return metric(**settings, **outputs)
+    suffix = next((s for s in AVERAGES if name.endswith(s)), "")
+    kind = CLASSIFICATION.get(name.removesuffix(suffix))
+    if kind is None:
+        raise UserError(
+            f"metrics: {name!r} is not a metric of classification: use {', '.join(CLASSIFICATION)}, "
+            f"with {', '.join(AVERAGES)} behind it where an average is wanted"
+        )
+    size = len(target.names)
+    if isinstance(target, MultiLabel):
+        prefix, settings = "Multilabel", {"num_labels": size}
+    elif size == 2 and not suffix and hasattr(torchmetrics.classification, f"Binary{kind}"):
+        prefix, settings = "Binary", {}
+    else:
+        prefix, settings = "Multiclass", {"num_classes": size}
+    found = getattr(torchmetrics.classification, f"{prefix}{kind}", None)
+    if found is None or (kind == "ExactMatch" and prefix != "Multilabel"):  # of one class, it is the accuracy
+        raise UserError(f"metrics: {name!r} is not defined for {type(target).__name__.lower()} targets")
+    if suffix:
+        if "average" not in inspect.signature(found).parameters:
+            raise UserError(f"metrics: {name!r} has no average: use {name.removesuffix(suffix)!r}")
+        if suffix == "_micro" and prefix == "Multiclass" and kind in ("AUROC", "AveragePrecision"):
+            raise UserError(f"metrics: {name!r} is not defined for classes: use {name.removesuffix(suffix)}_macro")
+        settings["average"] = AVERAGES[suffix]
+    return cast(Metric, found(**settings, validate_args=False))
+
+
+class SplitMetrics(Metric):
+    """Metrics of one split, exact over batches of different sizes and over processes.
+
+    Args:
+        target: what one target is.
+        names: torchmetrics' metrics beside loss and score.
+    """
+
+    loss_sum: Tensor
+    score_sum: Tensor
+    count: Tensor
+
+    def __init__(self, target: Target, names: list[str]) -> None:
+        super().__init__(compute_on_cpu=False)
+        self.target = target
+        self.add_state("loss_sum", torch.zeros(()), dist_reduce_fx="sum")
+        self.add_state("score_sum", torch.zeros((), dtype=target.score_dtype), dist_reduce_fx="sum")
+        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        others = [name for name in names if name != target.score]  # the score is measured anyway, in float64
+        self.more = nn.ModuleDict({name: build_metric(name, target) for name in others})
+
+    def update(self, losses: Tensor, outputs: Tensor, target: Tensor) -> None:
+        """Counts a batch: `losses` `(B,)`, `outputs` and `target` of the batch."""
+        self.loss_sum = self.loss_sum + losses.sum()  # takes the losses' precision, such as XOR's float64
+        self.score_sum.add_(self.target.scores(outputs, target).sum())
+        self.count.add_(len(target))
+        if len(self.more):
+            self._update_more(self.target.predictions(outputs), target)
+
+    def _update_more(self, predictions: Tensor, target: Tensor) -> None:
+        for name, metric in self._more():
+            if isinstance(self.target, Classification):
+                binary = type(metric).__name__.startswith("Binary")
+                metric.update(predictions[:, 1] if binary else predictions, target)
+            elif isinstance(self.target, MultiLabel):
+                metric.update(predictions, target.long())
+            elif name in ("mae", "mape", "mse", "rmse") or self.target.num_outputs > 1:
+                metric.update(predictions.contiguous(), target.reshape(predictions.shape).to(predictions.dtype))
+            else:
+                metric.update(predictions[:, 0], target.reshape(-1).to(predictions.dtype))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Mean loss, mean score and the other metrics over all samples since the last reset."""
+        values = {"loss": self.loss_sum / self.count, self.target.score: self.score_sum / self.count}
+        for name, metric in self._more():
+            if name in CORRELATIONS and self.count < 2:
+                continue
+            value = metric.compute()
+            if value.ndim or name.endswith("_per_class"):
+                bare, each = name.removesuffix("_per_class"), value.reshape(-1)
+                values |= {f"{bare}/{label}": v for label, v in zip(self.target.names, each, strict=True)}
+            else:
+                values[name] = value
+        return values
+
+    def reset(self) -> None:
+        super().reset()
+        for _, metric in self._more():
+            metric.reset()
+
+    def _more(self) -> Iterator[tuple[str, Metric]]:
+        return ((name, cast(Metric, metric)) for name, metric in self.more.items())

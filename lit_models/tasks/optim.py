@@ -1,0 +1,94 @@
+"""Optimizers and learning-rate schedules by plain name."""
+
+import math
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from datamodules.errors import UserError
+from lit_models.keras.rules.optimizers import KerasAdam, KerasRMSprop
+
+OptimizerName = Literal["keras_adam", "keras_rmsprop", "sgd", "adam", "adamw", "rmsprop"]
+ScheduleName = Literal["constant", "linear", "cosine"]
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "keras_adam": KerasAdam,
+    "keras_rmsprop": KerasRMSprop,
+    "sgd": torch.optim.SGD,
+    "adam": partial(torch.optim.Adam, fused=True),
+    "adamw": partial(torch.optim.AdamW, fused=True),
+    "rmsprop": torch.optim.RMSprop,
+}
+DECAYING = ("adamw", "sgd")  # those that take weight decay
+
+
+def build_optimizer(
+    name: str, params: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0
+) -> torch.optim.Optimizer:
+    """The optimizer called `name`. Weight decay spares vectors (biases and norms), as BERT's recipe does.
+
+    Raises:
+        UserError: unknown `name`, weight decay for one that takes none, or no parameter to train.
+    """
+    if name not in OPTIMIZERS:
+        raise UserError(f"unknown optimizer {name!r}, expected one of {', '.join(OPTIMIZERS)}")
+    check_settings(name, lr=lr, weight_decay=weight_decay)
+    weights = list(params)
+    if not weights:
+        raise UserError("every parameter is frozen: there is nothing to train")
+    plain = {"weight_decay": 0.0} if name == "adamw" else {}
+    groups: Any = weights
+    if weight_decay:
+        plain = {}
+        groups = [
+            {"params": [w for w in weights if w.ndim > 1], "weight_decay": weight_decay},
+            {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
+        ]
+    optimizer = OPTIMIZERS[name](groups, lr=lr, **plain)
+    # Fused optimizers offer to undo the loss scaling of 16-bit training themselves. Lightning then refuses to clip
+    # gradients, so Lightning undoes it here.
+    optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
+    return optimizer
+
+
+def check_settings(name: str, *, lr: float, weight_decay: float) -> None:
+    """Checks the settings of an optimizer.
+
+    Raises:
+        UserError: a number out of its range, or weight decay for an optimizer that has none.
+    """
+    if not (lr > 0 and math.isfinite(lr)):
+        raise UserError(f"lr must be a positive number, got {lr}")
+    if not 0 <= weight_decay < math.inf:
+        raise UserError(f"weight_decay must be 0 or a positive number, got {weight_decay}")
+    if weight_decay and name not in DECAYING:
+        raise UserError(f"weight_decay works with the optimizers {' and '.join(DECAYING)}, not with {name}")
+
+
+def build_schedule(
+    name: str, optimizer: torch.optim.Optimizer, *, steps: int, warmup: float = 0.0
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """Learning rate of each of `steps` optimizer steps: a linear rise over the first `warmup` (a fraction of them),
+    then "constant", or "linear" or "cosine" decay that would reach 0 at step `steps`.
+
+    Raises:
+        UserError: unknown `name`.
+    """
+    decays: dict[str, Callable[[float], float]] = {
+        "constant": lambda done: 1.0,
+        "linear": lambda done: 1.0 - done,
+        "cosine": lambda done: (1 + math.cos(math.pi * done)) / 2,
+    }
+    if name not in decays:
+        raise UserError(f"unknown schedule {name!r}, expected one of {', '.join(decays)}")
+    warm = round(steps * warmup)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return (step + 1) / (warm + 1)
+        return decays[name](min(1.0, (step - warm) / max(1, steps - warm)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

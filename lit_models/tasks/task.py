@@ -1,0 +1,249 @@
+"""LitTask: the training, evaluation and prediction steps that every network here shares."""
+
+import math
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any, ClassVar, Literal, cast
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from datamodules.errors import UserError
+from datamodules.spec import TaskName
+from lit_models.tasks.batches import check_batch
+from lit_models.tasks.metrics import SplitMetrics
+from lit_models.tasks.optim import OptimizerName, ScheduleName, build_optimizer, build_schedule, check_settings
+from lit_models.tasks.settings import joined_signature, split_settings
+from lit_models.tasks.targets import TARGETS, LossName, Target
+
+Inputs = Tensor | Mapping[str, Tensor]
+Batch = tuple[Inputs, Tensor]
+
+
+class LitTask(L.LightningModule):
+    """Trains a network on classes, labels or numbers, and measures it.
+
+    There are two ways to make one. `class LitMine(LitTask, network=Mine, lr=0.01)` takes the settings of the network
+    `Mine` beside its own; `Mine` is built with `num_outputs`. Or a subclass calls `super().__init__(…)` and sets
+    `self.network` itself, with `self.target.num_outputs` outputs.
+
+    The loss of an epoch weighs each sample equally, whatever the sizes of the batches and the number of processes.
+
+    Args:
+        task: what one target is: a class, a set of labels ("multilabel"), or numbers ("regression"); set by the data.
+        num_classes: number of classes, at least 2, or of labels, at least 1; set by the data. 2 when None.
+        class_names: one name a class or label, for predictions; set by the data.
+        num_targets: numbers in one target of a regression, at least 1; set by the data.
+        target_names: one name a number, for predictions; set by the data.
+        loss: "cross_entropy" or "half_squared_error" for classes, "cross_entropy" for labels, "squared_error",
+            "absolute_error" or "huber" for numbers; the first one of these when None.
+        metrics: torchmetrics' metrics to log beside loss and accuracy (or mean absolute error), such as
+            "f1", "auroc", "f1_macro", "recall_per_class", or "rmse", "r2" for numbers.
+        optimizer: name of the update rule.
+        lr: learning rate, above 0.
+        weight_decay: fraction of each weight that a step takes off (times `lr`), 0 or more; for "adamw" and "sgd".
+        schedule: "constant", or "linear" or "cosine" decay of the learning rate to 0 at the last step.
+        warmup: fraction of all steps in which the learning rate rises from 0, 0 to below 1.
+
+    Raises:
+        UserError: a value out of its range, or settings that do not fit together.
+    """
+
+    accepts: ClassVar[frozenset[str]] = frozenset({"features", "images", "tokens"})
+    """Kinds of data that the network can read."""
+    network: nn.Module
+
+    def __init_subclass__(cls, *, network: type[nn.Module] | None = None, **defaults: Any) -> None:
+        super().__init_subclass__()
+        if network is None:
+            return
+        signature = joined_signature(LitTask.__init__, network, defaults)
+
+        def build(self: LitTask, **given: Any) -> None:
+            arguments = signature.bind(self, **given)
+            arguments.apply_defaults()
+            given = {name: value for name, value in arguments.arguments.items() if name != "self"}
+            settings = cls.resolve(deepcopy(given))  # no model shares a default list with another
+            of_network, of_task = split_settings(settings, network)
+            LitTask.__init__(self, **of_task)
+            self.network = network(num_outputs=self.num_outputs, **of_network)
+            self.save_hyperparameters(of_network)
+            self.on_network_built()
+
+        build.__name__, build.__qualname__ = "__init__", f"{cls.__qualname__}.__init__"
+        build.__signature__ = signature  # type: ignore[attr-defined]
+        build.__doc__ = network.__doc__  # documents the network's settings for the help screen
+        cls.__init__ = build  # type: ignore[method-assign]
+
+    def __init__(
+        self,
+        *,
+        task: TaskName = "classification",
+        num_classes: int | None = None,
+        class_names: list[str] | None = None,
+        num_targets: int = 1,
+        target_names: list[str] | None = None,
+        loss: LossName | None = None,
+        metrics: list[str] = [],  # noqa: B006  (read, never changed)
+        optimizer: OptimizerName = "keras_adam",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        schedule: ScheduleName = "constant",
+        warmup: float = 0.0,
+        **unknown: Any,
+    ) -> None:
+        super().__init__()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no setting {', '.join(unknown)}")
+        check_settings(optimizer, lr=lr, weight_decay=weight_decay)
+        if not 0 <= warmup < 1:
+            raise UserError(f"warmup is a fraction of all steps, from 0 to below 1, got {warmup}")
+        num_classes = 2 if num_classes is None else num_classes
+        metrics = list(metrics)  # no model shares the default list with another
+        size, names = (num_targets, target_names) if task == "regression" else (num_classes, class_names)
+        self.target: Target = TARGETS[task](size, names, loss=loss)
+        self.save_hyperparameters()
+        self.train_metrics = SplitMetrics(self.target, metrics)
+        self.val_metrics = SplitMetrics(self.target, metrics)
+        self.test_metrics = SplitMetrics(self.target, metrics)
+
+    @classmethod
+    def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        """The settings to build with, where some of them follow from others."""
+        return settings
+
+    def on_network_built(self) -> None:
+        """Called at the end of a constructor that builds its network."""
+
+    @property
+    def num_outputs(self) -> int:
+        """Outputs that the network needs."""
+        return self.target.num_outputs
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Sets the name of the running hook without nn.Module's checks: Lightning does so some 40 times a step."""
+        if name == "_current_fx_name":
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def monitor(self) -> tuple[str, Literal["min", "max"]]:
+        """The metric that decides which epoch is the best, and whether lower or higher is better."""
+        return self.target.monitor
+
+    @property
+    def untrained(self) -> str | None:
+        """The part whose random weights make predictions meaningless without a checkpoint; None where there is none."""
+        return type(self).__name__
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        """The network's outputs, `(B, num_outputs)`."""
+        return cast(Tensor, self.network(inputs))
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        """Probabilities of the classes or labels, or the numbers of a regression, from the network's outputs."""
+        return self.target.predictions(outputs)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        target = batch[1]
+        divisor = 1 if self.target.sums_over_batch else self._global_batch_size(target)
+        if not len(target):  # this process has no sample of a short last batch: its gradients are zero
+            return cast(Tensor, sum(p.sum() * 0 for p in self.parameters() if p.requires_grad))
+        # Processes average their gradients; times their number, that is the sum over the global batch.
+        return self._measure("train", batch, batch_idx).sum() * (self.trainer.world_size / divisor)
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._measure("val", batch, batch_idx)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._measure("test", batch, batch_idx)
+
+    def predict_step(self, batch: Batch | Inputs, batch_idx: int) -> Tensor:
+        """Predictions, `(B, columns)`; see `predictions`."""
+        inputs = batch[0] if not isinstance(batch, Tensor | Mapping) else batch
+        if batch_idx == 0:
+            check_batch(self.hparams, self.target, inputs)
+        return self.predictions(self(inputs))
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the epoch.
+
+        Raises:
+            UserError: the epoch's loss is not finite, so that a diverged run does not end as a success.
+        """
+        if not self.train_metrics.count:  # no batch was trained, as with --trainer.limit_train_batches 0
+            return
+        loss = self._log_epoch("train")
+        if not math.isfinite(loss):
+            lr = self.hparams["lr"]
+            raise UserError(f"train/loss is {loss} in epoch {self.current_epoch + 1}: try a lower lr than {lr}")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_epoch("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_epoch("test")
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the precision of the checkpoint's weights, such as XOR's float64, so that no bit is lost. In a Trainer
+        of another precision, the Trainer decides."""
+        dtypes = (w.dtype for w in checkpoint["state_dict"].values() if w.is_floating_point())
+        dtype = next(dtypes, torch.get_default_dtype())
+        if not self._attached() or (dtype == torch.float64 and self.trainer.precision == "64-true"):
+            self.to(dtype)
+
+    def _attached(self) -> bool:
+        """Whether a Trainer runs this module."""
+        try:
+            return bool(self.trainer)
+        except RuntimeError:  # Lightning's answer without a Trainer
+            return False
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        p = self.hparams
+        weights = [w for w in self.parameters() if w.requires_grad]
+        optimizer = build_optimizer(p["optimizer"], weights, lr=p["lr"], weight_decay=p["weight_decay"])
+        if p["schedule"] == "constant" and not p["warmup"]:
+            return optimizer
+        steps = self.trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise UserError("schedule and warmup need a last step: set trainer.max_epochs or trainer.max_steps")
+        schedule = build_schedule(p["schedule"], optimizer, steps=int(steps), warmup=p["warmup"])
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]  # type: ignore[return-value]
+
+    def _measure(self, split: str, batch: Batch, batch_idx: int) -> Tensor:
+        """Loss of each sample, `(B,)`, after the split's metrics have counted the batch."""
+        inputs, target = batch
+        if batch_idx == 0:
+            check_batch(self.hparams, self.target, inputs, target)
+        outputs = self(inputs)
+        losses = self.target.sample_losses(outputs, target)
+        cast(SplitMetrics, getattr(self, f"{split}_metrics")).update(losses.detach(), outputs.detach(), target)
+        return losses
+
+    def _log_epoch(self, split: str) -> float:
+        metrics = cast(SplitMetrics, getattr(self, f"{split}_metrics"))
+        values = metrics.compute()
+        metrics.reset()
+        # The values are equal in all processes; Lightning asks to say so, also for one process with the strategy ddp.
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=several)
+        return float(values["loss"])
+
+    def _global_batch_size(self, target: Tensor) -> int:
+        """Samples of this step over all processes."""
+        if self.trainer.world_size == 1:
+            return len(target)
+        count = torch.tensor(len(target), device=self.device)
+        return int(self.trainer.strategy.reduce(count, reduce_op="sum"))
+
+
+class LitClassifier(LitTask):
+    """A LitTask whose targets are classes: a base for classifiers of your own."""
+
+    def __init__(self, *, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(task="classification", num_classes=num_classes, **kwargs)
+        del self.hparams["task"]  # a checkpoint passes all hyper-parameters to this constructor

@@ -1,0 +1,178 @@
+"""The first batch's sizes against a model's settings: what is refused, with which message, and what is left alone."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from datamodules.errors import UserError
+from lit_models.tasks.batches import check_batch
+from lit_models.tasks.targets import Classification, MultiLabel, Regression, Target
+
+IMAGES = {"num_channels": 1, "image_size": 28}
+FEATURES = {"num_features": 4}
+TOKENS = {"vocab_size": 100}
+
+
+def message(settings: dict[str, Any], inputs: Any, wanted: Tensor | None = None, target: Target | None = None) -> str:
+    """The error of one batch."""
+    with pytest.raises(UserError) as caught:
+        check_batch(settings, target or Classification(3), inputs, wanted)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs"),
+    [
+        (IMAGES, torch.zeros(2, 1, 28, 28)),
+        (FEATURES, torch.zeros(2, 4)),
+        (FEATURES, torch.zeros(2, 2, 2)),  # 4 numbers a sample, over two dimensions
+        (TOKENS, torch.tensor([[0, 99]])),
+        (TOKENS | {"checkpoint": None}, torch.tensor([[0, 99]])),
+        ({}, torch.zeros(2, 5, 6, 7)),  # a model without sizes reads everything
+    ],
+)
+def test_a_batch_that_fits_is_taken(settings: dict[str, Any], inputs: Tensor) -> None:
+    check_batch(settings, Classification(3), inputs, torch.tensor([0, 2]))
+
+
+def test_images_of_another_size_are_refused_with_both_shapes_and_the_flags() -> None:
+    assert message(IMAGES, torch.zeros(2, 3, 32, 32)) == (
+        "the data give images (B, 3, 32, 32), and the model expects images (B, 1, 28, 28): "
+        "set --model.num_channels 3 --model.image_size 32"
+    )
+
+
+@pytest.mark.parametrize(
+    ("channels", "side"), [(3, 28), (1, 32)], ids=["only the channels differ", "only the size differs"]
+)
+def test_one_different_number_of_an_image_is_enough(channels: int, side: int) -> None:
+    assert message(IMAGES, torch.zeros(2, channels, side, side)) == (
+        f"the data give images (B, {channels}, {side}, {side}), and the model expects images (B, 1, 28, 28): "
+        f"set --model.num_channels {channels} --model.image_size {side}"
+    )
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 32), (32, 28)])
+def test_images_that_are_not_square_are_refused(height: int, width: int) -> None:
+    assert message(IMAGES, torch.zeros(2, 1, height, width)) == (
+        f"the data give images (B, 1, {height}, {width}), and the model expects images (B, 1, 28, 28): make them square"
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shape"),
+    [
+        (torch.zeros(2, 784), "float32 (B, 784)"),
+        (torch.zeros(2, 28, 28), "float32 (B, 28, 28)"),
+        (torch.zeros(2, dtype=torch.float64), "float64 (B,)"),
+        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), "uint8 (B, 1, 28, 28)"),
+    ],
+)
+def test_inputs_that_are_no_images_are_refused_by_a_model_of_images(inputs: Tensor, shape: str) -> None:
+    assert message(IMAGES, inputs) == f"the data give {shape}, and the model expects images (B, 1, 28, 28)"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shape", "numbers"),
+    [
+        (torch.zeros(2, 5), "float32 (B, 5)", 5),
+        (torch.zeros(2, 1, 3, 3), "float32 (B, 1, 3, 3)", 9),
+        (torch.zeros(2, 5, dtype=torch.int64), "int64 (B, 5)", 5),
+    ],
+)
+def test_another_number_of_features_is_refused_with_the_flag(inputs: Tensor, shape: str, numbers: int) -> None:
+    assert message(FEATURES, inputs) == (
+        f"the data give {shape}, and the model expects 4 numbers a sample: set --model.num_features {numbers}"
+    )
+
+
+def test_integer_features_are_refused() -> None:
+    assert message(FEATURES, torch.zeros(2, 4, dtype=torch.int64)) == (
+        "the data give int64 (B, 4), and the model expects 4 numbers a sample, "
+        "and the model reads floating-point numbers"
+    )
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shape"),
+    [
+        (torch.zeros(2, 5), "float32 (B, 5)"),
+        (torch.zeros(2, dtype=torch.int64), "int64 (B,)"),
+        (torch.zeros(2, 5, 3, dtype=torch.int64), "int64 (B, 5, 3)"),
+    ],
+)
+def test_inputs_that_are_no_token_ids_are_refused_by_a_model_of_tokens(inputs: Tensor, shape: str) -> None:
+    assert message(TOKENS, inputs) == f"the data give {shape}, and the model expects token ids, int64 (B, T)"
+
+
+@pytest.mark.parametrize("largest", [100, 5000])
+def test_a_token_id_outside_the_vocabulary_is_refused_with_the_flag(largest: int) -> None:
+    assert message(TOKENS, torch.tensor([[0, 3], [largest, 2]])) == (
+        f"the data give the token id {largest}, and the model has 100: set --model.vocab_size {largest + 1}"
+    )
+
+
+def test_a_negative_token_id_is_named_and_no_larger_vocabulary_is_advised() -> None:
+    text = message(TOKENS, torch.tensor([[-1, 3]]))
+    assert "the token id -1" in text
+    assert "--model.vocab_size" not in text
+
+
+def test_token_ids_of_a_pretrained_model_are_its_own_matter() -> None:
+    check_batch(TOKENS | {"checkpoint": "bert-tiny"}, Classification(3), torch.tensor([[5000]]))
+
+
+@pytest.mark.parametrize("settings", [IMAGES, FEATURES, TOKENS])
+def test_a_mapping_of_inputs_is_left_alone(settings: dict[str, Any]) -> None:
+    check_batch(settings, Classification(3), {"input_ids": torch.zeros(2, 5, 7)}, torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("settings", [IMAGES, FEATURES, TOKENS])
+def test_an_empty_batch_is_left_alone(settings: dict[str, Any]) -> None:
+    check_batch(settings, Classification(3), torch.zeros(0, 7, 8), torch.zeros(0, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("target", "wanted", "text"),
+    [
+        (
+            Classification(3),
+            torch.tensor([0, 5]),
+            "the data's target is class 5, and the model has the classes 0 to 2: set --model.num_classes 6 or more",
+        ),
+        (
+            MultiLabel(3),
+            torch.tensor([0, 1]),
+            "the data's target is int64 (B,), and labels are float (B, L) of 0 and 1: see --model.task",
+        ),
+        (
+            Regression(1),
+            torch.zeros(2, 2),
+            "the data's target is 2 numbers, and the model has 1: set --model.num_targets 2",
+        ),
+    ],
+)
+def test_a_target_that_does_not_fit_is_refused(target: Target, wanted: Tensor, text: str) -> None:
+    assert message(FEATURES, torch.zeros(2, 4), wanted, target) == text
+
+
+def test_the_target_is_compared_for_a_mapping_too() -> None:
+    text = message({}, {"input_ids": torch.zeros(1, 2)}, torch.tensor([3]))
+    assert (
+        text == "the data's target is class 3, and the model has the classes 0 to 2: set --model.num_classes 4 or more"
+    )
+
+
+def test_inputs_are_compared_before_the_target() -> None:
+    text = message(FEATURES, torch.zeros(1, 5), torch.tensor([3]))
+    assert text == (
+        "the data give float32 (B, 5), and the model expects 4 numbers a sample: set --model.num_features 5"
+    )
+
+
+def test_inputs_are_compared_without_a_target() -> None:
+    assert message(TOKENS, torch.tensor([[100]])) == (
+        "the data give the token id 100, and the model has 100: set --model.vocab_size 101"
+    )

@@ -1,0 +1,129 @@
+"""Optimizers and schedules by name: what each name makes, and every step's learning rate by arithmetic."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from lit_models.keras.rules.optimizers import KerasAdam, KerasRMSprop
+from lit_models.tasks.optim import OPTIMIZERS, build_optimizer, build_schedule
+
+CLASSES: dict[str, type[torch.optim.Optimizer]] = {
+    "keras_adam": KerasAdam,
+    "keras_rmsprop": KerasRMSprop,
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+def parameters() -> list[nn.Parameter]:
+    return [nn.Parameter(torch.ones(3, 2)), nn.Parameter(torch.ones(3)), nn.Parameter(torch.tensor(1.0))]
+
+
+def test_these_are_the_names() -> None:
+    assert OPTIMIZERS.keys() == CLASSES.keys()
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_name_makes_its_class_with_the_learning_rate_and_no_weight_decay(name: str) -> None:
+    weights = parameters()
+    optimizer = build_optimizer(name, iter(weights), lr=0.25)
+    assert type(optimizer) is CLASSES[name]
+    (group,) = optimizer.param_groups
+    assert group["lr"] == 0.25
+    assert group.get("weight_decay", 0.0) == 0.0  # torch's own default for AdamW is 0.01
+    assert [id(p) for p in group["params"]] == [id(p) for p in weights]
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_weight_decay_spares_vectors(name: str) -> None:
+    weights = parameters()
+    optimizer = build_optimizer(name, weights, lr=0.25, weight_decay=0.5)
+    for p in weights:
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    matrix, vector, number = weights
+    # without a gradient, a decayed weight is multiplied by 1 - lr * weight_decay = 1 - 0.25 * 0.5: a binary fraction
+    assert torch.equal(matrix, torch.full((3, 2), 0.875))
+    assert torch.equal(vector, torch.ones(3))
+    assert torch.equal(number, torch.tensor(1.0))
+
+
+def test_an_unknown_optimizer_is_refused() -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+        build_optimizer("lion", parameters(), lr=0.1)
+    wanted = "unknown optimizer 'lion', expected one of keras_adam, keras_rmsprop, sgd, adam, adamw, rmsprop"
+    assert str(caught.value) == wanted
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_nothing_to_train_is_refused(weight_decay: float) -> None:
+    with pytest.raises(ValueError, match=r"^every parameter is frozen: there is nothing to train$"):
+        build_optimizer("adamw", [], lr=0.1, weight_decay=weight_decay)
+
+
+def rates(name: str, *, steps: int, warmup: float = 0.0) -> list[float]:
+    """Learning rate at each step, with a base of 1."""
+    optimizer = torch.optim.SGD(parameters(), lr=1.0)
+    schedule = build_schedule(name, optimizer, steps=steps, warmup=warmup)
+    seen = []
+    for _ in range(steps):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return seen
+
+
+def exactly(values: list[float]) -> object:
+    return pytest.approx(values, rel=1e-12, abs=1e-15)  # float64: a sum, a quotient and a cosine
+
+
+@pytest.mark.parametrize(
+    ("name", "decay"),
+    [
+        ("constant", lambda done: 1.0),
+        ("linear", lambda done: 1 - done),
+        ("cosine", lambda done: math.cos(math.pi * done / 2) ** 2),  # (1 + cos 2x) / 2 = cos^2 x
+    ],
+)
+@pytest.mark.parametrize(("steps", "warm"), [(10, 0), (10, 3), (10, 9), (1, 0), (7, 2)])
+def test_a_linear_rise_then_the_decay_that_would_end_at_the_step_after_the_last(
+    name: str, decay: Callable[[float], float], steps: int, warm: int
+) -> None:
+    rise = [(step + 1) / (warm + 1) for step in range(warm)]
+    fall = [decay(step / (steps - warm)) for step in range(steps - warm)]
+    assert rates(name, steps=steps, warmup=warm / steps) == exactly(rise + fall)
+
+
+def test_the_schedules_in_numbers() -> None:
+    assert rates("linear", steps=4) == exactly([1, 3 / 4, 1 / 2, 1 / 4])
+    assert rates("cosine", steps=4) == exactly([1, (1 + math.sqrt(1 / 2)) / 2, 1 / 2, (1 - math.sqrt(1 / 2)) / 2])
+    assert rates("linear", steps=6, warmup=0.5) == exactly([1 / 4, 2 / 4, 3 / 4, 1, 2 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_a_decay_stays_at_zero_after_its_end(name: str) -> None:
+    optimizer = torch.optim.SGD(parameters(), lr=1.0)
+    schedule = build_schedule(name, optimizer, steps=2)
+    for _ in range(5):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == 0.0  # 1 - 1, and (1 + cos pi) / 2, are exact
+
+
+def test_every_group_follows_the_schedule() -> None:
+    optimizer = build_optimizer("adamw", parameters(), lr=0.5, weight_decay=0.1)
+    schedule = build_schedule("linear", optimizer, steps=4)
+    optimizer.step()
+    schedule.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5 * 3 / 4] * 2
+
+
+def test_an_unknown_schedule_is_refused() -> None:
+    optimizer = torch.optim.SGD(parameters(), lr=1.0)
+    with pytest.raises(ValueError, match=r"^unknown schedule 'step', expected one of constant, linear, cosine$"):
+        build_schedule("step", optimizer, steps=10)
