@@ -5,14 +5,23 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
+from datamodules.errors import UserError
+
 
 def reserve(runs_dir: Path, experiment: str) -> Path:
-    """A new folder `version_N` that no other run has, however many start at once. Only the first process makes it;
-    the others get a name that nothing is written to, and follow the first one's."""
+    """A new folder `version_N` that no other run uses, also when several runs start at once. Only the first process
+    creates it; the others get a name that nothing is written to, and take the first one's later.
+
+    Raises:
+        UserError: the place cannot be written to.
+    """
     parent = runs_dir / experiment
     if getattr(rank_zero_only, "rank", 0):
         return parent
-    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot write to {error.filename}: {error.strerror}; set --runs_dir") from error
     number = 1 + max((int(p.name[8:]) for p in parent.glob("version_*") if p.name[8:].isdigit()), default=-1)
     while True:
         folder = parent / f"version_{number}"
@@ -41,7 +50,7 @@ def new_file(folder: Path, name: str) -> Path:
 
 
 def remove_empty(folder: Path) -> None:
-    """Takes a run folder away in which nothing was written, and those above it that are empty too."""
+    """Removes a run folder in which nothing was written, and the folders above it that are empty too."""
     if getattr(rank_zero_only, "rank", 0):
         return
     with contextlib.suppress(OSError):

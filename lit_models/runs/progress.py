@@ -9,9 +9,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from tqdm import tqdm
 
-from lit_models.classifier import LitClassifier
+from datamodules.errors import UserError
+from datamodules.spec import HasKind
+from lit_models.runs.logged import is_by_class, logged, split_of
+from lit_models.tasks.task import LitTask
 
 NOTHING = nullcontext()
 
@@ -23,7 +27,8 @@ def say(text: str = "") -> None:
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing. Lightning asks it some 40 times a step; its own `PassThroughProfiler` makes a context each."""
+    """Measures nothing. Lightning calls it some 40 times a step, and its own `PassThroughProfiler` creates a context
+    each time."""
 
     def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
         return NOTHING
@@ -55,32 +60,38 @@ class EpochLines(Callback):
     def _print(self, trainer: L.Trainer) -> None:
         """Prints the epoch that has ended; its metrics are complete only after every callback and module hook."""
         if self.waiting:
-            logged = trainer.callback_metrics
-            names = [name for split in ("train/", "val/") for name in logged if name.startswith(split)]
-            metrics = "  ".join(f"{name} {float(logged[name]):.4f}" for name in names)
-            say(f"{self.waiting}  {metrics}  {self.seconds:.1f} s")
+            order = ("train", "", "val", "test")
+            module = trainer.lightning_module
+            overall = {name: v for name, v in logged(trainer).items() if not is_by_class(name, module)}
+            values = sorted(overall.items(), key=lambda pair: order.index(split_of(pair[0])[0]))
+            metrics = "".join(f"  {name} {value:.4f}" for name, value in values)
+            say(f"{self.waiting}{metrics}  {self.seconds:.1f} s")
             self.waiting = ""
 
 
 def network_lines(module: L.LightningModule) -> list[str]:
-    """The network's layers, a line each with its trainable parameters, under their sum."""
-    layers = list(getattr(module, "network", module).named_children())
+    """The network's layers, a line each with its trainable parameters, under their sum; at most 80 columns wide."""
+    network = getattr(module, "network", None)
+    layers = list((network if isinstance(network, nn.Module) else module).named_children())
     if len(layers) == 1:  # a wrapped library model: its own layers say more
-        layers = list(layers[0][1].named_children())
+        layers = list(layers[0][1].named_children()) or layers
     for name, layer in list(layers):
         if isinstance(layer, nn.ModuleList):
             at = layers.index((name, layer))
             layers[at : at + 1] = [(f"{name}.{i}", inner) for i, inner in layer.named_children()]
-    lines = [f"{type(module).__name__}: {_trainable(module):,} trainable parameters"]
+    lazy = ", without those of lazy layers" if any(is_lazy(p) for p in module.parameters()) else ""
+    lines = [f"{type(module).__name__}: {trainable(module):,} trainable parameters{lazy}"]
     for name, layer in layers:
         shown = repr(layer).splitlines()[0].removesuffix("(")
-        if count := _trainable(layer):
-            lines.append(f"  {name:<12} {shown[:72]:<72} {count:>12,}")
+        if count := trainable(layer):
+            lines.append(f"  {name[:14]:<14} {shown[:48]:<48} {count:>13,}")
     return lines
 
 
-def _trainable(module: nn.Module) -> int:
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+def trainable(module: nn.Module) -> int:
+    """Number of trainable parameters; those of lazy layers count once their shape is known."""
+    weights = (p for p in module.parameters() if p.requires_grad and not is_lazy(p))
+    return sum(p.numel() for p in weights)
 
 
 class ErrorLines(Callback):
@@ -92,19 +103,19 @@ class ErrorLines(Callback):
         every: passes (steps) between two lines, at least 1.
 
     Raises:
-        ValueError: `every` below 1.
+        UserError: `every` below 1.
     """
 
     def __init__(self, *, every: int = 1000) -> None:
         if every < 1:
-            raise ValueError(f"every must be at least 1 step, got {every}")
+            raise UserError(f"every must be at least 1 step, got {every}")
         self.every = every
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Keeps silent about other data, so that a config's model and data can be swapped by flags."""
         data = cast(Any, trainer).datamodule
-        self.fits = isinstance(pl_module, LitClassifier) and getattr(data, "kind", None) == "features"
-        self.fits = self.fits and pl_module.hparams["num_classes"] == 2
+        features = isinstance(type(data), HasKind) and data.kind == "features"
+        self.fits = features and isinstance(pl_module, LitTask) and len(pl_module.target.names) == 2
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -123,12 +134,12 @@ class ErrorLines(Callback):
     ) -> None:
         if not self.fits:
             return
-        scores = cast(LitClassifier, pl_module).probabilities(pl_module(batch[0]))[:, 1]
+        scores = cast(LitTask, pl_module).predictions(pl_module(batch[0]))[:, 1]
         for row, score, target in zip(batch[0].tolist(), scores.tolist(), batch[1].tolist(), strict=True):
             say(f"[{' '.join(f'{x:g}' for x in row)}] => {score:.4f}  (target {target})")
 
     @staticmethod
     def _errors(module: L.LightningModule, batch: Any) -> Tensor:
         inputs, target = batch
-        errors: Tensor = cast(LitClassifier, module).probabilities(module(inputs).detach())[:, 1] - target
+        errors: Tensor = cast(LitTask, module).predictions(module(inputs).detach())[:, 1] - target
         return errors.abs()

@@ -1,4 +1,4 @@
-"""What a run leaves behind: `results.json`, and a short table at the end."""
+"""What a run leaves behind: `results.json` with metrics, versions, commit and device."""
 
 import json
 import math
@@ -23,7 +23,7 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Commit of the git checkout that the program runs from, "+" where files have changed; None outside of one."""
+    """Commit of the git checkout that the program runs from, "+" where files have changed; None without a checkout."""
     here = Path(__file__).parents[2]
     if not (here / ".git").exists():
         return None
@@ -51,14 +51,3 @@ def write_results(folder: Path, name: str, content: dict[str, Any]) -> Path:
     part.write_text(text + "\n", encoding="utf-8")
     part.rename(path)
     return path
-
-
-def table(metrics: dict[str, float]) -> str:
-    """Metrics named `split/metric`, a row a split and a column a metric, for a screen or a log file."""
-    splits = [s for s in ("train", "val", "test") if any(k.startswith(f"{s}/") for k in metrics)]
-    columns = list(dict.fromkeys(k.split("/", 1)[1] for k in metrics if "/" in k))
-    lines = [f"{'':5}" + "".join(f"{c:>10}" for c in columns)]
-    for split in splits:
-        cells = (metrics.get(f"{split}/{column}") for column in columns)
-        lines.append(f"{split:5}" + "".join(f"{'-':>10}" if v is None else f"{v:>10.4f}" for v in cells))
-    return "\n".join(lines)

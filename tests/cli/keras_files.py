@@ -1,4 +1,4 @@
-"""Keras files to import, and how a mistake with them looks."""
+"""Keras files to import, and the one line that a mistake prints."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from tests.keras.stacks import FLAT, POOL, conv, dense, drop, sequential, with_n
 from .conftest import Run
 
 DIGITS = ("--data", "MNISTDataModule", "--data.dataset", "digits")
-NO_COUNTERPART = "has no counterpart among Keras' layers; LitMLP, LitCNN, LitRNN have"
+NO_COUNTERPART = "has no counterpart in Keras; these networks have one: LitRNN, LitCNN, LitMLP"
 CHECKPOINT = "runs/model/version_0/checkpoints/last.ckpt"
 
 
@@ -46,7 +46,7 @@ def digits() -> tuple[Any, Any]:
 
 
 def error(run: Run, *arguments: str) -> str:
-    """The one line that a mistake gives; nothing may be left behind."""
+    """The one line that a mistake prints; no file may be left behind."""
     before = sorted(Path().rglob("*"))
     status, _, err = run(*arguments)
     assert status == 2

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 
-from lit_models import catalog
+from lit_models.cli import registry
 
 from .conftest import WORDS, Run
 
@@ -23,7 +23,7 @@ DIGITS = ("fit", "--config", "digits_cnn", "--config", "smoke", "--trainer.accel
 def test_the_globs_find_every_config() -> None:
     assert len(CONFIGS) == 11
     assert OVERLAYS == ["bf16", "ddp", "debug", "gpu", "smoke"]
-    assert sorted(c.path for c in catalog.configs()) == sorted(FOLDER.rglob("*.yaml"))
+    assert sorted(c.path for c in registry.configs()) == sorted(FOLDER.rglob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.yaml")), ids=lambda path: path.stem)

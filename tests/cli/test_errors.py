@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from datamodules import UserError
+
 from .conftest import Run
 
 XOR = ("fit", "--config", "xor_mlp", "--trainer.max_epochs", "1", "--data.passes", "1")
@@ -30,7 +32,7 @@ def refused(run: Run, *arguments: str) -> str:
         (("--model.lr", ".nan"), "lr must be a positive number, got nan"),
         (("--model.lr", "fast"), "model.lr: fast is not valid, expected float"),
         (("--data.batch_size", "-1"), "batch_size must be 0 (every row) or more, got -1"),
-        (("--model.num_features", "3"), "model.num_features is 3, but the data says 2: leave it out"),
+        (("--model.num_features", "3"), "model.num_features is 3, but the data say 2: leave it out"),
         (("--model", "LitCN"), "model: no class 'LitCN', did you mean LitCNN?"),
         (("--data", "MNIST"), "data: no class 'MNIST', did you mean MNISTDataModule?"),
         (("--model", "nowhere.LitMine"), "model: no module 'nowhere' for nowhere.LitMine"),
@@ -43,11 +45,11 @@ def refused(run: Run, *arguments: str) -> str:
         (("--output", "jsonl"), "--output belongs to predict, and fit does not use it: leave it out"),
         (("--output=jsonl",), "--output belongs to predict, and fit does not use it: leave it out"),
         (("--data.inputs", "1,0"), "--data.inputs belongs to predict, and fit does not use it: leave it out"),
-        (("--runs_dir", "taken"), "taken/xor_mlp: Not a directory"),
+        (("--runs_dir", "taken"), "cannot write to taken/xor_mlp: Not a directory; set --runs_dir"),
         (("--seed_everything", "-1"), "seed_everything must be 0 to 4,294,967,295, got -1"),
         (("--model.activation", "foo"), "model.activation: foo is not valid, expected sigmoid, tanh, relu"),
         (("--trainer.strategy", "foo"), "trainer: You selected an invalid strategy name: `strategy='foo'`."),
-        (("--experiment", "../out"), "experiment names one folder, so it can be no path: '../out'"),
+        (("--experiment", "../out"), "experiment is the name of one folder and not a path, got '../out'"),
         (("--ckpt_path", "none.ckpt"), "no checkpoint none.ckpt"),
         (("stray",), "'stray' belongs to no flag"),
     ],
@@ -65,7 +67,7 @@ def test_a_wrong_flag_is_one_line(run: Run, empty_folder: Path, arguments: tuple
         ("accumulate_grad_batches", "0", "above 0, got 0"),
         ("check_val_every_n_epoch", "0", "above 0, got 0"),
         ("val_check_interval", "0", "above 0, got 0"),
-        ("val_check_interval", "0.0", "above 0, got 0.0"),
+        ("val_check_interval", "0.0", "above 0, got 0"),
         ("num_nodes", "0", "above 0, got 0"),
         ("limit_train_batches", "-1", "0 or more, got -1"),
         ("log_every_n_steps", "-1", "0 or more, got -1"),
@@ -90,9 +92,8 @@ def test_a_trainers_number_at_the_edge_of_its_range_is_taken(run: Run) -> None:
 
 def test_validating_less_often_than_an_epoch_has_batches_is_one_line(run: Run) -> None:
     line = refused(run, *XOR, "--trainer.val_check_interval", "1000")  # XOR's four rows are one batch
-    assert line.startswith(
-        "trainer: `val_check_interval` (1000) must be less than or equal to the number of the training batches (1)."
-    )
+    wanted = "trainer.val_check_interval is 1000 batches, and an epoch has 1"
+    assert line == f"{wanted}: set a smaller number, or a fraction of an epoch such as 1.0"
 
 
 @pytest.mark.parametrize("command", ["validate", "test", "predict"])
@@ -129,10 +130,10 @@ def test_inputs_may_mean_something_else_to_a_users_own_data(
             "mine.yaml:4: LitMLP has no setting 'hiden_sizes'",
         ),
         ("model:\n  class_path: LitMPL\n", "mine.yaml:2: model: no class 'LitMPL', did you mean LitMLP?"),
-        ("trainer:\n  max_epochs: 3\n  max_epochs: 4\n", "mine.yaml:3: the key 'max_epochs' stands twice"),
+        ("trainer:\n  max_epochs: 3\n  max_epochs: 4\n", "mine.yaml:3: the key 'max_epochs' is there twice"),
         ("trainer: [\n", "mine.yaml:2: "),
         ("- a\n- b\n", "mine.yaml: a config is a mapping (key: value), this is list"),
-        ("a: \x00\n", "mine.yaml: no YAML text"),
+        ("a: \x00\n", "mine.yaml: not a YAML text"),
         ("? [a, b]\n: 1\n", "mine.yaml:1: a key must be a plain word"),
     ],
 )
@@ -148,7 +149,8 @@ def test_a_config_that_is_not_there_names_the_nearest(run: Run) -> None:
 
 def test_fit_alone_says_what_it_needs(run: Run) -> None:
     assert "fit needs a config" in refused(run, "fit")
-    assert "not given: use --config" in refused(run, "fit", "--model", "LitMLP")
+    assert "data is not set: use --config" in refused(run, "fit", "--model", "LitMLP")
+    assert "model is not set: use --config" in refused(run, "fit", "--data", "XORDataModule")
 
 
 def test_a_checkpoint_of_another_model_is_refused(run: Run, tmp_path: Path) -> None:
@@ -163,9 +165,9 @@ def test_a_checkpoint_of_another_model_is_refused(run: Run, tmp_path: Path) -> N
     )
     whole = Path(path).read_bytes()
     (tmp_path / "cut.ckpt").write_bytes(whole[: len(whole) // 2])
-    assert "cut.ckpt is damaged, or no checkpoint" in refused(run, "test", "--ckpt_path", str(tmp_path / "cut.ckpt"))
+    assert "cut.ckpt is damaged, or not a checkpoint" in refused(run, "test", "--ckpt_path", str(tmp_path / "cut.ckpt"))
     (tmp_path / "table.ckpt").write_text("text,label\na,b\n")
-    assert "table.ckpt is damaged, or no checkpoint" in refused(
+    assert "table.ckpt is damaged, or not a checkpoint" in refused(
         run, "test", "--ckpt_path", str(tmp_path / "table.ckpt")
     )
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
@@ -180,7 +182,7 @@ def test_sizes_of_a_fresh_model_beside_a_pretrained_one_are_refused(
         *("fit", "--model", "LitBERT", "--model.checkpoint", str(bert_checkpoint), "--model.hidden_size", "64"),
         *("--data", "TextDataModule", "--data.train_file", str(colours)),
     )
-    assert line == f"leave out hidden_size: sizes are for a fresh model, and '{bert_checkpoint}' has its own"
+    assert line == f"leave out hidden_size: sizes are for a small model, and '{bert_checkpoint}' has its own"
 
 
 def test_a_changed_setting_of_a_checkpoint_is_reported(run: Run) -> None:
@@ -225,5 +227,5 @@ def test_a_fault_of_the_program_keeps_its_traceback(run: Run, monkeypatch: pytes
 
 
 def test_debug_shows_the_traceback_of_a_users_mistake(run: Run) -> None:
-    with pytest.raises(ValueError, match="lr must be"):
+    with pytest.raises(UserError, match="lr must be"):
         run(*XOR, "--model.lr", "-1", "--debug")

@@ -1,4 +1,4 @@
-"""`export --format keras` as a command: a checkpoint of ours as a Keras file, and back."""
+"""`export --format keras` as a command: a checkpoint becomes a Keras file, and comes back."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lit_models import LitRNN
-from lit_models.keras.files import read_weights
+from lit_models.keras.files.reading import read_weights
 from tests.keras.stacks import FLAT, dense, keras_tests, sequential
 from tests.parity.conftest import keras_backend as keras_backend
 
@@ -29,7 +29,7 @@ def test_an_exported_file_is_a_keras_model_with_the_same_bits_and_outputs(cnn: A
     status, out, err = run(*export)
     assert (status, err) == (0, "")
     first, second = out.splitlines()
-    assert first.startswith("largest difference of a probability on random inputs: ")
+    assert first.startswith("largest difference in probability on random inputs: ")
     assert second == "LitCNN in runs/model/version_0/model.keras"
     again = keras.saving.load_model("runs/model/version_0/model.keras")
     for ours, theirs in zip(again.get_weights(), cnn.get_weights(), strict=True):
@@ -39,13 +39,14 @@ def test_an_exported_file_is_a_keras_model_with_the_same_bits_and_outputs(cnn: A
     assert run(*export)[1].splitlines()[-1] == "LitCNN in runs/model/version_0/model_2.keras"
     assert run(*export, "--output", "mine.keras")[1].splitlines()[-1] == "LitCNN in mine.keras"
     assert error(run, *export, "--output", "mine.keras") == (
-        "mine.keras is there already, and nothing is overwritten: give --output another name"
+        "mine.keras exists already and is not overwritten; give --output another name"
     )
-    assert error(run, *export, "--output", "mine.h5") == "a Keras file ends in .keras, so it cannot be mine.h5"
-    assert error(run, *export, "--output", "no/mine.keras") == "no folder no for mine.keras"
+    assert error(run, *export, "--output", "mine.h5") == "mine.h5 does not end in .keras: give the file another name"
+    line = error(run, *export, "--output", "no/mine.keras")
+    assert line == "no folder no for mine.keras; create it, or give --output another path"
 
 
-def test_a_run_of_ours_is_exported_and_comes_back(run: Run) -> None:
+def test_a_trained_run_is_exported_and_comes_back(run: Run) -> None:
     fit = ("fit", "--config", "xor_mlp", "--trainer.max_epochs", "1", "--data.passes", "5", "--trainer.logger", "false")
     assert run(*fit)[0] == 0
     ours = "runs/xor_mlp/version_0/checkpoints/last.ckpt"
@@ -63,19 +64,19 @@ def test_a_perceptron_says_in_which_order_its_file_reads_images(run: Run) -> Non
     sequential((4, 4, 3), FLAT, dense(5, "relu"), dense(3, "softmax")).save("model.keras")
     assert run("import-keras", "model.keras")[0] == 0
     lines = run("export", "--format", "keras", "--ckpt_path", CHECKPOINT)[1].splitlines()
-    row = "note: it reads rows of 48 numbers"
-    assert lines[1] == f"{row}; an image of several channels is flattened channel first for it, (C, H, W)"
+    rows = "note: the model reads rows of 48 numbers"
+    assert lines[1] == f"{rows}; flatten an image of several channels in the order channel, height, width"
 
 
-NO_MAPPING = "odd.ckpt has a config that is no mapping with a model in it"
+NO_MAPPING = "odd.ckpt: its config is not a mapping with a model in it"
 
 
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"hyper_parameters": {"foo": 1}}, "odd.ckpt has hyper-parameters that are not LitMLP's: "),
-        ({"hyper_parameters": {"hidden_sizes": "x"}}, "odd.ckpt has hyper-parameters that are not LitMLP's: "),
-        ({"hyper_parameters": 5}, "odd.ckpt has hyper-parameters that are not LitMLP's: "),
+        ({"hyper_parameters": {"foo": 1}}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
+        ({"hyper_parameters": {"hidden_sizes": "x"}}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
+        ({"hyper_parameters": 5}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
         ({"config": "model: ["}, NO_MAPPING),
         ({"config": "model: 5"}, NO_MAPPING),
         ({"config": "- a"}, NO_MAPPING),
@@ -89,13 +90,13 @@ def test_an_odd_checkpoint_is_one_line(changed: dict[str, Any], text: str, saved
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also for root, whom no permission stops."""
+    """Raised by hand, since root may write anywhere."""
     assert run("import-keras", "model.keras")[0] == 0
 
     def full(*arguments: Any, **settings: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("lit_models.export.keras.save_keras", full)
+    monkeypatch.setattr("lit_models.keras.exporting.save_keras", full)
     line = error(run, "export", "--format", "keras", "--ckpt_path", CHECKPOINT, "--output", "mine.keras")
     assert line == "mine.keras cannot be written: Permission denied"
 
@@ -103,13 +104,13 @@ def test_a_folder_that_cannot_be_written_is_one_line(saved: Any, run: Run, monke
 def test_weights_that_keras_does_not_keep_are_not_exported(
     saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As JAX does with float64."""
+    """JAX changes float64 weights; here the reader pretends that the backend did."""
     assert run("import-keras", "model.keras")[0] == 0
 
     def rounded(path: Path, layers: Any) -> Any:
         return [[array.astype(np.float16) for array in arrays] for arrays in read_weights(path, layers)]
 
-    monkeypatch.setattr("lit_models.keras.models.read_weights", rounded)
+    monkeypatch.setattr("lit_models.keras.live.read_weights", rounded)
     line = error(run, "export", "--format", "keras", "--ckpt_path", CHECKPOINT)
     assert line.startswith("Keras does not keep float32 weights with the backend ")
 
@@ -126,7 +127,7 @@ def test_weights_that_keras_does_not_keep_are_not_exported(
         (["--format", "keras", "--ckpt_path", "x.ckpt"], "no checkpoint x.ckpt"),
         (
             ["--format", "keras", "--ckpt_path", "model.keras"],
-            "model.keras is damaged, or no checkpoint that",
+            "model.keras is damaged, or not a checkpoint that",
         ),
     ],
 )
@@ -143,10 +144,10 @@ def test_a_checkpoint_of_another_kind_is_not_exported(colours: Path, run: Run) -
     assert line == f"LitTransformer {NO_COUNTERPART}"
 
     content = torch.load(path, weights_only=True)
-    every = "of the program's own are LitBERT, LitCNN, LitMLP, LitRNN, LitTransformer"
+    every = "these models can be loaded: LitBERT, LitCNN, LitMLP, LitRNN, LitTransformer"
     for config, says in (
         ("model:\n  class_path: my_model.LitMine\n", "is a checkpoint of my_model.LitMine"),
-        ("", "does not say which model it is"),
+        ("", "does not say which model it is of"),
     ):
         torch.save(content | {"config": config}, "other.ckpt")
         assert error(run, "export", "--format", "keras", "--ckpt_path", "other.ckpt") == f"other.ckpt {says}; {every}"
@@ -161,5 +162,5 @@ def test_a_second_bias_that_keras_does_not_have_is_said(run: Run) -> None:
     trainer.save_checkpoint("rnn.ckpt")
     content = torch.load("rnn.ckpt", weights_only=True)
     torch.save(content | {"config": "model:\n  class_path: LitRNN\n"}, "rnn.ckpt")
-    text = "a second recurrent bias is not zero, and Keras' SimpleRNN and LSTM have one only"
+    text = "a recurrent layer's second bias is not zero; Keras' SimpleRNN and LSTM have only one bias"
     assert error(run, "export", "--format", "keras", "--ckpt_path", "rnn.ckpt") == text

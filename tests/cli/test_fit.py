@@ -132,11 +132,12 @@ def test_fit_goes_on_from_a_checkpoint_in_a_folder_of_its_own(run: Run) -> None:
 
 def test_the_model_is_swapped_by_a_flag_and_lost_settings_are_named(run: Run) -> None:
     status, out, err = run(
-        *("fit", "--config", "mnist_mlp", "--config", "smoke", "--model", "LitCNN"),
-        *("--data.dataset", "digits"),
+        *("fit", "--config", "xor_mlp", "--config", "smoke", "--model", "LitCNN", "--data", "MNISTDataModule"),
+        *("--data.dataset", "digits", "--trainer.precision", "32-true"),
     )
     assert status == 0, err
-    assert "note: LitCNN instead of LitMLP, so LitMLP's settings do not count: hidden_sizes, init" in out
+    lost, kept = "hidden_sizes, init", "activation, loss, optimizer, lr"
+    assert f"note: LitCNN replaces LitMLP; of its settings, dropped {lost}; kept {kept}\n" in out
     assert "LitCNN: 93,322 trainable parameters" in out
 
 

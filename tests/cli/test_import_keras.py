@@ -1,4 +1,4 @@
-"""`import-keras` as a command: a Keras file in, and out comes a run that every command takes."""
+"""`import-keras` as a command: a Keras file becomes a run folder that every other command accepts."""
 
 import csv
 import importlib.util
@@ -15,9 +15,11 @@ import pytest
 import torch
 import yaml
 
+from datamodules.errors import MissingFileError
 from lit_models import LitCNN, LitMLP, LitRNN
-from lit_models.keras import layers, models
-from lit_models.keras.weights import load_keras_weights
+from lit_models.keras import live
+from lit_models.keras.files import layers
+from lit_models.keras.rules.weights import load_keras_weights
 from tests.keras.stacks import FLAT, cell, conv, dense, embed, keras_tests, sequential, with_noise
 from tests.parity.conftest import keras_backend as keras_backend
 
@@ -36,7 +38,7 @@ def test_a_file_becomes_a_run_that_tests_predicts_and_trains_on(cnn: Any, run: R
     assert (status, err) == (0, "")
     first, difference, last = out.splitlines()
     assert first.startswith("model.keras is a LitCNN: num_channels 1, image_size 28, filters [6, 8], kernel_size 3,")
-    assert difference.startswith("largest difference of a probability from Keras' on random inputs: ")
+    assert difference.startswith("largest difference in probability from Keras on random inputs: ")
     assert difference.endswith(" (allowed: 1e-05)")
     assert 0 < float(difference.split(": ")[1].split()[0]) < 1e-5
     # 3 * 3 * 6 + 6, 3 * 3 * 6 * 8 + 8, 5 * 5 * 8 * 12 + 12, 12 * 10 + 10
@@ -69,7 +71,7 @@ def test_the_run_folder_says_what_was_imported_and_builds_it_again(cnn: Any, run
     text = (folder / "config.yaml").read_text(encoding="utf-8")
     assert content["config"] == text
     config = yaml.safe_load(text)
-    assert config["model"]["class_path"] == "lit_models.cnn.LitCNN"
+    assert config["model"]["class_path"] == "lit_models.LitCNN"
     wanted = {
         "filters": [6, 8],
         "pool_size": 2,
@@ -86,7 +88,7 @@ def test_the_run_folder_says_what_was_imported_and_builds_it_again(cnn: Any, run
     assert module.hparams["class_names"] == [str(i) for i in range(10)]
     images, _ = digits()
     with torch.no_grad():
-        ours = module.probabilities(module(torch.from_numpy(images).permute(0, 3, 1, 2))).numpy()
+        ours = module.predictions(module(torch.from_numpy(images).permute(0, 3, 1, 2))).numpy()
     # float32 sums of at most 200 terms of order 1 in another order
     np.testing.assert_allclose(ours, cnn.predict(images, verbose=0), rtol=0, atol=1e-5)
     assert run("fit", "--config", str(folder / "config.yaml"), "--trainer.fast_dev_run", "true")[0] == 0
@@ -94,9 +96,9 @@ def test_the_run_folder_says_what_was_imported_and_builds_it_again(cnn: Any, run
 
 def test_without_data_the_data_are_named_later(cnn: Any, run: Run) -> None:
     assert run("import-keras", "model.keras")[0] == 0
-    assert set(yaml.safe_load(Path("runs/model/version_0/config.yaml").read_text())) == {
-        *("seed_everything", "experiment", "model")
-    }
+    config = yaml.safe_load(Path("runs/model/version_0/config.yaml").read_text())
+    assert (config["model"]["class_path"], config["experiment"]) == ("lit_models.LitCNN", "model")
+    assert "data" not in config
     assert run("test", "--ckpt_path", CHECKPOINT)[0] == 2
     status, _, err = run("test", "--ckpt_path", CHECKPOINT, *DIGITS, "--trainer.accelerator", "cpu")
     assert (status, err) == (0, "")
@@ -149,21 +151,24 @@ def test_a_float64_model_stays_one(run: Run) -> None:
     [
         ([], "import-keras: not given: FILE"),
         (["nothing.keras"], "no file nothing.keras"),
-        (["model.keras", "more"], "import-keras: 'more' belongs to no flag"),
+        (["model.keras", "more"], "import-keras: unexpected argument 'more'"),
         (["model.keras", "--modl", "LitCNN"], "unknown flag --modl, did you mean --model?"),
         (["model.keras", "--ckpt_path=x"], "unknown flag --ckpt_path"),
         (["model.keras", "--model"], "import-keras: --model: expected one argument"),
-        (["model.keras", "--model", "LitCN"], "model: no class 'LitCN', did you mean LitCNN?"),
+        (
+            ["model.keras", "--model", "LitCN"],
+            "--model: no network 'LitCN', did you mean LitCNN? (known: LitRNN, LitCNN, LitMLP)",
+        ),
         (["model.keras", "--model", "LitBERT"], f"LitBERT {NO_COUNTERPART}"),
         (
             ["model.keras", "--model", "LitCNN"],
-            "model.keras has layers of the class Dense, so it is a LitMLP and no LitCNN",
+            "model.keras: the model has a layer of class Dense, so it is a LitMLP, not a LitCNN",
         ),
-        (["model.keras", "--dropout", "1"], "dropout must be 0 to below 1, got 1.0"),
-        (["model.keras", "--dropout", "-0.1"], "dropout must be 0 to below 1, got -0.1"),
+        (["model.keras", "--dropout", "1"], "--dropout must be 0 to below 1, got 1.0"),
+        (["model.keras", "--dropout", "-0.1"], "--dropout must be 0 to below 1, got -0.1"),
         (["model.keras", "--dropout", "x"], "import-keras: --dropout: invalid float value: 'x'"),
-        (["model.keras", "--experiment", "a/b"], "experiment names one folder, so it can be no path: 'a/b'"),
-        (["model.keras", "--experiment", ""], "experiment names one folder, so it can be no path: ''"),
+        (["model.keras", "--experiment", "a/b"], "--experiment must be the name of one folder, not a path: 'a/b'"),
+        (["model.keras", "--experiment", ""], "--experiment must be the name of one folder, not a path: ''"),
         (["model.keras", "--data.num_bits", "3"], "--data.num_bits needs --data CLASS"),
         (
             ["model.keras", "--data", "XORDataModul"],
@@ -175,7 +180,7 @@ def test_a_float64_model_stays_one(run: Run) -> None:
         ),
         (
             ["model.keras", "--data", "XORDataModule"],
-            "model.keras has num_features 3, and XORDataModule says 2: they do not fit",
+            "model.keras: model.num_features is 3, but the data say 2: use data that fit",
         ),
         (
             ["model.keras", "--data", "XORDataModule", "--data.num_bit", "3"],
@@ -192,37 +197,54 @@ def test_data_of_the_right_size_are_taken(saved: Any, run: Run) -> None:
     assert run("import-keras", "model.keras", "--data", "XORDataModule", "--data.num_bits", "3")[0] == 0
 
 
-def test_debug_shows_where_a_mistake_was_found(run: Run) -> None:
-    with pytest.raises(FileNotFoundError, match=r"^no file nothing\.keras$"):
+def test_debug_shows_the_traceback_of_a_mistake(run: Run) -> None:
+    with pytest.raises(MissingFileError, match=r"^no file nothing\.keras$"):
         run("import-keras", "nothing.keras", "--debug")
 
 
 def test_a_broken_file_is_one_line(saved: Any, run: Run) -> None:
     whole = Path("model.keras").read_bytes()
     Path("cut.keras").write_bytes(whole[: len(whole) // 2])
-    assert error(run, "import-keras", "cut.keras") == "cut.keras is damaged or cut off, or no Keras model"
+    assert error(run, "import-keras", "cut.keras") == "cut.keras: the file is damaged, cut off, or not a Keras model"
     Path("text.keras").write_text("no model")
-    text = "text.keras is no Keras file: neither a zip (.keras) nor HDF5 (.h5)"
+    text = "text.keras: not a Keras file: it is neither a zip archive (.keras) nor HDF5 (.h5)"
     assert error(run, "import-keras", "text.keras") == text
 
 
-def test_a_layer_that_is_not_here_is_one_line(run: Run) -> None:
+def test_a_layer_without_a_counterpart_is_one_line(run: Run) -> None:
     sequential((4,), dense(3, "relu"), ("LayerNormalization", {"name": "norm"}), dense(2)).save("model.keras")
     line = error(run, "import-keras", "model.keras")
-    assert line.startswith("model.keras has the layer 'norm' (LayerNormalization), and LitMLP is Flatten, Dense of ")
+    assert line.startswith("model.keras: layer 'norm' (LayerNormalization) is not supported; LitMLP consists of ")
+
+
+def test_an_import_whose_outputs_differ_a_little_more_than_rounding_is_refused(
+    saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shift of the logit by 0.001 moves a probability by up to 0.001 / 4 = 2.5e-4, and a shift of 1e-6 by 2.5e-7."""
+    for shift, refused in ((1e-3, True), (1e-6, False)):
+
+        def nudged(network: Any, weights: Any, shift: float = shift) -> None:
+            load_keras_weights(network, [*weights[:-1], weights[-1] + np.float32(shift)])
+
+        monkeypatch.setattr("lit_models.keras.importing.load_keras_weights", nudged)
+        if refused:
+            line = error(run, "import-keras", "model.keras")
+            assert line.startswith("the outputs differ from Keras' on random inputs: probabilities by 0.000")
+        else:
+            assert run("import-keras", "model.keras")[0] == 0
 
 
 def test_weights_that_compute_something_else_are_refused(saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrongly(network: Any, weights: Any) -> None:
         load_keras_weights(network, [weights[0][::-1].copy(), *weights[1:]])
 
-    monkeypatch.setattr("lit_models.keras_import.load_keras_weights", wrongly)
+    monkeypatch.setattr("lit_models.keras.importing.load_keras_weights", wrongly)
     line = error(run, "import-keras", "model.keras")
     assert line.startswith("the outputs differ from Keras' on random inputs: probabilities by 0.")
 
 
 def test_a_layer_that_was_misread_is_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras builds its model of what the file says, so that our reading cannot confirm itself."""
+    """Keras builds its model from the settings in the file, so that a misreading cannot confirm itself."""
     with_noise(sequential((3,), dense(4, "tanh"), dense(1, "sigmoid"))).save("model.keras")
     assert run("import-keras", "model.keras")[0] == 0
     misread = {**layers.READERS["Dense"], "activation": lambda value: "relu" if value == "tanh" else value}
@@ -232,7 +254,7 @@ def test_a_layer_that_was_misread_is_refused(run: Run, monkeypatch: pytest.Monke
 
 
 def with_settings(place: int, **settings: Any) -> None:
-    """Changes settings of a layer, by its place, in the JSON of `model.keras`."""
+    """Changes settings of the layer with index `place` in the JSON of `model.keras`."""
     with zipfile.ZipFile("model.keras") as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     config = json.loads(members["config.json"])
@@ -243,7 +265,7 @@ def with_settings(place: int, **settings: Any) -> None:
 
 
 def test_settings_for_training_alone_do_not_reach_keras(cnn: Any, run: Run) -> None:
-    """Keras 2 wrote a function's bare name, and allowed a slash in a layer's; Keras 3 would refuse both."""
+    """Keras 2 wrote only the name of a function, and allowed a slash in a layer's name; Keras 3 refuses both."""
     with_settings(1, kernel_regularizer="my_regularizer", kernel_initializer="my_initializer")
     with_settings(2, name="block/pool")
     with_settings(7, seed="today")
@@ -255,14 +277,14 @@ def test_settings_for_training_alone_do_not_reach_keras(cnn: Any, run: Run) -> N
 @pytest.mark.parametrize(
     ("place", "settings", "text"),
     [
-        (1, {"groups": [1]}, "(Conv2D) with groups [1]; only 1 is known here"),
-        (1, {"strides": [1]}, "(Conv2D) with strides [1]; only 1 is known here"),
+        (1, {"groups": [1]}, "(Conv2D) has groups [1]; only 1 is supported"),
+        (1, {"strides": [1]}, "(Conv2D) has strides [1]; only 1 is supported"),
         (
             1,
             {"data_format": ["channels_last"]},
-            "(Conv2D) with data_format ['channels_last']; only 'channels_last' ",
+            "(Conv2D) has data_format ['channels_last']; only 'channels_last' ",
         ),
-        (6, {"use_bias": {"class_name": "mine"}}, "(Dense) with use_bias 'mine', an object; only Keras' own True is "),
+        (6, {"use_bias": {"class_name": "mine"}}, "(Dense) has use_bias 'mine', an object; only True is supported"),
     ],
 )
 def test_a_setting_in_another_form_is_one_line(
@@ -273,38 +295,39 @@ def test_a_setting_in_another_form_is_one_line(
 
 
 def test_saturated_outputs_hide_no_difference(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All probabilities are 0 or 1 here, whatever the first layer computes; the logits tell."""
+    """All probabilities are 0 or 1 here, whatever the first layer computes; only the logits differ."""
     model = with_noise(sequential((3,), dense(4, "relu"), dense(1, "sigmoid")))
     *first, kernel, bias = model.get_weights()
     model.set_weights([*first, kernel, bias + 1000])
     model.save("model.keras")
     assert run("import-keras", "model.keras")[0] == 0
     monkeypatch.setattr(
-        "lit_models.keras_import.load_keras_weights",
+        "lit_models.keras.importing.load_keras_weights",
         lambda network, weights: load_keras_weights(network, [-weights[0], *weights[1:]]),
     )
     status, _, err = run("import-keras", "model.keras")
-    assert (status, err) == (2, "error: the outputs differ from Keras' on random inputs: probabilities by 0\n")
+    assert status == 2
+    assert err.startswith("error: the outputs differ from Keras' on random inputs: probabilities by 0 (allowed: 1e-05)")
 
 
 def test_without_keras_both_commands_say_how_to_install_it(
     saved: Any, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run("import-keras", "model.keras")[0] == 0
-    found = importlib.util.find_spec
-    monkeypatch.setattr(models, "find_spec", lambda name: None if name == "keras" else found(name))
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(live, "find_spec", lambda name: None if name == "keras" else find_spec(name))
     how = "needs keras: pip install 'lit-models[keras]'"
     assert error(run, "import-keras", "model.keras") == f"import-keras {how}"
     assert error(run, "export", "--format", "keras", "--ckpt_path", CHECKPOINT) == f"export --format keras {how}"
-    monkeypatch.setattr(models, "find_spec", found)
+    monkeypatch.setattr(live, "find_spec", find_spec)
     monkeypatch.delitem(sys.modules, "keras")
     monkeypatch.setenv("KERAS_BACKEND", "tensorflo")
-    text = "KERAS_BACKEND is tensorflo, which is not installed; unset it, and torch computes"
+    text = "KERAS_BACKEND is tensorflo, which is not installed; unset it to compute with torch"
     assert error(run, "import-keras", "model.keras") == text
 
 
 def test_a_process_without_a_backend_of_its_own_computes_with_torch_and_leaves_nothing_at_home(tmp_path: Path) -> None:
-    """Beside TensorFlow, Keras would choose that, and write ~/.keras/keras.json; its Rescaling cannot do without."""
+    """Keras alone would choose TensorFlow, which its Rescaling needs, and write ~/.keras/keras.json."""
     rescaling = ("Rescaling", {"scale": 1 / 255})
     with_noise(sequential((6, 6, 1), rescaling, conv(3), FLAT, dense(3, "softmax"))).save("model.keras")
     home = tmp_path / "home"

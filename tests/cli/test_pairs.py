@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lit_models import catalog
+from lit_models.cli import registry
 
 from .conftest import Run
 
@@ -22,7 +22,7 @@ SHORT = [
     *("--trainer.max_epochs", "1", "--trainer.limit_train_batches", "2", "--trainer.accelerator", "cpu"),
     *("--trainer.logger", "false"),
 ]
-PAIRS = [(model, data) for data in catalog.data() for model in catalog.models()]
+PAIRS = [(model, data) for data in registry.data() for model in registry.models()]
 FITTING = [(model.name, data.name) for model, data in PAIRS if data.kinds <= model.kinds]
 OTHERS = [(model.name, data.name) for model, data in PAIRS if not data.kinds <= model.kinds]
 
@@ -46,10 +46,10 @@ SAMPLES = {"IMDBDataModule": 10, "MNISTDataModule": 360, "TextDataModule": 90, "
 
 
 def test_every_model_and_every_dataset_stands_in_the_table() -> None:
-    assert set(SMALL_MODEL) == set(catalog.model_names())
-    assert set(SAMPLES) == set(catalog.data_names())
-    assert {model for model, _ in FITTING} == set(catalog.model_names())
-    assert {data for _, data in FITTING} == set(catalog.data_names())
+    assert set(SMALL_MODEL) == set(registry.model_names())
+    assert set(SAMPLES) == set(registry.data_names())
+    assert {model for model, _ in FITTING} == set(registry.model_names())
+    assert {data for _, data in FITTING} == set(registry.data_names())
 
 
 @pytest.mark.parametrize(("model", "data"), FITTING)
@@ -77,9 +77,9 @@ def test_a_pair_that_fits_trains_tests_and_predicts(
 def test_another_pair_is_refused_before_anything_is_read(
     command: str, model: str, data: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = next(entry for entry in catalog.data() if entry.name == data)
+    entry = next(entry for entry in registry.data() if entry.name == data)
     made = getattr(importlib.import_module(entry.module), data)
-    for method in ("prepare_data", "setup", "model_args"):
+    for method in ("prepare_data", "setup", "spec"):
 
         def called(*arguments: object, method: str = method, **settings: object) -> None:
             pytest.fail(f"{data}.{method} was called")
@@ -91,5 +91,5 @@ def test_another_pair_is_refused_before_anything_is_read(
     (line,) = err.splitlines()
     (kind,) = entry.kinds
     assert line.startswith(f"error: {model} reads ")
-    assert line.endswith(f"but {data} gives {kind}: models that fit are {', '.join(catalog.models_for(kind))}")
+    assert line.endswith(f"but {data} gives {kind}: models that fit are {', '.join(registry.models_for(kind))}")
     assert not Path("runs").exists()

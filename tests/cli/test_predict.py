@@ -251,13 +251,13 @@ def test_a_head_that_was_never_trained_is_said_plainly(run: Run, bert_checkpoint
     )
     assert status == 0, err
     assert out.startswith(
-        f"warning: no classification head on {tmp_path / 'encoder'} was ever trained, so these numbers are chance; "
+        f"warning: the classification head on {tmp_path / 'encoder'} is untrained, so these numbers mean nothing; "
         "train it (fit) or give --ckpt_path\n"
     )
 
 
 def test_predicting_with_random_weights_warns_and_a_trained_checkpoint_does_not(run: Run, checkpoint: Any) -> None:
-    warning = "warning: no weight of LitMLP was ever trained, so these numbers are chance"
+    warning = "warning: LitMLP is untrained, so these numbers mean nothing"
     assert warning in run("predict", "--config", "xor_mlp")[1]
     assert "warning" not in run("predict", "--ckpt_path", checkpoint("xor_mlp"))[1]
 
@@ -267,18 +267,18 @@ def test_predicting_with_random_weights_warns_and_a_trained_checkpoint_does_not(
     [
         ("text_rnn", ["missing.csv"], "missing.csv: no such file"),
         ("text_rnn", ["missing.txt"], "missing.txt: no such file"),
-        ("text_rnn", [""], "inputs hold no text: give sentences, or files"),
-        ("text_rnn", ["[]"], "inputs hold no text: give sentences, or files"),
-        ("text_rnn", ["empty.txt"], "inputs hold no text: give sentences, or files"),
+        ("text_rnn", [""], "inputs contain no text: give sentences, or files"),
+        ("text_rnn", ["[]"], "inputs contain no text: give sentences, or files"),
+        ("text_rnn", ["empty.txt"], "inputs contain no text: give sentences, or files"),
         ("text_rnn", ["empty.csv"], "empty.csv: the file is empty, expected a header with 'text'"),
         ("text_rnn", ["other.csv"], "other.csv:1: no column 'text' among 'label', 'txt', did you mean 'txt'?"),
         ("digits_cnn", ["missing.png"], "no image or folder missing.png"),
-        ("digits_cnn", ["empty.txt"], "empty.txt is no image that can be read"),
-        ("digits_cnn", ["cut.png"], "cut.png is no image that can be read"),
-        ("digits_cnn", ["folder"], "no image in folder (looked for .bmp"),
-        ("digits_cnn", ["[]"], "inputs name no image"),
-        ("xor_mlp", ["1,0,1"], "a row is 2 numbers with commas, such as 0,1; got '1,0,1'"),
-        ("xor_mlp", ["[]"], "inputs name no row"),
+        ("digits_cnn", ["empty.txt"], "empty.txt cannot be read as an image"),
+        ("digits_cnn", ["cut.png"], "cut.png cannot be read as an image"),
+        ("digits_cnn", ["folder"], "no image in folder: expected files .bmp"),
+        ("digits_cnn", ["[]"], "inputs contain no image"),
+        ("xor_mlp", ["1,0,1"], "a row has 2 numbers with commas, such as 0,1; got '1,0,1'"),
+        ("xor_mlp", ["[]"], "inputs contain no row"),
     ],
 )
 def test_inputs_that_cannot_be_read_are_one_line(
@@ -315,6 +315,6 @@ def test_a_fine_tuned_checkpoint_needs_neither_its_encoder_nor_its_data_any_more
     status, out, err = run(*common)
     assert status == 0, err
     assert out.splitlines()[0].split()[0] in ("red", "green", "blue")
-    message = f"leave out num_layers: sizes are for a fresh model, and '{encoder}' has its own"
+    message = f"leave out num_layers: sizes are for a small model, and '{encoder}' has its own"
     status, _, err = run(*common, "--model.num_layers", "3")
     assert (status, err) == (2, f"error: {message}\n")

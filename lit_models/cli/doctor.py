@@ -14,8 +14,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from datamodules.sources import data_cache, default_data_dir
-from lit_models.metadata import requirements
+from datamodules.storage.locations import data_cache, default_data_dir
+from lit_models.cli.metadata import requirements
 
 COMPROMISED = {"lightning": ("2.6.2", "2.6.3")}
 """Releases that ran foreign code where they were installed."""
@@ -170,6 +170,6 @@ def data() -> Iterator[Finding]:
 
 
 def judge_data(name: str, places: list[Path], enough: Callable[[Iterable[bool]], bool]) -> Finding:
-    """Whether a dataset's files are there; it is no fault where they are not."""
+    """Whether a dataset's files are there; missing files are not a fault."""
     there = enough(place.exists() for place in places)
     return Finding(name, "there" if there else "not there; the first run that needs it downloads it", there or None)

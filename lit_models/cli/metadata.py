@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "lit-models"
-PROJECT_FILE = Path(__file__).parent.parent / "pyproject.toml"
+PROJECT_FILE = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def version() -> str:

@@ -1,0 +1,1 @@
+"""The command line: LitCLI, the commands beside it, and what they print."""

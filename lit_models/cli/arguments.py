@@ -1,0 +1,97 @@
+"""Our own arguments beside those of LightningCLI, and the ranges of the Trainer's numbers."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from jsonargparse import Namespace
+from lightning.pytorch.cli import LightningArgumentParser
+
+from datamodules.errors import UserError
+from lit_models.cli.configs import Config
+
+TestWeights = Literal["last", "best", "none"]
+OutputFormat = Literal["csv", "jsonl"]
+Mode = Literal["min", "max"]
+ABOVE_ZERO = {"accumulate_grad_batches", "check_val_every_n_epoch", "num_nodes", "val_check_interval"}
+OR_ALL = {"devices", "max_epochs", "max_steps", "num_sanity_val_steps"}  # -1 means no limit
+
+
+def add_run_arguments(parser: LightningArgumentParser) -> None:
+    """The arguments of every command."""
+    parser.add_argument(
+        "--experiment", type=str | None, default=None, help="Name of the run's folder; the config's name if not set."
+    )
+    parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
+
+
+def add_command_arguments(parser: LightningArgumentParser, command: str) -> None:
+    """The arguments of one command. A config file may hold those of all commands."""
+    for action in parser._actions:
+        if action.dest == "ckpt_path":
+            action.help = "Checkpoint file to start from; its own config supplies the settings that are not set."
+    if command == "fit":
+        parser.add_argument(
+            "--test_weights", type=TestWeights, default="last", help="Weights that are tested after training."
+        )
+        parser.add_argument(
+            "--monitor",
+            type=str | None,
+            default=None,
+            help="Metric that decides which epoch is the best; the model's own choice if not set.",
+        )
+        parser.add_argument(
+            "--monitor_mode", type=Mode | None, default=None, help="Whether lower or higher values of it are better."
+        )
+    if command == "predict":
+        parser.add_argument("--output", type=OutputFormat, default="csv", help="Format of the file of predictions.")
+        aliases = ("--data.inputs", "--data.init_args.inputs")  # a fixed data class has the first one itself
+        parser.add_argument(
+            "--inputs",
+            *(flag for flag in aliases if flag not in parser._option_string_actions),
+            nargs="+",
+            help="What to predict: sentences, images, rows, files or folders.",
+        )
+
+
+def listed(inputs: list[str]) -> list[str]:
+    """The inputs as words, or, of a single word such as '["a", "b"]', the texts in that list."""
+    if len(inputs) == 1 and inputs[0].startswith("["):
+        with suppress(yaml.YAMLError):
+            content = yaml.safe_load(inputs[0])
+            if isinstance(content, list) and all(isinstance(text, str) for text in content):
+                return content
+    return inputs
+
+
+def check_trainer_numbers(trainer: Namespace) -> None:
+    """Refuses the Trainer's numbers that are NaN or below their range; Lightning checks only some of them.
+
+    Raises:
+        UserError: names the setting, its range and the number.
+    """
+    for name, value in vars(trainer).items():
+        if not isinstance(value, int | float):
+            continue
+        if name in ABOVE_ZERO:
+            fits, expected = value > 0, "above 0"
+        elif name in OR_ALL:
+            fits, expected = value >= -1, "0 or more, or -1 (no limit)"
+        else:
+            fits, expected = value >= 0, "0 or more"
+        if not fits:
+            raise UserError(f"trainer.{name} must be {expected}, got {value:g}")
+
+
+def experiment_name(given: str | None, configs: list[Config], model: str, data: str) -> str:
+    """Name of the run's folder: as set, or the first config's name, or model and data.
+
+    Raises:
+        UserError: the name is a path.
+    """
+    pair = f"{model}-{data}".removesuffix("DataModule").removesuffix("-")
+    name = given if given is not None else configs[0].path.stem if configs else pair
+    if Path(name).name != name or name in ("", ".", ".."):
+        raise UserError(f"experiment is the name of one folder and not a path, got {name!r}")
+    return name

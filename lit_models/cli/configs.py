@@ -1,0 +1,126 @@
+"""Config files: found by name, read strictly, and checked against the parser with `file:line`."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datamodules.errors import MissingFileError, UserError
+from lit_models.cli import registry
+from lit_models.cli.messages import nearest
+
+
+@dataclass(frozen=True)
+class Config:
+    """A config file.
+
+    Args:
+        path: of the file.
+        content: what it holds.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+    def place(self, key: str) -> str:
+        """`file:line` of a dotted key, or the file alone where the key is not found."""
+        return line_of(self.path, key)
+
+    def place_of_message(self, message: str) -> str:
+        """`file:line` of the setting that a parser's message begins with, or the file alone."""
+        key = message.partition(":")[0]
+        place = next((place for place in _places(self.content, key) if _holds(self.content, place)), "")
+        return self.place(place) if place else str(self.path)
+
+
+def find_config(name: str) -> Path:
+    """The file that `--config` means: an existing path, or the name of a config that comes with the program, with or
+    without `.yaml`. An overlay is found with and without `overlays/` before it.
+
+    Raises:
+        MissingFileError: neither exists; names the nearest.
+    """
+    path = Path(name).expanduser()
+    if path.exists() and not path.is_dir():
+        return path
+    shipped = {c.name: c.path for c in registry.configs()}
+    bare = name.removesuffix(".yaml")
+    for wanted in (bare, f"overlays/{bare}"):
+        if wanted in shipped:
+            return shipped[wanted]
+    hint = nearest(bare.removeprefix("configs/"), shipped)
+    raise MissingFileError(
+        f"no config file {name!r}, and the program has no config of that name{hint or '; see `list`'}"
+    )
+
+
+def read_config(path: Path) -> Config:
+    """A YAML config file.
+
+    Raises:
+        UserError: not UTF-8, not YAML, a key twice, or not a mapping; with `file:line`.
+    """
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  (a SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise UserError(f"{path}{line}: {error.problem}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: a part of it contains itself") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not a YAML text: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: a config is a mapping (key: value), this is {type(content).__name__}")
+    return Config(path, content)
+
+
+def line_of(path: Path, dotted: str) -> str:
+    """`file:line` of a key, or the file alone where the key is not found."""
+    node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    line = None
+    for part in dotted.split("."):
+        if not isinstance(node, yaml.MappingNode):
+            break
+        pairs = [(k, v) for k, v in node.value if k.value == part]
+        if not pairs:
+            break
+        line, node = pairs[0][0].start_mark.line, pairs[0][1]
+    return f"{path}:{line + 1}" if line is not None else str(path)
+
+
+def _places(content: dict[str, Any], key: str) -> Iterator[str]:
+    """The dotted places in a config at which a setting may stand that a message calls `key`."""
+    yield key
+    for part in content:
+        yield f"{part}.{key}"
+        yield f"{part}.init_args.{key}"
+    if "." in key:
+        part, _, name = key.partition(".")
+        yield f"{part}.init_args.{name}"
+
+
+def _holds(content: Any, dotted: str) -> bool:
+    """Whether a mapping has a dotted key."""
+    for step in dotted.split("."):
+        if not isinstance(content, dict) or step not in content:
+            return False
+        content = content[step]
+    return True
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Reads YAML as YAML 1.1 does, but refuses a key that is there twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,93 @@
+"""`export`: the model of a checkpoint becomes a file for another program."""
+
+import argparse
+import importlib
+from pathlib import Path
+
+import yaml
+
+from datamodules.errors import MissingFileError, UserError
+from lit_models.cli import registry
+from lit_models.export.formats import FORMATS
+from lit_models.runs import checkpoints, folder
+from lit_models.runs.progress import say
+from lit_models.runs.quiet import quiet_libraries
+from lit_models.tasks.task import LitTask
+
+
+def export(settings: argparse.Namespace) -> None:
+    """Writes the model of a checkpoint in the given format.
+
+    Args:
+        settings: the flags of `export`.
+
+    Raises:
+        UserError: a wrong flag or file, or a model that has no counterpart in the format.
+    """
+    quiet_libraries()
+    chosen = FORMATS[settings.format]
+    checkpoint = Path(settings.ckpt_path)
+    module = load_model(checkpoint)
+    path = output_path(settings.output, checkpoint, name=chosen.file)
+    try:
+        lines = chosen.write(module, path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    for line in lines:
+        say(line)
+    say(f"{type(module).__name__} in {path}")
+
+
+def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
+    """The new file: `output` if it is given, otherwise `name` in the checkpoint's run folder, with a number if needed.
+
+    Raises:
+        UserError: `output` exists.
+        MissingFileError: its folder does not exist.
+    """
+    if output is None:
+        return folder.new_file(folder.of_checkpoint(checkpoint) or checkpoint.parent, name)
+    path = Path(output)
+    if path.exists():
+        raise UserError(f"{path} exists already and is not overwritten; give --output another name")
+    if not path.parent.is_dir():
+        raise MissingFileError(f"no folder {path.parent} for {path.name}; create it, or give --output another path")
+    return path
+
+
+def load_model(path: Path) -> LitTask:
+    """The model of a checkpoint, on the CPU.
+
+    Raises:
+        UserError: not a checkpoint of one of this package's models.
+    """
+    content = checkpoints.read_checkpoint(path)
+    name = class_path(path, content.get("config") or "")
+    entry = next(
+        (e for e in registry.models() if name in (e.name, f"lit_models.{e.name}", f"{e.module}.{e.name}")), None
+    )
+    if entry is None:
+        problem = f"{path} is a checkpoint of {name}" if name else f"{path} does not say which model it is of"
+        raise UserError(f"{problem}; these models can be loaded: {', '.join(registry.model_names())}")
+    model_class = getattr(importlib.import_module(entry.module), entry.name)
+    try:
+        fresh = model_class(**content.get("hyper_parameters", {}))
+    except Exception as error:  # a file can contain any value, and a constructor fails on them in many ways
+        reason = str(error).partition("\n")[0]
+        raise UserError(f"{path}: its hyper-parameters do not fit {entry.name}: {reason}") from error
+    checkpoints.check_weights(path, content, fresh)
+    module: LitTask = model_class.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    return module.eval()
+
+
+def class_path(path: Path, config: str) -> str:
+    """The class of the model in the text of a checkpoint's config; empty if there is none.
+
+    Raises:
+        UserError: the text is not a config.
+    """
+    try:
+        content = yaml.safe_load(config) or {}
+        return str((content.get("model") or {}).get("class_path", ""))
+    except (yaml.YAMLError, AttributeError) as error:
+        raise UserError(f"{path}: its config is not a mapping with a model in it") from error

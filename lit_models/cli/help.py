@@ -1,0 +1,128 @@
+"""The help screens: the commands, and the common settings of each. They import no torch and fit 80 columns."""
+
+import shutil
+import textwrap
+from collections.abc import Iterable
+
+from lit_models.cli import registry
+from lit_models.cli.metadata import version
+
+PROGRAM = "python -m lit_models"
+TRAINER_COMMANDS = {
+    "fit": "train, then test; leaves a run folder in runs/",
+    "validate": "measure a checkpoint on the validation part",
+    "test": "measure a checkpoint on the test part",
+    "predict": "predictions for your own sentences, images or tables",
+}
+FILE_COMMANDS = {
+    "import-keras": "turn a trained Keras file into a checkpoint and a config",
+    "export": "turn a checkpoint into a file for another program",
+}
+OTHER_COMMANDS = {
+    "list": ("lit_models.cli.listing", "models, data, the pairs that fit, and the configs"),
+    "doctor": ("lit_models.cli.doctor", "whether a run can work here: versions, GPU, disk, data"),
+}
+"""Commands without settings: the module whose `main()` runs, and what it does. A new one is one line here."""
+COMMANDS = TRAINER_COMMANDS | FILE_COMMANDS | {name: summary for name, (_, summary) in OTHER_COMMANDS.items()}
+
+EXAMPLES = {
+    "fit": (
+        "fit --config digits_cnn",
+        "fit --config mnist_cnn --model LitMLP",
+        "fit --config text_rnn --data.train_file my.csv",
+    ),
+    "validate": ("validate --ckpt_path best.ckpt",),
+    "test": ("test --ckpt_path runs/x/version_0/checkpoints/last.ckpt",),
+    "predict": (
+        "predict --ckpt_path best.ckpt --inputs 'What a film!'",
+        "predict --ckpt_path last.ckpt --inputs *.png",
+    ),
+    "import-keras": ("import-keras model.keras", "import-keras model.h5 --data MNISTDataModule"),
+    "export": ("export --format keras --ckpt_path last.ckpt",),
+}
+COMMON_FLAGS = (
+    ("--config FILE_OR_NAME", "a YAML file, or a config by name (see `list`); several add up, the last one wins"),
+    ("--model CLASS", "the model, and --model.NAME VALUE for each setting"),
+    ("--data CLASS", "the data, and --data.NAME VALUE for each setting"),
+    ("--ckpt_path FILE", "weights to start from; its run's config supplies the other settings"),
+    ("--trainer.accelerator NAME", "auto, cpu, gpu or mps; --trainer.devices N uses N of them"),
+    ("--seed_everything N", "seed of weights, order and dropout; 0 if not set"),
+    ("--experiment NAME", "the run's folder is RUNS_DIR/NAME/version_N; --runs_dir DIR moves it"),
+    ("--debug", "show the traceback of an error"),
+)
+FLAGS = {
+    "fit": (
+        ("--trainer.max_epochs N", "passes over the training part"),
+        ("--test_weights WHICH", "weights to test after training: last, best or none"),
+        ("--monitor METRIC", "metric that decides which epoch is the best"),
+    ),
+    "predict": (
+        ("--inputs VALUE ...", "sentences, images, rows, a table or a folder"),
+        ("--output FORMAT", "format of the file of predictions: csv or jsonl"),
+    ),
+}
+
+
+def width() -> int:
+    """Columns of the screen, at most 100; 80 where there is none."""
+    return min(shutil.get_terminal_size((80, 24)).columns, 100)
+
+
+def help_screen() -> str:
+    """What the program is, its commands, and where to go on."""
+    title = f"lit-models {version()}: classic neural networks behind one Lightning command line"
+    lines = [*textwrap.wrap(title, width()), "", f"usage: {PROGRAM} COMMAND [options]"]
+    lines += [*section("commands", COMMANDS.items()), "", "examples"]
+    lines += [f"  {PROGRAM} {EXAMPLES['fit'][i]}" for i in (0, 1)]
+    lines += [f"  {PROGRAM} {EXAMPLES['test'][0]}"]
+    return "\n".join([*lines, "", f"next: `{PROGRAM} list`, and `{PROGRAM} COMMAND --help`"])
+
+
+def command_help(command: str) -> str:
+    """The common flags of a Trainer command, and our models and data."""
+    more = [
+        (f"{command} --model.help LitCNN", "every setting of a model"),
+        (f"{command} --data.help MNISTDataModule", "every setting of a datamodule"),
+        (f"{command} --help-all", "every option, those of the Trainer too"),
+    ]
+    lines = [f"usage: {PROGRAM} {command} [options]", f"{command}: {COMMANDS[command]}"]
+    lines += section("models", ((m.name, m.summary) for m in registry.models()), shorten=True)
+    lines += section("data", ((d.name, d.summary) for d in registry.data()), shorten=True)
+    lines += section("options", (*COMMON_FLAGS, *FLAGS.get(command, ())))
+    lines += ["", "examples", *(f"  {PROGRAM} {example}" for example in EXAMPLES[command])]
+    return "\n".join([*lines, *section("more", more)])
+
+
+def file_command_help(command: str, usage: str, flags: Iterable[tuple[str, str]]) -> str:
+    """The flags of a command on files."""
+    lines = [f"usage: {PROGRAM} {command} {usage}", f"{command}: {COMMANDS[command]}"]
+    lines += section("options", [*flags, COMMON_FLAGS[-1]])
+    return "\n".join([*lines, "", "examples", *(f"  {PROGRAM} {example}" for example in EXAMPLES[command])])
+
+
+def section(title: str, rows: Iterable[tuple[str, str]], *, shorten: bool = False) -> list[str]:
+    """A blank line, a title and a table under it."""
+    return ["", title, *table(rows, shorten=shorten)]
+
+
+def table(rows: Iterable[tuple[str, str]], *, shorten: bool = False, indent: str = "  ") -> list[str]:
+    """Two columns within the screen's width. The second is wrapped, or shortened to its first clauses."""
+    rows = list(rows)
+    first = len(indent) + max((len(name) for name, _ in rows), default=0) + 2
+    room = max(20, width() - first)
+    lines = []
+    for name, text in rows:
+        parts = [shortened(text, room)] if shorten else textwrap.wrap(text, room) or [""]
+        lines += [f"{indent + name:{first}}{parts[0]}".rstrip(), *(" " * first + part for part in parts[1:])]
+    return lines
+
+
+def shortened(text: str, room: int) -> str:
+    """`text`, or its beginning up to the last clause that fits."""
+    text = text.removesuffix(".")
+    if len(text) <= room:
+        return text
+    for separators in ((". ", ": ", "; "), (", ",)):
+        if (end := max(text.rfind(s, 0, room) for s in separators)) > 0:
+            return text[:end]
+    return f"{text[: room - 1].rstrip()}…"

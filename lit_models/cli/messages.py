@@ -1,0 +1,65 @@
+"""What a person reads after a mistake: one line that says what is wrong, where, and what to type instead."""
+
+import difflib
+import re
+from collections.abc import Iterable
+
+from datamodules.errors import UserError
+
+UNUSABLE_PLACES = (PermissionError, NotADirectoryError, IsADirectoryError)
+"""Errors of the operating system about a place that the user named."""
+
+
+OTHER_FORMS = ("<class 'NoneType'>", "dot import path string", "path but ")
+"""Beginnings of what jsonargparse also tries for a value, and a person does not think of."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """`, did you mean X?` for the closest of `names`, or nothing."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f", did you mean {close[0]}?" if close else ""
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether an exception is a mistake that the user can mend; every other one keeps its traceback."""
+    return isinstance(error, (UserError, *UNUSABLE_PLACES)) or type(error).__name__ == "MisconfigurationException"
+
+
+def one_line(error: Exception) -> str:
+    """An error as one line; for a file that the system refused, its name and why."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"error: {error.filename}: {error.strerror}"
+    return f"error: {' '.join(str(error).split())}"
+
+
+def unknown_class(part: str, name: str, names: Iterable[str]) -> str:
+    """The sentence for a class name that does not exist."""
+    names = list(names)
+    return f"{part}: no class {name!r}{nearest(name, names)} (known: {', '.join(names)}; your own: file.Class)"
+
+
+def shorten_parser_error(message: str) -> str:
+    """The heart of a jsonargparse message, which lists every type that was tried, on one line."""
+    keys = [k for k in re.findall(r'Parser key "([^"]+)"', message) if k]
+    key = keys[0] if keys else ""
+    if len(keys) > 1 and not keys[-1].startswith(key):
+        key = f"{key}.{keys[-1]}"
+    values = re.findall(r"Got value: (.+)|Given value: (.+)", message)
+    value = next((a or b for a, b in values), None)
+    expected = re.findall(r"Expected an? (.+?)(?:\. Got value: .*)?$", message, re.MULTILINE)
+    kinds = list(dict.fromkeys(_plain_type(e) for e in expected if not e.startswith(OTHER_FORMS)))
+    if key and kinds and value is not None and not value.startswith(("Namespace", "NestedArg")):
+        return f"{key}: {value} is not valid, expected {' or '.join(kinds)}"
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip(" -")]
+    useful = [
+        x for x in lines if not x.startswith(("Does not validate", "Subtypes", "Errors:", "Given value", "Parser key"))
+    ]
+    text = "; ".join(dict.fromkeys(u for u in useful if u != "Expected a <class 'NoneType'>")) or message.strip()
+    return " ".join((f"{key}: {text}" if key and key not in text else text).split())
+
+
+def _plain_type(text: str) -> str:
+    """A type of jsonargparse's message in plain words: a class's name, or the choices of a Literal."""
+    if choices := re.fullmatch(r"typing\.Literal\[(.*)\]", text):
+        return choices[1].replace("'", "")
+    return re.sub(r"<class '([^']+)'>", r"\1", text).rsplit(".", 1)[-1]

@@ -1,0 +1,206 @@
+"""Which data fit which model, what the data tell the model, and what a checkpoint fixes."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from jsonargparse import Namespace
+
+from datamodules.base import DataModule
+from datamodules.errors import UserError
+from datamodules.spec import DataSpec, HasFixedSettings, HasKind, HasSpec, HasTokenizer
+from lit_models.cli import registry
+from lit_models.cli.configs import Config
+
+DATA_DIR_VARIABLE = "LIT_MODELS_DATA"
+UNCOMPARED = {"inputs", "data_dir"}  # settings that may differ from the checkpoint's without a note
+
+
+@runtime_checkable
+class HasAccepts(Protocol):
+    """A model's class that says which kinds of data it reads."""
+
+    accepts: ClassVar[frozenset[str]]
+
+
+@runtime_checkable
+class HasPretrained(Protocol):
+    """A model's class that can start from a pretrained checkpoint, whose token ids the data must have then."""
+
+    @classmethod
+    def tokenizer_of(cls, settings: Mapping[str, Any]) -> str | None:
+        """The pretrained checkpoint that the settings name, if any."""
+        ...
+
+
+@runtime_checkable
+class HasRestoredSettings(Protocol):
+    """A model's class with settings that come from the hyper-parameters of its own checkpoints."""
+
+    @classmethod
+    def restored_settings(cls, hyper_parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """These settings."""
+        ...
+
+
+@dataclass
+class Derived:
+    """Settings that were filled in and not set by the user, so a stored config leaves them out.
+
+    Args:
+        model: names of the model's.
+        data: names of the datamodule's.
+    """
+
+    model: set[str] = field(default_factory=set)
+    data: set[str] = field(default_factory=set)
+
+
+def check_pair(model: type, data: type) -> None:
+    """Refuses data that the model cannot read, before anything is read or downloaded. Classes that do not declare what
+    they accept or give are not checked.
+
+    Raises:
+        UserError: names the models that fit.
+    """
+    if not isinstance(data, HasKind) or not isinstance(model, HasAccepts) or data.kind in model.accepts:
+        return
+    fitting = ", ".join(registry.models_for(data.kind))
+    reads = " or ".join(sorted(model.accepts))
+    raise UserError(
+        f"{model.__name__} reads {reads}, but {data.__name__} gives {data.kind}: models that fit are {fitting}"
+    )
+
+
+def data_settings(
+    data: type, settings: dict[str, Any], typed: Mapping[str, Any], flags: set[str], model: tuple[type, dict[str, Any]]
+) -> dict[str, Any]:
+    """Settings of a datamodule that follow from others: the tokenizer from the model's checkpoint, and for datamodules
+    of ours the data folder from the environment (above config files, below flags).
+
+    Args:
+        data: the datamodule's class.
+        settings: its settings, with the defaults.
+        typed: those that were set.
+        flags: the flags that were typed.
+        model: the model's class and settings.
+    """
+    changed = {}
+    folder = os.environ.get(DATA_DIR_VARIABLE)
+    typed_folder = flags & {"--data.data_dir", "--data.init_args.data_dir"}
+    if folder and issubclass(data, DataModule) and "data_dir" in settings and not typed_folder:
+        changed["data_dir"] = folder
+    checkpoint = pretrained_checkpoint(*model)
+    if checkpoint and isinstance(data, HasTokenizer) and data.tokenizer_setting not in typed:
+        changed[data.tokenizer_setting] = checkpoint
+    return changed
+
+
+def pretrained_checkpoint(model: type, settings: Mapping[str, Any]) -> str | None:
+    """The pretrained checkpoint that a model's settings name, if any."""
+    return model.tokenizer_of(settings) if isinstance(model, HasPretrained) else None
+
+
+def model_settings(
+    model: type, settings: dict[str, Any], typed: Mapping[str, Any], data: Any, *, advice: str
+) -> dict[str, Any]:
+    """Settings of a model that its data decide.
+
+    Args:
+        model: the model's class.
+        settings: its settings, with the defaults.
+        typed: those that were set.
+        data: the datamodule.
+        advice: what to do about a setting that disagrees with the data.
+
+    Raises:
+        UserError: a value that was set disagrees with the data, the model cannot learn such targets, or the data have
+            the token ids of another checkpoint.
+    """
+    if not isinstance(data, HasSpec):
+        return {}
+    spec = data.spec()
+    assert isinstance(spec, DataSpec), "spec() returns a DataSpec"
+    if (checkpoint := pretrained_checkpoint(model, settings)) and spec.tokenizer and spec.tokenizer != checkpoint:
+        raise UserError(f"{checkpoint!r} needs its own token ids, and the data have those of {spec.tokenizer!r}")
+    known = spec.for_model()
+    if spec.task != "classification" and "task" not in settings and isinstance(model, HasAccepts):
+        raise UserError(f"{type(data).__name__} has targets for {spec.task}, and {model.__name__} classifies")
+    changed = {}
+    for name, value in known.items():
+        if name not in settings or (name in typed and name in spec.RECOMMENDED):
+            continue
+        if name in typed and typed[name] != value:
+            shown = value if len(str(value)) < 60 else f"{str(value)[:56]} …"
+            raise UserError(f"model.{name} is {typed[name]!r}, but the data say {shown!r}: {advice}")
+        changed[name] = value
+    return changed
+
+
+def section_settings(section: Any) -> dict[str, Any]:
+    """The settings of "model" or "data" in a configuration, whether its class is chosen by name or fixed."""
+    if not section:
+        return {}
+    settings = section.get("init_args") if "class_path" in section else section
+    return dict(vars(settings)) if isinstance(settings, Namespace) else dict(settings or {})
+
+
+def without_derived(config: Namespace, derived: Derived) -> Namespace:
+    """The configuration without what follows from the data, the seed and the model's checkpoint, so that a change of
+    those is followed when it runs again."""
+    stored = config.clone()
+    for part, names in (("model", derived.model), ("data", derived.data)):
+        section = stored.get(part)
+        settings = section.get("init_args") if section and "class_path" in section else section
+        for name in names & (vars(settings).keys() if settings else set()):
+            settings.pop(name)
+    stored.pop("config", None)
+    for name in ("ckpt_path", "inputs"):
+        if name in stored:
+            stored[name] = None
+    return stored
+
+
+def dropped_settings(configs: list[Config], config: Namespace) -> list[str]:
+    """One note for each of "model" and "data" whose class another file or a flag has replaced: which settings of the
+    replaced class are dropped, and which are kept, as the new class has them too."""
+    notes = []
+    for part in ("model", "data"):
+        section = config.get(part)
+        if not section or "class_path" not in section:
+            continue
+        now, settings = section.class_path.rsplit(".", 1)[-1], section_settings(section)
+        for file in configs:
+            before = file.content.get(part)
+            if not isinstance(before, dict):
+                continue
+            was = str(before.get("class_path", now)).rsplit(".", 1)[-1]
+            values = before.get("init_args") or {}
+            lost = [name for name in values if name not in settings]
+            kept = [name for name, value in values.items() if name in settings and settings[name] == value]
+            if was != now and (lost or kept):
+                parts = [f"dropped {', '.join(lost)}"] * bool(lost) + [f"kept {', '.join(kept)}"] * bool(kept)
+                notes.append(f"note: {now} replaces {was}; of its settings, {'; '.join(parts)}")
+    return notes
+
+
+def changed_settings(stored: Mapping[str, Any], config: Namespace, data: object) -> list[str]:
+    """One note for each setting of the checkpoint's run that a flag or a config has changed.
+
+    Raises:
+        UserError: the setting is one that the weights depend on: which token is which word.
+    """
+    notes = []
+    fixed: frozenset[str] = data.fixed_settings if isinstance(data, HasFixedSettings) else frozenset()
+    for part in ("model", "data"):
+        before, now = section_settings(stored.get(part)), section_settings(config.get(part))
+        for name in sorted(before.keys() & now.keys() - UNCOMPARED):
+            if before[name] == now[name]:
+                continue
+            if part == "data" and name in fixed:
+                raise UserError(
+                    f"data.{name} is {now[name]!r}, but the checkpoint was trained with {before[name]!r}: leave it out"
+                )
+            notes.append(f"note: {part}.{name} is {now[name]!r}, and was {before[name]!r} when the checkpoint was made")
+    return notes

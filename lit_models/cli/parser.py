@@ -1,0 +1,225 @@
+"""The parser of one command. Config files and the checkpoint's config are read first, wherever they are typed."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+import yaml
+from jsonargparse import Namespace
+from jsonargparse._actions import _ActionPrintConfig
+from jsonargparse._typehints import ActionTypeHint
+from jsonargparse._util import merge_config
+from jsonargparse.typing import register_type
+from lightning.pytorch.cli import LightningArgumentParser
+
+from datamodules.base import DataModule
+from datamodules.errors import UserError
+from datamodules.spec import DataSpec, HasSpec
+from lit_models.cli.configs import Config, find_config, read_config
+from lit_models.cli.diagnosis import BASES, class_problem, find_class, part_problem, setting_problem, unknown_setting
+from lit_models.cli.help import PROGRAM
+from lit_models.cli.messages import nearest, shorten_parser_error
+from lit_models.cli.pairing import section_settings
+from lit_models.runs.checkpoints import read_checkpoint
+
+FROM_CHECKPOINT = ("model", "data", "seed_everything", "experiment")
+"""Settings that commands other than fit take from a checkpoint's own config."""
+
+register_type(torch.device, fail_already_registered=False)  # "cpu" in a config, as of StochasticWeightAveraging
+
+
+class ClassAction(ActionTypeHint):
+    """`--model`, `--data` and their settings: remembers what was typed, and says plainly what does not exist."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not args:
+            return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        parser, settings, value, flag = args
+        parser.flags.add(flag)
+        try:
+            return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        except (TypeError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(self._problem(settings, value, flag) or shorten_parser_error(str(error))) from error
+
+    def _problem(self, settings: Namespace, value: Any, flag: str) -> str | None:
+        part, _, setting = flag.removeprefix("--").partition(".")
+        setting = setting.removeprefix("init_args.").rstrip("+")
+        if setting in ("", "class_path"):
+            return class_problem(part, str(value))
+        current = settings.get(part)
+        return setting_problem(part, current.get("class_path") if current else None, setting.partition(".")[0])
+
+
+class LitArgumentParser(LightningArgumentParser):
+    """Reads words into settings; every mistake in them is a UserError.
+
+    `--config` and `--ckpt_path` come before all flags, wherever they are typed, so that flags win over them.
+    """
+
+    typed: Namespace
+    """The settings that a checkpoint, a config or a flag has set, without defaults."""
+    configs: list[Config]
+    """The config files, in order."""
+    checkpoint: dict[str, Any] | None
+    """The content of the checkpoint that `--ckpt_path` names."""
+    flags: set[str]
+    """The flags of model and data that were typed, such as "--data.data_dir"."""
+    reads_words = False
+    """Whether this is the parser of a program or a command."""
+    siblings: "dict[str, LitArgumentParser]"
+    """The parsers of the program's commands, by name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if Path(sys.argv[0]).name == "__main__.py":
+            kwargs.setdefault("prog", PROGRAM)
+        super().__init__(*args, **kwargs)
+        self.typed = Namespace()  # type: ignore[no-untyped-call]
+        self.configs, self.checkpoint, self.flags, self.siblings = [], None, set(), {}
+
+    def add_lightning_class_args(self, lightning_class: Any, nested_key: str, *args: Any, **kwargs: Any) -> list[str]:
+        added = super().add_lightning_class_args(lightning_class, nested_key, *args, **kwargs)
+        for action in self._actions:
+            if action.dest == nested_key and nested_key in BASES and isinstance(action, ActionTypeHint):
+                action.__class__ = ClassAction
+        return added
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raises UserError for every mistake in the words. jsonargparse also makes parsers of this class for the
+        settings of one class; their errors become a part of this parser's."""
+        if isinstance(ex, UserError):
+            raise ex
+        if not self.reads_words:
+            super().error(message, ex)
+        raise UserError(part_problem(message) or shorten_parser_error(message)) from ex
+
+    def dump(self, namespace: Namespace, *args: Any, **kwargs: Any) -> str:
+        """The settings as text, such as `--print_config` shows them. What the data or the seed will decide is left out,
+        unless it was set, so that the text runs as a config."""
+        settings = namespace.clone()
+        name = section_of(settings, "data").get("class_path")
+        data = find_class("data", name) if name else None
+        decided = {"data": {"seed"} if data and issubclass(data, DataModule) else set()}
+        decided["model"] = DataSpec.model_fields() if data and isinstance(data, HasSpec) else set()
+        for part, names in decided.items():
+            arguments = section_of(settings, part).get("init_args")
+            unset = names - section_settings(self.typed.get(part)).keys()
+            for name in unset & vars(arguments).keys() if arguments else ():
+                arguments.pop(name)
+        return str(super().dump(settings, *args, **kwargs))
+
+    def parse_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: Namespace | None = None,
+        env: bool | None = None,
+        defaults: bool = True,
+        **kwargs: Any,
+    ) -> Namespace:
+        """The settings in words. In a program with commands, the parser of a command gives what was set, and the main
+        parser adds the defaults.
+
+        Raises:
+            UserError: a mistake in a flag, a config or a checkpoint.
+        """
+        words = list(sys.argv[1:] if args is None else args)
+        if self._subcommands_action is not None:
+            return super().parse_args(words, namespace, env, defaults, **kwargs)
+        try:
+            sources, rest = _source_parser().parse_known_args(words)
+        except argparse.ArgumentError as error:
+            raise UserError(f"{error.argument_name or 'a flag'}: {error.message}") from error
+        self.configs = [read_config(find_config(name)) for name in sources.config]
+        base = namespace or Namespace()  # type: ignore[no-untyped-call]
+        checkpoint = sources.ckpt_path or next((c for f in self.configs if (c := f.content.get("ckpt_path"))), None)
+        if checkpoint is not None and self._has("ckpt_path"):
+            base = self._merged(base, self._stored_settings(Path(checkpoint)))
+            base["ckpt_path"] = str(checkpoint)
+        for config in self.configs:
+            base = self._with_config(base, config)
+        kwargs["_namespace_as_config"] = True
+        with _ActionPrintConfig.skip_print_config():
+            typed: Namespace = super().parse_args(rest, base, env, False, **kwargs)
+        self.typed = typed.clone()
+        if hasattr(self, "subcommand"):
+            return typed
+        settings: Namespace = self.parse_object(typed, env=env, defaults=defaults)
+        return settings
+
+    def _with_config(self, base: Namespace, config: Config) -> Namespace:
+        """The settings with those of a config file over them. Settings of other commands are left out."""
+        others = {action.dest for parser in self.siblings.values() for action in parser._actions}
+        own = {dest.partition(".")[0] for dest in (action.dest for action in self._actions)}
+        content = {k: v for k, v in config.content.items() if k in own or k not in others}
+        config = Config(config.path, content)
+        if problem := unknown_setting(self, config, base):
+            raise UserError(problem)
+        try:
+            return self._merged(base, content)
+        except UserError as error:
+            raise UserError(f"{config.place_of_message(str(error))}: {error}") from error
+
+    def _merged(self, base: Namespace, content: dict[str, Any]) -> Namespace:
+        settings = self.parse_object(
+            content, base, env=False, defaults=False, _skip_validation=True, _skip_required=True
+        )
+        merged: Namespace = merge_config(self, settings, base)
+        return merged
+
+    def _stored_settings(self, path: Path) -> dict[str, Any]:
+        """The settings of the run that wrote a checkpoint, as far as this command takes them over.
+
+        Raises:
+            UserError: the file is missing or damaged, or its config is not a mapping.
+        """
+        self.checkpoint = read_checkpoint(path)
+        config = yaml.safe_load(self.checkpoint.get("config") or "{}")
+        if not isinstance(config, dict):
+            raise UserError(f"{path}: its config is a {type(config).__name__}, expected a mapping")
+        fit = self.subcommand == "fit" if hasattr(self, "subcommand") else True
+        stored = {k: v for k, v in config.items() if (fit or k in FROM_CHECKPOINT) and k != "ckpt_path"}
+        if not fit and (precision := (config.get("trainer") or {}).get("precision")):
+            stored["trainer"] = {"precision": precision}
+        return stored
+
+    def _has(self, dest: str) -> bool:
+        return any(action.dest == dest for action in self._actions)
+
+    def _parse_known_args_internal(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuses words that no flag takes.
+
+        Raises:
+            UserError: names the nearest flag, or the command that has it.
+        """
+        settings, unknown = super()._parse_known_args_internal(*args, **kwargs)
+        if unknown and self._subcommands_action is None:
+            raise UserError(self._flag_problem(unknown[0]))
+        return settings, unknown
+
+    def _flag_problem(self, word: str) -> str:
+        flag = word.partition("=")[0]
+        if not flag.startswith("-"):
+            return f"{flag!r} belongs to no flag; several words are one value in quotes"
+        owners = [name for name, parser in self.siblings.items() if flag in parser._option_string_actions]
+        if owners:
+            command = getattr(self, "subcommand", "this command")
+            return f"{flag} belongs to {' and '.join(owners)}, and {command} does not use it: leave it out"
+        return f"unknown flag {flag}{nearest(flag, self._option_string_actions)}"
+
+
+def section_of(settings: Namespace, part: str) -> Namespace:
+    """The settings of "model" or "data"; empty where there are none."""
+    section: Namespace = settings.get(part) or Namespace()  # type: ignore[no-untyped-call]
+    return section
+
+
+def _source_parser() -> argparse.ArgumentParser:
+    """Takes config files and the checkpoint out of the words, and leaves the rest."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    parser.add_argument("--ckpt_path")
+    return parser

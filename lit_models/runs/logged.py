@@ -1,0 +1,160 @@
+"""What a module has logged: its values, the one that decides which epoch is the best, and the table at the end."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import lightning as L
+
+from datamodules.errors import UserError
+from lit_models.tasks.task import LitTask
+
+Mode = Literal["min", "max"]
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLIT_NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})[/_ -](.+)")
+USUAL = ("acc", "accuracy", "loss")
+"""Metrics of the validation part that decide which epoch is the best, where nothing else says so."""
+LOWER = {
+    "loss",
+    "error",
+    "err",
+    "mae",
+    "mse",
+    "rmse",
+    "mape",
+    "nll",
+    "perplexity",
+    "ppl",
+    "distance",
+    "wer",
+    "cer",
+    "fid",
+}
+HIGHER = {"acc", "accuracy", "f1", "auc", "auroc", "precision", "recall", "specificity", "r2", "score", "iou", "dice"}
+HIGHER |= {"jaccard", "matthews", "kappa", "bleu", "rouge", "pearson", "spearman", "psnr", "ssim", "match", "variance"}
+
+
+@runtime_checkable
+class HasMonitor(Protocol):
+    """A module that names the metric by which its best epoch is chosen."""
+
+    @property
+    def monitor(self) -> tuple[str, Mode]:
+        """The metric's name, and whether lower or higher is better."""
+        ...
+
+
+def logged(trainer: L.Trainer) -> dict[str, float]:
+    """Everything that the module has logged, by name. Of a value that is logged per step and per epoch, the epoch's."""
+    values = {name: value for name, value in trainer.callback_metrics.items() if value.numel() == 1}
+    doubled = {f"{name}_{kind}" for name in values for kind in ("step", "epoch")}
+    return {name: float(value) for name, value in values.items() if name not in doubled}
+
+
+def split_of(name: str) -> tuple[str, str]:
+    """The split ("train", "val", "test", or "" where the name has none) and the metric of a name such as `val/loss` or
+    `test_acc`."""
+    match = SPLIT_NAME.fullmatch(name)
+    return (SPLITS[match[1]], match[2]) if match else ("", name)
+
+
+def in_split(values: Mapping[str, float], split: str) -> dict[str, float]:
+    """The values that were logged while `split` was measured, under names of that split: a `test_step` may log
+    "accuracy", or call the `validation_step`, which logs "val_loss"; these are "test/accuracy" and "test/val_loss"."""
+    return {name if split_of(name)[0] == split else f"{split}/{name}": value for name, value in values.items()}
+
+
+def monitor_of(
+    module: L.LightningModule, values: Mapping[str, Any], *, wanted: str | None = None
+) -> tuple[str, Mode | None] | None:
+    """The metric that decides which epoch is the best: the one that is wanted, the module's own choice, or a usual one.
+
+    Args:
+        module: the module that is trained.
+        values: what it has logged.
+        wanted: name of the metric that the user asks for.
+
+    Returns:
+        Name and direction (None where the module does not give it), or None without a usual metric.
+
+    Raises:
+        UserError: the wanted metric is not logged.
+    """
+    if wanted is not None:
+        if wanted not in values:
+            raise UserError(f"monitor: {wanted!r} is not logged; logged are {', '.join(values) or 'no values'}")
+        return wanted, None
+    if isinstance(module, HasMonitor) and _is_monitor(module.monitor) and module.monitor[0] in values:
+        return module.monitor
+    of_validation = {split_of(name)[1]: name for name in values if split_of(name)[0] == "val"}
+    name = next((of_validation[metric] for metric in USUAL if metric in of_validation), None)
+    return (name, None) if name else None
+
+
+def _is_monitor(value: Any) -> bool:
+    """Whether the attribute `monitor` of any module has the meaning that it has here."""
+    return isinstance(value, tuple) and len(value) == 2 and value[1] in ("min", "max")
+
+
+def direction_of(name: str) -> Mode:
+    """Whether lower or higher values of a metric are better, by the words in its name.
+
+    Raises:
+        UserError: its words do not say it.
+    """
+    words = set(re.split(r"[^a-z0-9]+", name.lower()))
+    if words & LOWER:
+        return "min"
+    if words & HIGHER:
+        return "max"
+    raise UserError(f"monitor: it is unknown whether lower or higher {name!r} is better: add --monitor_mode min or max")
+
+
+def is_by_class(name: str, module: L.LightningModule) -> bool:
+    """Whether a value is one of several classes', such as `val/recall/cat`. Only a LitTask logs classes that way; other
+    modules have names with more slashes for other reasons, and Lightning adds `/dataloader_idx_0` to them."""
+    return isinstance(module, LitTask) and "/" in split_of(name)[1] and "/dataloader_idx_" not in name
+
+
+def table(metrics: Mapping[str, float], module: L.LightningModule) -> str:
+    """The metrics for a screen of 80 columns or a log file: a row a split and a column a metric; then a row a class and
+    a column a metric, for the last split; then the values of no split, a line each.
+
+    Args:
+        metrics: values by name.
+        module: that has logged them.
+    """
+    splits: dict[str, dict[str, float]] = {"train": {}, "val": {}, "test": {}}
+    classes: dict[str, dict[str, dict[str, float]]] = {}
+    others: dict[str, float] = {}
+    for full_name, value in metrics.items():
+        split, name = split_of(full_name)
+        metric, _, label = name.partition("/")
+        if not split:
+            others[name] = value
+        elif is_by_class(full_name, module):
+            classes.setdefault(split, {}).setdefault(label, {})[metric] = value
+        else:
+            splits[split][name] = value
+    lines = _grid({split: cells for split, cells in splits.items() if cells})
+    if classes:
+        split = max(classes, key=list(splits).index)
+        lines += [*([""] if lines else []), f"{split}, by class", *_grid(classes[split])]
+    width = max((len(name) for name in others), default=0)
+    return "\n".join([*lines, *(f"{name:{width}}  {value:.4f}" for name, value in others.items())])
+
+
+def _grid(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Named rows under the columns that they have, six columns at a time."""
+    columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
+    first = max(5, *(len(name) for name in rows)) if rows else 0
+    lines = []
+    for start in range(0, len(columns), 6):
+        part = columns[start : start + 6]
+        texts = {name: [f"{cells[c]:.4f}" if c in cells else "-" for c in part] for name, cells in rows.items()}
+        widths = [max(10, 2 + max(map(len, column))) for column in zip(part, *texts.values(), strict=True)]
+        lines.append(" " * first + "".join(f"{c:>{w}}" for c, w in zip(part, widths, strict=True)))
+        for name, row in texts.items():
+            if any(c in rows[name] for c in part):
+                lines.append(f"{name:{first}}" + "".join(f"{t:>{w}}" for t, w in zip(row, widths, strict=True)))
+    return lines

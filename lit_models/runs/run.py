@@ -1,0 +1,303 @@
+"""One run of one command: its folder, the callbacks and loggers that write to it, and its results."""
+
+import inspect
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning as L
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from datamodules.errors import UserError
+from datamodules.spec import HasChecksums, HasValidation
+from datamodules.storage.downloads import sha256
+from lit_models.runs import folder as folders
+from lit_models.runs import results
+from lit_models.runs.checkpoints import BestCheckpoint, LastCheckpoint
+from lit_models.runs.logged import direction_of, in_split, logged, table
+from lit_models.runs.predictions import PredictionWriter
+from lit_models.runs.progress import EpochLines, NoProfiler, say, trainable
+from lit_models.tasks.task import LitTask
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What a run is asked for.
+
+    Args:
+        words: the command line.
+        runs_dir: folder of all runs.
+        experiment: name of the folder in it.
+        seed: of all randomness.
+        checkpoint: weights to start from, if any.
+        config: the configuration that the run keeps, YAML.
+        test_weights: weights that are tested after training.
+        monitor: metric that decides which epoch is the best; the module's own choice when None.
+        monitor_mode: whether lower or higher values of it are better.
+        output: format of the file of predictions, "csv" or "jsonl".
+    """
+
+    words: list[str]
+    runs_dir: Path
+    experiment: str
+    seed: int | bool
+    checkpoint: Path | None
+    config: str
+    test_weights: Literal["last", "best", "none"]
+    monitor: str | None
+    monitor_mode: Literal["min", "max"] | None
+    output: str
+
+
+class Run:
+    """One run of "fit", "validate", "test" or "predict".
+
+    Args:
+        command: its name.
+        settings: what it is asked for.
+        folder: where it writes.
+        has_validation: whether the data have a validation part.
+    """
+
+    trainer: L.Trainer
+
+    def __init__(self, command: str, settings: RunSettings, folder: Path, *, has_validation: bool) -> None:
+        self.command, self.settings, self.folder = command, settings, folder
+        self.has_validation = has_validation
+
+    @classmethod
+    def open(cls, command: str, settings: RunSettings, module: L.LightningModule, data: object) -> "Run":
+        """A run in a folder of its own; a command on a checkpoint of a run writes into that run's folder.
+
+        Raises:
+            UserError: the best weights are asked for, and the data have no validation part; or the direction of the
+                monitored metric is unknown.
+        """
+        if settings.monitor and not settings.monitor_mode:
+            direction_of(settings.monitor)
+        has_validation = data.has_validation if isinstance(data, HasValidation) else True
+        if settings.test_weights == "best" and not has_validation:
+            raise UserError(
+                "test_weights best needs a validation part: set data.num_val or data.val_fraction, or take last"
+            )
+        if settings.monitor_mode and not settings.monitor:
+            raise UserError("monitor_mode needs monitor: name the metric that it is about")
+        if settings.monitor and not has_validation:
+            raise UserError("monitor needs a validation part: set data.num_val or data.val_fraction, or leave it out")
+        part = module.untrained if isinstance(module, LitTask) else None
+        if command != "fit" and not settings.checkpoint and part:
+            say(f"warning: {part} is untrained, so these numbers mean nothing; train it (fit) or give --ckpt_path")
+        own = folders.of_checkpoint(settings.checkpoint) if settings.checkpoint and command != "fit" else None
+        folder = own or folders.reserve(settings.runs_dir, settings.experiment)
+        return cls(command, settings, folder, has_validation=has_validation)
+
+    def close(self) -> None:
+        """Removes the folder if nothing was written."""
+        folders.remove_empty(self.folder)
+
+    def trainer_settings(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The Trainer's settings, with the run's callbacks and loggers before the user's."""
+        given = config["callbacks"] or []
+        given = given if isinstance(given, list) else [given]
+        shown = config["enable_progress_bar"]
+        has_bar = any(isinstance(callback, ProgressBar) for callback in given)  # a Trainer takes only one
+        bar: list[Callback] = [TQDMProgressBar(leave=False)] if shown and not has_bar else []
+        checkpointing = self.command == "fit" and config["enable_checkpointing"] is not False
+        if config["barebones"]:
+            raise UserError("trainer.barebones allows no callbacks and loggers, and a run has some: leave it out")
+        if self.settings.monitor and (not checkpointing or config["limit_val_batches"] == 0):
+            raise UserError("monitor needs checkpoints and validation, and one of them is turned off: leave it out")
+        return {
+            **config,
+            "callbacks": [*bar, *self._callbacks(config), *given],
+            "enable_progress_bar": shown or has_bar,
+            "logger": self._loggers(config["logger"]),
+            "profiler": config["profiler"] or NoProfiler(),
+            "default_root_dir": config["default_root_dir"] or self.folder,
+            "enable_checkpointing": checkpointing,
+        }
+
+    def attach(self, trainer: L.Trainer) -> None:
+        """Takes the Trainer that does the work."""
+        self.trainer = trainer
+
+    def _callbacks(self, config: dict[str, Any]) -> list[Callback]:
+        if self.command == "predict":
+            return [PredictionWriter(self.folder, self.settings.output)]
+        if self.command != "fit":
+            return []
+        callbacks: list[Callback] = [EpochLines()]
+        if config["enable_checkpointing"] is not False and not config["fast_dev_run"]:
+            files = self.folder / "checkpoints"
+            callbacks.append(LastCheckpoint(files))
+            if self.has_validation:
+                wanted = {"monitor": self.settings.monitor, "mode": self.settings.monitor_mode}
+                callbacks.append(BestCheckpoint(files, **wanted))  # type: ignore[arg-type]
+        return callbacks
+
+    def _loggers(self, given: Any) -> Any:
+        """`metrics.csv` and TensorBoard events in the run folder, beside the user's loggers."""
+        if self.command != "fit" or given is False:
+            return given or False
+        runs, experiment, version = self.folder.parent.parent, self.folder.parent.name, self.folder.name
+        place: dict[str, Any] = {"save_dir": runs, "name": experiment, "version": version}
+        ours = [CSVLogger(**place), TensorBoardLogger(**place, default_hp_metric=False)]
+        return [*ours, *(given if isinstance(given, list) else [given] if given not in (None, True) else [])]
+
+    def fit(
+        self, model: L.LightningModule, datamodule: L.LightningDataModule | None = None, ckpt_path: str | None = None
+    ) -> None:
+        """Trains, tests, and writes `results.json`.
+
+        Raises:
+            UserError: neither the model nor the command line has an optimizer.
+        """
+        if not is_overridden("configure_optimizers", model):
+            example = "--optimizer Adam --optimizer.lr 0.001"
+            raise UserError(f"{type(model).__name__} has no configure_optimizers: set an optimizer, such as {example}")
+        if ckpt_path:
+            say(f"resuming {ckpt_path} in {self.folder}; best.ckpt will be the best of the new epochs")
+        start = time.perf_counter()
+        self._match_precision(model)
+        with self._explained():
+            self.trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+        content = self._record(model, datamodule, {"fit": time.perf_counter() - start})
+        self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process created it
+        self._test_after_fit(model, datamodule, content)
+        self._conclude("results.json", datamodule, content)
+
+    def _test_after_fit(
+        self, model: L.LightningModule, datamodule: L.LightningDataModule | None, content: dict[str, Any]
+    ) -> None:
+        weights = self.settings.test_weights
+        best = self.folder / "checkpoints" / "best.ckpt"
+        if weights == "best" and not best.is_file():
+            say("note: no best.ckpt was written, so the last weights are tested")
+            weights = "last"
+        if weights == "none":
+            return
+        if not is_overridden("test_step", model) or not _has_test_loader(model, datamodule):
+            say("note: nothing was tested: model and data need a test_step and a test_dataloader")
+            return
+        start = time.perf_counter()
+        path = str(best) if weights == "best" else None
+        self.trainer.test(model, datamodule=datamodule, ckpt_path=path, verbose=False, weights_only=True)
+        seconds = round(time.perf_counter() - start, 3)
+        if not (tested := in_split(logged(self.trainer), "test")):
+            say(f"note: nothing was tested: {type(datamodule or model).__name__} has no test split here")
+            return
+        content["metrics"] |= tested
+        content["seconds"]["test"], content["test_weights"] = seconds, weights
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turns Lightning's errors about a setting that only shows during training into a user's mistake.
+
+        Raises:
+            UserError: EarlyStopping waits for a metric that is not logged, or validation is rarer than an epoch's end.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if traceback.extract_tb(error.__traceback__)[-1].filename != inspect.getfile(EarlyStopping):
+                raise
+            names = logged(self.trainer)
+            for callback in self.trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, EarlyStopping) and callback.strict and callback.monitor not in names:
+                    text = f"EarlyStopping: {callback.monitor!r} is not logged; logged are {', '.join(names)}"
+                    raise UserError(text) from error
+            raise
+        except ValueError as error:
+            interval, batches = self.trainer.val_check_interval, self.trainer.num_training_batches
+            if isinstance(error, UserError) or not isinstance(interval, int) or interval <= batches:
+                raise
+            text = f"trainer.val_check_interval is {interval} batches, and an epoch has {batches}"
+            raise UserError(f"{text}: set a smaller number, or a fraction of an epoch such as 1.0") from error
+
+    def evaluate(
+        self, model: L.LightningModule, datamodule: L.LightningDataModule | None = None, ckpt_path: str | None = None
+    ) -> None:
+        """Measures the model on the validation or the test part, and writes `validate.json` or `test.json`.
+
+        Raises:
+            UserError: the data lack such a part.
+        """
+        start = time.perf_counter()
+        self._match_precision(model)
+        evaluate = getattr(self.trainer, self.command)
+        evaluate(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False, weights_only=True)
+        content = self._record(model, datamodule, {self.command: time.perf_counter() - start})
+        content["metrics"] = in_split(content["metrics"], "val" if self.command == "validate" else "test")
+        if not content["metrics"]:
+            part = "test split" if self.command == "test" else "validation part (see its num_val or val_fraction)"
+            raise UserError(f"{type(datamodule or model).__name__} has no {part} here")
+        self._conclude(f"{self.command}.json", datamodule, content)
+
+    def predict(
+        self, model: L.LightningModule, datamodule: L.LightningDataModule | None = None, ckpt_path: str | None = None
+    ) -> None:
+        """Prints and writes the predictions."""
+        self._match_precision(model)
+        settings: dict[str, Any] = {"datamodule": datamodule, "ckpt_path": ckpt_path, "weights_only": True}
+        try:
+            self.trainer.predict(model, return_predictions=False, **settings)
+        except MisconfigurationException as error:
+            if not isinstance(error.__cause__, TypeError):
+                raise
+            text = "predict has to build the DataLoader again, and cannot: give its arguments by name"
+            raise UserError(f"{text}, such as DataLoader(dataset, batch_size=32)") from error
+
+    def _match_precision(self, model: L.LightningModule) -> None:
+        """Takes double precision before a checkpoint is loaded, so that its weights lose no bit."""
+        if self.trainer.precision == "64-true":
+            model.double()
+
+    def _record(
+        self, model: L.LightningModule, data: L.LightningDataModule | None, seconds: dict[str, float]
+    ) -> dict[str, Any]:
+        """What the results say of the run so far."""
+        return {
+            "command": self.command,
+            "arguments": self.settings.words,
+            "model": type(model).__name__,
+            "data": type(data).__name__ if data else None,
+            "metrics": logged(self.trainer),
+            "epochs": self.trainer.current_epoch,
+            "steps": self.trainer.global_step,
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "seed": self.settings.seed,
+            "test_weights": "none",
+            "parameters": trainable(model),
+            "processes": self.trainer.world_size,
+            "device": results.device_name(self.trainer.strategy.root_device),
+            "precision": str(self.trainer.precision),
+            "versions": results.versions(),
+            "commit": results.commit(),
+        }
+
+    def _conclude(self, name: str, data: object, content: dict[str, Any]) -> None:
+        """Prints the table and writes the results; the first process only."""
+        if not self.trainer.is_global_zero:
+            return
+        content["data_sha256"] = data.checksums() if isinstance(data, HasChecksums) else {}
+        files = sorted((self.folder / "checkpoints").glob("*.ckpt")) if self.command == "fit" else []
+        content["checkpoint_sha256"] = {f.name: sha256(f) for f in files}
+        path = results.write_results(self.folder, name, content)
+        seconds = ", ".join(f"{word} {value:.1f} s" for word, value in content["seconds"].items())
+        say()
+        say(table(content["metrics"], self.trainer.lightning_module))
+        about = f"{content['model']}, {content['parameters']:,} parameters"
+        say(f"{about}; {seconds}; seed {content['seed']}; {content['device']}")
+        say(f"results in {path}")
+
+
+def _has_test_loader(model: L.LightningModule, data: L.LightningDataModule | None) -> bool:
+    """Whether there may be a test split; Lightning refuses data that never define one."""
+    return is_overridden("test_dataloader", data if data is not None else model)

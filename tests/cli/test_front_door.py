@@ -1,0 +1,218 @@
+"""The front door as a process of its own: what it says, its exit status, and that it imports no torch."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lit_models import __main__ as front_door
+from lit_models.cli import help, registry
+from lit_models.cli.file_commands import PARSERS
+
+ROOT = Path(__file__).parents[2]
+NO_TORCH = """
+import sys
+from lit_models.__main__ import main
+status = main(sys.argv[1:])
+loaded = {"torch", "lightning", "transformers", "numpy"} & set(sys.modules)
+sys.exit(f"imported {loaded}" if loaded else status)
+"""
+SCREENS = [
+    [],
+    ["--help"],
+    ["--version"],
+    ["list"],
+    *[[command, "--help"] for command in help.COMMANDS],
+]
+
+
+def run(*arguments: str, program: tuple[str, ...] = ("-m", "lit_models")) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *program, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize("arguments", [*SCREENS, ["doctor"]], ids=" ".join)
+def test_a_screen_imports_no_torch(arguments: list[str]) -> None:
+    done = run(*arguments, program=("-c", NO_TORCH))
+    assert done.returncode in ((0, 1) if arguments == ["doctor"] else (0,)), done.stderr
+    assert "imported" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["fit", "--help"]], ids=" ".join)
+def test_a_screen_answers_within_a_second(arguments: list[str]) -> None:
+    # The best of three: the others measure what else the machine does.
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert run(*arguments).returncode == 0
+        seconds.append(time.perf_counter() - start)
+    assert min(seconds) < 1
+
+
+def test_help_fits_a_screen_and_names_every_command() -> None:
+    lines = run("--help").stdout.splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    for command in help.COMMANDS:
+        assert any(line.strip().startswith(f"{command} ") for line in lines)
+
+
+def test_no_argument_and_the_short_flag_show_the_same_help() -> None:
+    assert run().stdout == run("-h").stdout == run("help").stdout == run("--help").stdout
+
+
+@pytest.mark.parametrize("command", help.TRAINER_COMMANDS)
+def test_command_help_fits_a_screen_and_names_our_classes_and_flags(command: str) -> None:
+    text = run(command, "--help").stdout
+    assert len(text.splitlines()) <= 44
+    assert max(map(len, text.splitlines())) <= 80
+    flags = ["--config", "--model", "--data", "--trainer.accelerator", "--trainer.devices", "--seed_everything"]
+    flags += ["--ckpt_path", "--experiment", "--runs_dir", "--debug", "--model.help", "--data.help", "--help-all"]
+    flags += {"fit": ["--trainer.max_epochs", "--test_weights", "--monitor"], "predict": ["--inputs", "--output"]}.get(
+        command, []
+    )
+    for name in [*registry.model_names(), *registry.data_names(), *flags]:
+        assert name in text
+
+
+def test_help_shows_only_flags_that_the_parser_has() -> None:
+    from lit_models.cli.app import LitCLI
+
+    class Parsers(LitCLI):
+        def parse_arguments(self, parser: Any, args: Any) -> None:
+            raise StopIteration(self._subcommand_parsers)
+
+    with pytest.raises(StopIteration) as stop:
+        Parsers(args=[])
+    parsers = stop.value.args[0]
+    front_doors_own = {"--debug", "--help-all"}
+    for command in help.TRAINER_COMMANDS:
+        known = {option for action in parsers[command]._actions for option in action.option_strings}
+        shown = {word.strip(";`,") for word in help.command_help(command).split() if word.startswith("--")}
+        plain = {flag for flag in shown if not flag.startswith(("--model.", "--data."))} - front_doors_own
+        assert plain <= known
+
+
+@pytest.mark.parametrize("command", help.FILE_COMMANDS)
+def test_help_of_a_command_on_files_is_its_parser(command: str) -> None:
+    text = run(command, "--help").stdout
+    assert text.startswith(f"usage: python -m lit_models {command} ")
+    assert len(text.splitlines()) <= 24
+    assert max(map(len, text.splitlines())) <= 80
+    known = {option for action in PARSERS[command]()._actions for option in action.option_strings}
+    shown = {line.split()[0] for line in text.splitlines() if line.strip().startswith("--")}
+    assert shown == known | {"--debug"}
+    assert text == run(command, "-h").stdout == run(command, "x.keras", "--help").stdout
+
+
+@pytest.mark.parametrize("arguments", [["import-keras"], ["export", "--formt", "keras"]], ids=" ".join)
+def test_a_mistake_in_the_flags_of_a_command_on_files_imports_no_torch(arguments: list[str]) -> None:
+    done = run(*arguments, program=("-c", NO_TORCH))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_help_all_and_class_help_go_to_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    import lit_models.cli.app
+
+    seen: list[list[str]] = []
+
+    def noted(words: list[str], *, debug: bool) -> int:
+        seen.append([*words, *(["--debug"] if debug else [])])
+        return 7
+
+    monkeypatch.setattr(lit_models.cli.app, "main", noted)
+    assert front_door.main(["fit", "--help-all"]) == 7
+    assert front_door.main(["test", "--debug", "--model.help", "LitCNN"]) == 7
+    assert seen == [["fit", "--help"], ["test", "--model.help", "LitCNN", "--debug"]]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--model.help", "LitCNN"], ["--data.help", "XORDataModule"], ["--help-all"]], ids=" ".join
+)
+def test_every_setting_can_be_seen(arguments: list[str]) -> None:
+    done = run("fit", *arguments)
+    assert done.returncode == 0, done.stderr
+    expected = {"LitCNN": "--model.dropout", "XORDataModule": "--data.num_bits"}.get(
+        arguments[-1], "--trainer.precision"
+    )
+    assert expected in done.stdout
+
+
+def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
+    assert run("list", "--help").stdout.startswith("usage: python -m lit_models list\n")
+    done = run("doctor", "--fast", "now")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: doctor takes no arguments, got --fast now\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ft"], "unknown command 'ft', did you mean fit?"),
+        (["tests"], "unknown command 'tests', did you mean test?"),
+        (["zzz"], "unknown command 'zzz'; there are fit, validate, test, predict, import-keras, export, list, doctor"),
+        (["-c", "x.yaml", "fit"], "the command comes before its options: python -m lit_models fit -c x.yaml"),
+        (
+            ["--config=x.yaml", "test", "--debug"],
+            "the command comes before its options: python -m lit_models test --config=x.yaml --debug",
+        ),
+        (["--model", "LitMLP"], "the command comes before its options: python -m lit_models fit --model LitMLP"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_command_is_one_line_with_the_right_one(arguments: list[str], message: str) -> None:
+    done = run(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")
+
+
+def test_version_is_the_project_files() -> None:
+    import tomllib
+
+    import lit_models
+
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert run("--version").stdout == f"lit-models {declared}\n"
+    assert lit_models.__version__ == declared
+
+
+def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(argv: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(front_door, "dispatch", interrupted)
+    assert front_door.main(["list"]) == 128 + signal.SIGINT
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-m", "lit_models", "list"],
+        cwd=ROOT,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_the_public_names_are_the_classes() -> None:
+    import lit_models
+
+    for name in lit_models.__all__:
+        assert getattr(lit_models, name).__name__ == name
+    assert set(lit_models.__all__) <= set(dir(lit_models))
+    assert set(registry.model_names()) <= set(lit_models.__all__)
+    with pytest.raises(AttributeError, match="module 'lit_models' has no attribute 'LitGPT'"):
+        lit_models.LitGPT  # noqa: B018

@@ -1,0 +1,119 @@
+"""Predictions of any form: as rows, or kept in a file of torch's, one a sample."""
+
+from typing import Any
+
+import lightning as L
+import numpy as np
+import pytest
+import torch
+
+from datamodules import UserError
+from lit_models import LitMLP
+from lit_models.runs.predictions import (
+    batched,
+    described,
+    in_order,
+    nested,
+    plain,
+    rows_of,
+    sample_names,
+    unbatched,
+)
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [
+        torch.arange(12.0).reshape(3, 2, 2),
+        {"image": torch.rand(3, 4), "score": torch.rand(3)},
+        (torch.rand(3, 2), torch.arange(3)),
+        ["a", "b", "c"],
+    ],
+    ids=["tensor", "mapping", "tuple", "list"],
+)
+def test_samples_of_a_batch_come_apart_and_together_again(prediction: Any) -> None:
+    samples = unbatched(prediction)
+    assert samples is not None
+    assert len(samples) == 3
+    again = batched(samples)
+    torch.testing.assert_close(again, prediction, rtol=0, atol=0) if not isinstance(prediction, list) else None
+    assert type(again) is type(prediction)
+
+
+def test_tensors_of_different_shapes_stay_a_list() -> None:
+    ragged = [torch.rand(2), torch.rand(3)]
+    assert batched(ragged) is ragged
+    assert described(ragged) == "a list of 2"
+
+
+def test_what_a_file_cannot_keep_is_refused_and_arrays_are_tensors() -> None:
+    with pytest.raises(UserError) as caught:
+        plain([object()])
+    expected = "expected tensors, numbers or texts, or mappings, tuples or lists of them"
+    assert str(caught.value) == f"predict_step returns a object, {expected}"
+    kept = plain({"a": np.arange(3), "b": (np.float32(0.5), "text", None)})
+    torch.testing.assert_close(kept["a"], torch.arange(3), rtol=0, atol=0)
+    assert kept["b"] == (0.5, "text", None)
+
+
+@pytest.mark.parametrize(
+    "prediction",
+    [3.0, torch.tensor(1.0), {"a": torch.rand(3), "loss": torch.tensor(1.0)}, (torch.rand(3), torch.rand(2))],
+    ids=["number", "scalar", "mapping", "tuple"],
+)
+def test_batches_that_do_not_come_apart_are_kept_whole_in_order(prediction: Any) -> None:
+    assert unbatched(prediction) is None
+    batches = [([(0, 2)], "third"), ([(0, 0), (0, 1)], prediction)]
+    assert in_order(batches) == (None, [prediction, "third"])
+
+
+def test_samples_are_in_the_order_of_dataloaders_and_places() -> None:
+    placed = [([(1, 0)], torch.tensor([30])), ([(0, 1), (0, 0)], torch.tensor([20, 10]))]
+    places, predictions = in_order(placed)
+    assert places == [(0, 0), (0, 1), (1, 0)]
+    assert predictions.tolist() == [10, 20, 30]
+    assert sample_names(None, places) == ["loader[0][0]", "loader[0][1]", "loader[1][0]"]
+    assert sample_names(None, places[:2]) == ["sample[0]", "sample[1]"]
+
+
+def test_probabilities_of_any_module_are_classes_and_other_numbers_are_not() -> None:
+    module = L.LightningModule()
+    rows = rows_of(module, torch.tensor([[0.25, 0.75], [1.0, 0.0]]))
+    assert rows is not None
+    assert rows.row([0.25, 0.75]) == {"label": "1", "probability": 0.75, "p(0)": 0.25, "p(1)": 0.75}
+    assert rows_of(module, torch.tensor([[0.5, 0.75]])) is None  # do not sum to 1
+    assert rows_of(module, torch.tensor([[1.5, -0.5]])) is None
+    assert rows_of(module, torch.tensor([[1.0], [1.0]])) is None  # one column is not a choice
+    assert rows_of(module, torch.ones(2, 3, 3)) is None
+    assert rows_of(module, torch.tensor([[0, 1]])) is None
+
+
+def test_the_modules_class_names_are_used_where_there_is_one_a_column() -> None:
+    class Named(L.LightningModule):
+        def __init__(self, class_names: list[str]) -> None:
+            super().__init__()
+            self.save_hyperparameters()
+
+    scores = torch.tensor([[0.25, 0.75]])
+    for names, label in ((["no", "yes"], "yes"), (["a", "b", "c"], "1")):
+        rows = rows_of(Named(names), scores)
+        assert rows is not None
+        assert rows.row(scores[0].tolist())["label"] == label
+
+
+def test_numbers_of_a_regression_are_rows() -> None:
+    rows = rows_of(LitMLP(num_features=2, task="regression"), torch.tensor([[7.5]]))
+    assert rows is not None
+    assert rows.row([7.5]) == {"value": 7.5}
+
+
+def test_columns_of_probabilities_are_one_object_in_json() -> None:
+    record = {"input": "x", "label": "b", "p(a)": 0.25, "p(b)": 0.75}
+    assert nested(record) == {"input": "x", "label": "b", "probabilities": {"a": 0.25, "b": 0.75}}
+    assert nested({"input": "x", "value": 1.0}) == {"input": "x", "value": 1.0}
+
+
+def test_types_and_shapes_are_described() -> None:
+    tensor = torch.zeros(2, 3)
+    assert described({"a": tensor, "b": tensor.long()}) == "a float32 (2, 3), b int64 (2, 3)"
+    assert described((tensor, tensor)) == "float32 (2, 3), float32 (2, 3)"

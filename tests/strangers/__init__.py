@@ -1,0 +1,1 @@
+"""Modules, data and features of Lightning's that know nothing of us, run through the real command."""

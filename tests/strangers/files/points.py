@@ -1,0 +1,49 @@
+"""Two clouds of points in a plain LightningDataModule; the last batch of each split is smaller."""
+
+from typing import Any
+
+import lightning as L
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+
+class Points(L.LightningDataModule):
+    """96 + 21 + 21 points. Class 1 lies to the right of class 0."""
+
+    def __init__(self, batch_size: int = 8, num_classes: int = 2) -> None:
+        super().__init__()
+        self.batch_size = batch_size
+        self.num_classes = num_classes
+
+    def split(self, size: int, seed: int) -> TensorDataset:
+        generator = torch.Generator().manual_seed(seed)
+        target = torch.arange(size) % 2
+        points = torch.randn(size, 2, generator=generator)
+        points[:, 0] += 4.0 * target - 2.0
+        return TensorDataset(points, target)
+
+    def train_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        return DataLoader(self.split(96, 0), batch_size=self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        return DataLoader(self.split(21, 1), batch_size=self.batch_size)
+
+    def test_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        return DataLoader(self.split(21, 2), batch_size=self.batch_size)
+
+    def predict_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        return DataLoader(self.split(21, 2), batch_size=self.batch_size)
+
+
+class Loaders(Points):
+    """Two dataloaders for each split but the training one."""
+
+    def val_dataloader(self) -> Any:
+        return [super().val_dataloader(), super().test_dataloader()]
+
+    def test_dataloader(self) -> Any:
+        return self.val_dataloader()
+
+    def predict_dataloader(self) -> Any:
+        numbers = [torch.arange(10.0).reshape(5, 2), torch.arange(100.0, 106.0).reshape(3, 2)]
+        return [DataLoader(TensorDataset(part), batch_size=2) for part in numbers]

@@ -1,0 +1,78 @@
+"""Metrics of whole splits equal scikit-learn's, over ragged batches and over two processes."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sklearn.metrics as sk
+import torch
+
+from .conftest import Stranger
+
+METRICS = ["f1", "f1_macro", "f1_weighted", "auroc", "average_precision", "recall_per_class"]
+TEST = ("test", "--model", "LitMLP", "--data", "ragged.Ragged", "--model.metrics", f"[{', '.join(METRICS)}]")
+TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.accelerator", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def files(stranger: Stranger) -> None:
+    stranger.has("ragged.py")
+
+
+def expected(folder: Path, size: int, num_classes: int) -> dict[str, Any]:
+    """The metrics of the probabilities in `predictions.csv`, by scikit-learn."""
+    with (folder / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    scores = np.array([[float(row[f"p(c{i})"]) for i in range(num_classes)] for row in rows])
+    scores /= scores.sum(axis=1, keepdims=True)  # the file has 8 digits
+    labels = [int(row["label"][1:]) for row in rows]
+    generator = torch.Generator().manual_seed(1)
+    torch.randn(size, 3, generator=generator)  # the points are drawn first
+    target = torch.randint(num_classes, (size,), generator=generator).tolist()
+    several: dict[str, Any] = {"average": "macro"} if num_classes > 2 else {}
+    ranked = scores if num_classes > 2 else scores[:, 1]
+    values = {
+        "acc": sk.accuracy_score(target, labels),
+        "f1": sk.f1_score(target, labels, **several),
+        "f1_macro": sk.f1_score(target, labels, average="macro"),
+        "f1_weighted": sk.f1_score(target, labels, average="weighted"),
+        "auroc": sk.roc_auc_score(target, ranked, **({"multi_class": "ovr"} if num_classes > 2 else {})),
+        "average_precision": sk.average_precision_score(target, ranked),
+        "loss": sk.log_loss(target, scores, labels=range(num_classes)),
+    }
+    recalls = sk.recall_score(target, labels, average=None)
+    values |= {f"recall/c{i}": value for i, value in enumerate(recalls)}
+    return {f"test/{name}": pytest.approx(float(value), rel=1e-5) for name, value in values.items()}
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_metrics_are_those_of_the_whole_split(stranger: Stranger, num_classes: int) -> None:
+    classes = ("--data.num_classes", str(num_classes))
+    for batch_size in ("7", "23"):
+        stranger.succeeds(*TEST, *classes, "--data.batch_size", batch_size)
+    stranger.succeeds("predict", "--model", "LitMLP", "--data", "ragged.Ragged", *classes)
+    runs = stranger.folder / "runs/LitMLP-Ragged"
+    wanted = expected(runs / "version_2", 23, num_classes)
+    for version in (0, 1):
+        assert stranger.results("LitMLP-Ragged", "test.json", version=version)["metrics"] == wanted
+
+
+def test_metrics_over_two_processes_are_those_of_one(stranger: Stranger) -> None:
+    # Batches of 3, 3 and 1: of the last, one process has no sample.
+    sizes = ("--data.size", "7", "--data.batch_size", "3", "--data.num_classes", "2")
+    stranger.succeeds(*TEST, *sizes)
+    done = stranger.fresh(*TEST, *sizes, *TWO)
+    assert done.status == 0, done.err
+    one, two = (stranger.results("LitMLP-Ragged", "test.json", version=version) for version in (0, 1))
+    assert (one["processes"], two["processes"]) == (1, 2)
+    assert two["metrics"] == {name: pytest.approx(value, rel=1e-6) for name, value in one["metrics"].items()}
+
+
+def test_predictions_of_a_plain_loader_in_two_processes_are_in_input_order(stranger: Stranger) -> None:
+    done = stranger.fresh("predict", "--model", "ragged.Echo", "--data", "ragged.Numbered", *TWO)
+    assert done.status == 0, done.err
+    predictions = torch.load(stranger.folder / "runs/Echo-Numbered/version_0/predictions.pt", weights_only=True)
+    torch.testing.assert_close(predictions["number"], torch.arange(23.0)[:, None], rtol=0, atol=0)
+    assert predictions["name"] == [f"sample {i}" for i in range(23)]

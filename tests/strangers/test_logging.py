@@ -1,0 +1,53 @@
+"""Whatever a stranger's module logs is on the epoch's line, in the table and in the results, in its split."""
+
+import pytest
+import torch
+
+from .conftest import Stranger
+
+
+@pytest.fixture(autouse=True)
+def files(stranger: Stranger) -> None:
+    stranger.has("plain.py", "own_metrics.py", "plain.py", "points.py")
+
+
+def test_a_test_step_that_logs_other_names_is_a_test(stranger: Stranger) -> None:
+    flags = ("--model", "plain.Loose", "--data", "points.Points", "--trainer.max_epochs", "1")
+    out = stranger.succeeds("fit", *flags)
+    metrics = stranger.results("Loose-Points")["metrics"]
+    tested = {"test/val_loss", "test/val/loss/kl", "test/accuracy"}
+    assert set(metrics) == {"train_loss", "val_loss", "val/loss/kl", *tested}
+    assert metrics["test/val_loss"] != metrics["val_loss"]  # other data
+    assert f"val_loss {metrics['val_loss']:.4f}  val/loss/kl 0.2500" in out
+    assert ["loss", "loss/kl", "val_loss", "val/loss/kl", "accuracy"] in [line.split() for line in out.splitlines()]
+    row = ["test", "-", "-", f"{metrics['test/val_loss']:.4f}", "0.2500", "0.5000"]
+    assert row in [line.split() for line in out.splitlines()]
+    out = stranger.succeeds("test", "--ckpt_path", "runs/Loose-Points/version_0/checkpoints/last.ckpt")
+    assert set(stranger.results("Loose-Points", "test.json")["metrics"]) == tested
+
+
+def test_each_of_several_dataloaders_is_on_the_screen(stranger: Stranger) -> None:
+    flags = ("--model", "plain.Several", "--data", "points.Loaders", "--trainer.max_epochs", "1")
+    out = stranger.succeeds("fit", *flags, "--monitor", "val_loss/dataloader_idx_1")
+    metrics = stranger.results("Several-Loaders")["metrics"]
+    names = [f"{split}_loss/dataloader_idx_{i}" for split in ("val", "test") for i in (0, 1)]
+    assert set(metrics) == {"train_loss", *names}
+    assert "  ".join(f"{name} {metrics[name]:.4f}" for name in names[:2]) in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["loss", "loss/dataloader_idx_0", "loss/dataloader_idx_1"] in rows
+    assert ["test", "-", *(f"{metrics[name]:.4f}" for name in names[2:])] in rows
+    assert (stranger.folder / "runs/Several-Loaders/version_0/checkpoints/best.ckpt").is_file()
+
+
+def test_metric_objects_of_a_strangers_are_logged(stranger: Stranger) -> None:
+    flags = ("--model", "own_metrics.Measured", "--data", "points.Points", "--trainer.max_epochs", "2")
+    out = stranger.succeeds("fit", *flags)
+    metrics = stranger.results("Measured-Points")["metrics"]
+    assert set(metrics) == {"train_loss", "val_f1", "test_auroc", "test_recall"}
+    assert f"epoch 2/2  train_loss {metrics['train_loss']:.4f}  val_f1 {metrics['val_f1']:.4f}" in out
+    assert ["loss", "f1", "auroc", "recall"] in [line.split() for line in out.splitlines()]
+    best = "runs/Measured-Points/version_0/checkpoints/best.ckpt"  # the module says: the highest val_f1
+    for command in ("validate", "test", "predict"):
+        stranger.succeeds(command, "--ckpt_path", best)
+    scores, points = torch.load(stranger.folder / "runs/Measured-Points/version_0/predictions.pt", weights_only=True)
+    assert (scores.shape, points.shape) == ((21,), (21, 2))

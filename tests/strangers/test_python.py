@@ -1,0 +1,78 @@
+"""LitCLI from Python, as Lightning documents LightningCLI: links, hooks, own arguments, callbacks, no command."""
+
+import pytest
+import yaml
+
+from .conftest import Stranger
+
+
+@pytest.fixture(autouse=True)
+def files(stranger: Stranger) -> None:
+    stranger.has("programs.py", "plain.py", "points.py")
+
+
+def said(stranger: Stranger, program: str, *words: str) -> str:
+    """The output of one of the programs, which must end well."""
+    done = stranger.python("programs.py", program, *words)
+    assert (done.status, done.err) == (0, ""), done.err
+    return done.out
+
+
+def test_a_subclass_links_two_arguments_and_has_hooks(stranger: Stranger) -> None:
+    out = said(stranger, "linked", "fit", "--trainer.max_epochs=1", "--data.batch_size=4", "--data.num_classes=3")
+    assert out.splitlines()[-1] == "linked 4 4 3"
+    hooks = [line for line in out.splitlines() if line.startswith(("before_", "after_"))]
+    assert hooks == ["before_instantiate_classes", "after_instantiate_classes Trained", "before_fit 0", "after_fit 1"]
+    results = stranger.results("Trained-Points")
+    assert results["steps"] == 96 // 4
+    assert results["parameters"] == 2 * 3 + 3  # three classes
+    assert set(results["metrics"]) == {"train_loss", "val_loss", "test_loss"}
+    # The run's config and checkpoint work with the same program.
+    folder = "runs/Trained-Points/version_0"
+    said(stranger, "linked", "fit", "--config", f"{folder}/config.yaml")
+    assert stranger.results("Trained-Points", version=1)["metrics"] == results["metrics"]
+    done = stranger.python("programs.py", "linked", "test", "--ckpt_path", f"{folder}/checkpoints/last.ckpt")
+    assert done.status == 0, done.err
+    assert stranger.results("Trained-Points", "test.json")["metrics"]["test_loss"] == results["metrics"]["test_loss"]
+
+
+def test_a_linked_argument_cannot_be_set(stranger: Stranger) -> None:
+    done = stranger.python("programs.py", "linked", "fit", "--model.batch_size=4")
+    assert done.status == 1
+    expected = 'Linked "model.batch_size" must be given via "data.batch_size".'
+    assert done.err.splitlines()[-1] == f"datamodules.errors.UserError: {expected}"
+
+
+def test_without_a_command_model_data_and_trainer_are_built(stranger: Stranger) -> None:
+    out = said(stranger, "built", "--trainer.max_epochs=2", "--data.batch_size=8", "--trainer.logger=false")
+    assert out.splitlines()[-2:] == ["built 8 8 2", "trained 2"]
+    assert not (stranger.folder / "runs").exists()
+
+
+def test_a_subclass_adds_a_callback_an_argument_an_optimizer_and_a_schedule(stranger: Stranger) -> None:
+    words = ("--stopping.patience=3", "--note=mine", "--optimizer.lr=0.01", "--lr_scheduler.gamma=0.9")
+    out = said(stranger, "extended", "fit", "--trainer.max_epochs=1", *words)
+    assert out.splitlines()[-1] == "extended [3] mine Adam"
+    stored = yaml.safe_load((stranger.folder / "runs/Plain-Points/version_0/config.yaml").read_text())
+    assert (stored["note"], stored["stopping"]["patience"], stored["optimizer"]["lr"]) == ("mine", 3, 0.01)
+
+
+def test_arguments_may_be_a_mapping(stranger: Stranger) -> None:
+    assert said(stranger, "mapping").startswith("mapping 3 16\n")
+    assert stranger.results("Trained-Points")["steps"] == 96 // 16
+
+
+def test_lightnings_callback_saves_the_config_and_so_does_a_subclass(stranger: Stranger) -> None:
+    words = ("fit", "--trainer.max_epochs=1", "--data.batch_size=6")
+    said(stranger, "theirs", *words)
+    folder = stranger.folder / "runs/Trained-Points"
+    assert yaml.safe_load((folder / "version_0/own.yaml").read_text())["data"]["batch_size"] == 6
+    assert not (folder / "version_0/config.yaml").exists()
+    assert "saves config.yaml 6\n" in said(stranger, "telling", *words)
+    assert yaml.safe_load((folder / "version_1/config.yaml").read_text())["data"]["batch_size"] == 6
+
+
+def test_a_program_has_defaults_with_callbacks_of_its_own(stranger: Stranger) -> None:
+    # The second epoch is not 100 better than the first, and that was the patience.
+    assert said(stranger, "defaults", "fit").splitlines()[-1] == "defaults 2 7"
+    assert said(stranger, "defaults", "fit", "--trainer.max_epochs=1").splitlines()[-1] == "defaults 1 7"
