@@ -1,6 +1,6 @@
-"""A picture of a run's predictions on the test images: the first ones in order, then those it got wrong.
+"""Draws a run's predictions on test images: the first images, then those with a wrong prediction.
 
-python scripts/picture.py runs/digits_cnn/version_0/checkpoints/best.ckpt docs/digits.png
+python -m scripts.picture runs/digits_cnn/version_0/checkpoints/best.ckpt docs/digits.png
 """
 
 import argparse
@@ -18,7 +18,7 @@ COLUMNS = 12
 
 
 def main() -> None:
-    """Reads the checkpoint and the data that its run names, and draws."""
+    """Loads the checkpoint and the data of its run, and draws the picture."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("picture", type=Path)
@@ -31,17 +31,17 @@ def main() -> None:
     images, labels = data.test_table[torch.arange(len(data.test_table))]
     module = LitCNN.load_from_checkpoint(arguments.checkpoint, map_location="cpu", weights_only=True).eval()
     with torch.no_grad():
-        scores, guesses = module.probabilities(module(images)).max(dim=1)
-    wrong = (guesses != labels).nonzero()[:, 0]
+        scores, predictions = module.predictions(module(images)).max(dim=1)
+    wrong = (predictions != labels).nonzero()[:, 0]
     chosen = torch.cat([torch.arange(2 * COLUMNS), wrong[:COLUMNS]])
     figure, axes = plt.subplots(3, COLUMNS, figsize=(COLUMNS, 4.2))
     for axis in axes.flat:
         axis.axis("off")
     for axis, i in zip(axes.flat, chosen.tolist(), strict=False):
         axis.imshow(images[i, 0].numpy(), cmap="gray_r")
-        right = bool(guesses[i] == labels[i])
-        title = f"{guesses[i]}  {scores[i]:.2f}" if right else f"{guesses[i]}  {scores[i]:.2f}\n(is {labels[i]})"
-        axis.set_title(title, fontsize=9, color="black" if right else "crimson")
+        correct = bool(predictions[i] == labels[i])
+        title = f"{predictions[i]}  {scores[i]:.2f}" + ("" if correct else f"\n(is {labels[i]})")
+        axis.set_title(title, fontsize=9, color="black" if correct else "crimson")
     accuracy = 1 - len(wrong) / len(labels)
     figure.suptitle(f"{len(labels):,} test images, {len(wrong)} wrong (accuracy {accuracy:.4f}); last row: wrong ones")
     figure.tight_layout()

@@ -12,8 +12,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
-from lit_models.classifier import LitClassifier
-from lit_models.keras.weights import load_keras_weights, to_keras_weights
+from lit_models.keras.rules.weights import load_keras_weights, to_keras_weights
+from lit_models.tasks.task import LitTask
 
 from .keras_runs import Array, Run
 
@@ -27,19 +27,19 @@ with_lightning = [
 """Marks of the tests that run a Trainer."""
 
 
-def our_outputs(model: LitClassifier, inputs: Array) -> Array:
+def our_outputs(model: LitTask, inputs: Array) -> Array:
     """Probabilities, in the columns that the Keras model has: one for two classes."""
     with torch.no_grad():
         logits = model(torch.from_numpy(inputs))
-        scores = model.probabilities(logits)
+        scores = model.predictions(logits)
     found: Array = scores[:, -logits.shape[1] :].numpy()
     return found
 
 
-def our_gradients(model: LitClassifier, inputs: Array, target: Array) -> list[Array]:
+def our_gradients(model: LitTask, inputs: Array, target: Array) -> list[Array]:
     """Gradient of the batch's mean loss by each array of `get_weights`."""
     model.zero_grad()
-    losses = model.sample_losses(model(torch.from_numpy(inputs)), torch.from_numpy(target))
+    losses = model.target.sample_losses(model(torch.from_numpy(inputs)), torch.from_numpy(target))
     losses.mean().backward()  # type: ignore[no-untyped-call]
     held = copy.deepcopy(model.network)
     for place, weight in zip(held.parameters(), model.network.parameters(), strict=True):
@@ -47,7 +47,7 @@ def our_gradients(model: LitClassifier, inputs: Array, target: Array) -> list[Ar
     return to_keras_weights(held)
 
 
-def our_fit(model: LitClassifier, data: L.LightningDataModule, *, start: Sequence[Array], epochs: int) -> Run:
+def our_fit(model: LitTask, data: L.LightningDataModule, *, start: Sequence[Array], epochs: int) -> Run:
     """Trains in float64 as the command line does, from the weights `start`."""
     load_keras_weights(model.network.double(), start)
     steps, metrics = StepLosses(), EpochMetrics()

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from datamodules import IMDBDataModule
-from datamodules.sources import default_data_dir
-from datamodules.tokens import TokenTable
+from datamodules.storage.locations import default_data_dir
+from datamodules.words.tokens import TokenTable
 
 from .keras_runs import Array, with_keras
 

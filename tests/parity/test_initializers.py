@@ -8,8 +8,8 @@ import pytest
 from scipy.stats import ks_2samp
 from torch import nn
 
-from lit_models.keras.initializers import init_like_keras
-from lit_models.keras.weights import KerasArray, keras_arrays
+from lit_models.keras.rules.initializers import init_like_keras
+from lit_models.keras.rules.weights import KerasArray, keras_arrays
 
 from .keras_runs import Array, with_keras
 

@@ -5,8 +5,8 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from lit_models import LitClassifier, LitCNN, LitRNN
-from lit_models.keras.weights import load_keras_weights
+from lit_models import LitCNN, LitRNN, LitTask
+from lit_models.keras.rules.weights import load_keras_weights
 
 from .comparisons import assert_same_gradients, assert_same_outputs
 from .keras_runs import Array, keras_gradients, keras_outputs, with_keras
@@ -46,7 +46,7 @@ def texts(length: int) -> tuple[Array, Array]:
     return ids, rng.integers(2, size=8)
 
 
-def copied(model: LitClassifier, weights: list[Array]) -> LitClassifier:
+def copied(model: LitTask, weights: list[Array]) -> LitTask:
     load_keras_weights(model.network, weights)
     return model
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lit_models.keras.optimizers import KerasAdam, KerasRMSprop
+from lit_models.keras.rules.optimizers import KerasAdam, KerasRMSprop
 
 from .comparisons import assert_same_steps
 from .keras_runs import Array, float64, keras_optimizer, keras_steps, with_keras

@@ -19,8 +19,8 @@ import pytest
 import torch
 
 from datamodules import TextDataModule
-from datamodules.tokenizers import VocabTokenizer, build_vocab, split_words
-from datamodules.vocab_files import read_vocab
+from datamodules.words.tokenizers import VocabTokenizer, build_vocab, split_words
+from datamodules.words.vocab_files import read_vocab
 
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = ROOT / ".venv-torchtext"
@@ -84,14 +84,14 @@ def test_text_data_learn_torchtexts_vocabulary(fixture: dict[str, Any], tmp_path
         texts = fixture["request"]["texts"][: wanted[number]["num_texts"]]
         table.writerows([("text", "label"), *((text, "xy"[i % 2]) for i, text in enumerate(texts))])
     data = TextDataModule(train_file=str(tmp_path / "t.csv"), tokenizer="basic_english", num_words=12, val_fraction=0)
-    told = data.model_args()
+    spec = data.spec()
     theirs = fixture["answer"]["vocabularies"][number]
     assert data.state_dict()["tokenizer"] == {
         "kind": "vocab",
         "words": theirs["words"],
         "unknown_id": theirs["default_index"],
     }
-    assert (told["vocab_size"], told["padding_id"]) == (12, theirs["words"].index("<pad>"))
+    assert (spec.vocab_size, spec.padding_id) == (12, theirs["words"].index("<pad>"))
     data.prepare_data()
     data.setup("fit")
     assert data.train_table is not None
@@ -133,7 +133,7 @@ def test_the_words_of_a_vocabulary_keep_their_ids(name: str, fixture: dict[str, 
 def refusal_of_a_scripted_vocabulary(fixture: dict[str, Any], folder: Path) -> str:
     (folder / "scripted.pt").write_bytes(base64.b64decode(fixture["answer"]["saved"]["scripted.pt"]))
     with pytest.raises(
-        ValueError, match=r"scripted.pt holds .*, which no vocabulary has, and was not run; where it was made, run"
+        ValueError, match=r"scripted.pt contains .*, which does not belong in a vocabulary; it was not run: where"
     ) as caught:
         read_vocab(folder / "scripted.pt")
     return str(caught.value)
@@ -167,7 +167,7 @@ def test_the_sentences_answer_is_still_torchtexts(fixture: dict[str, Any], tmp_p
 
 def reviews() -> list[str]:
     """Reviews of the archive, drawn by seed from all 50,000."""
-    from datamodules.imdb import find_source, read_reviews
+    from datamodules.words.reviews import find_source, read_reviews
 
     folder = Path(os.environ["LIT_MODELS_DATA"])
     source = find_source(folder)

@@ -16,9 +16,9 @@ import torch
 
 from datamodules import IMDBDataModule, MNISTDataModule
 from datamodules.mnist import ImageTable
-from lit_models import LitClassifier, LitCNN, LitRNN
-from lit_models.keras.weights import to_keras_weights
-from lit_models.optim import OPTIMIZERS
+from lit_models import LitCNN, LitRNN, LitTask
+from lit_models.keras.rules.weights import to_keras_weights
+from lit_models.tasks.optim import OPTIMIZERS
 
 from .comparisons import assert_same_training
 from .keras_runs import Array, Run, float64, keras_fit, keras_optimizer, with_keras
@@ -62,7 +62,7 @@ def write_reviews(path: Path) -> Path:
     return path
 
 
-def make(name: Name) -> LitClassifier:
+def make(name: Name) -> LitTask:
     """The network with Keras' initial weights, drawn by a fixed seed."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -133,7 +133,7 @@ def in_keras(keras_backend: str, npz: Path) -> Callable[[Name], Run]:
 def here(npz: Path) -> Callable[..., Run]:
     """Our training of a network, which is made anew or given."""
 
-    def fit(name: Name, model: LitClassifier | None = None) -> Run:
+    def fit(name: Name, model: LitTask | None = None) -> Run:
         data: Any = digits()
         if name != "cnn":
             data = Reviews(data_dir=str(npz), num_words=VOCAB, max_length=LENGTH, batch_size=REVIEWS_A_BATCH)

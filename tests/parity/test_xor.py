@@ -11,7 +11,7 @@ from torch import nn
 
 from lit_models import LitMLP
 from lit_models.__main__ import main
-from lit_models.keras.weights import to_keras_weights
+from lit_models.keras.rules.weights import to_keras_weights
 
 from .originals import XOR_INPUTS, Array, NumpyXOR
 
@@ -36,7 +36,7 @@ class OurXOR:
         self.start: list[Array] = [w.astype(np.float64) for w in to_keras_weights(start)]
         self.weights = to_keras_weights(trained.network)
         with torch.no_grad():
-            self.outputs = trained.probabilities(trained(torch.from_numpy(XOR_INPUTS)))[:, 1:].numpy()
+            self.outputs = trained.predictions(trained(torch.from_numpy(XOR_INPUTS)))[:, 1:].numpy()
         rows = csv.DictReader((run / "metrics.csv").read_text().splitlines())
         self.losses = [float(row["train/loss"]) for row in rows if row.get("train/loss")]
 

@@ -1,26 +1,40 @@
-"""The tables of docs/porting.md, out of the results of `scripts/porting.py`; the text around them stays as it is."""
+"""Writes the tables of docs/porting.md from the results of `python -m scripts.porting`. The text is left unchanged."""
 
 import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from scripts.porting_summary import summary
-from scripts.porting_tables import Results, bias, both, counts, dropout, imported, machine, split, stepped, trained, xor
+from scripts.porting.summary import summary
+from scripts.porting.tables import (
+    Results,
+    bias,
+    counts,
+    dropout,
+    imported,
+    machine,
+    split,
+    stacked,
+    stepped,
+    trained,
+    xor,
+)
 
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end of table -->)", flags=re.DOTALL)
 
 
 def write_page(results: Results, page: Path) -> Path:
-    """Puts the tables between the page's markers; returns the page's path.
+    """Writes the tables between the page's markers. Returns the page's path.
 
     Raises:
-        ValueError: a marker names no table, or a table has no marker; names it.
+        ValueError: a marker has no table, or a table has no marker.
     """
     text = page.read_text(encoding="utf-8")
     names = [match[2] for match in BLOCK.finditer(text)]
-    for name in sorted(set(names) ^ set(TABLES)):
-        raise ValueError(f"{page}: {'no marker for' if name in TABLES else 'there is no'} table {name!r}")
+    if unknown := sorted(set(names) - set(TABLES)):
+        raise ValueError(f"unknown table {unknown[0]!r} in {page}; choose from {', '.join(TABLES)}")
+    if missing := sorted(set(TABLES) - set(names)):
+        raise ValueError(f"no marker for table {missing[0]!r} in {page}; add <!-- table: {missing[0]} -->")
     page.write_text(BLOCK.sub(lambda m: f"{m[1]}{TABLES[m[2]](results)}\n{m[3]}", text), encoding="utf-8")
     return page
 
@@ -32,52 +46,56 @@ TABLES: dict[str, Callable[[Results], str]] = {
         measure="mnist",
         ways={
             "right": "kernels permuted, dense rows reordered",
-            "flatten": "dense rows left in Keras' order",
-            "reshape": "convolution kernels reshaped, not permuted",
+            "flatten": "dense rows in Keras' order",
+            "reshape": "convolution kernels reshaped instead of permuted",
         },
     ),
     "square": partial(
         imported,
         measure="simple",
-        ways={"right": "every kernel transposed", "square": "square kernels copied as they are"},
+        ways={"right": "every kernel transposed", "square": "square kernels not transposed"},
     ),
     "gates": partial(
         imported,
         measure="gates",
         ways={
             "right": "gates reordered, both biases kept",
-            "gate_order": "gates as they come",
-            "one_bias": "gates reordered, biases added up into one",
+            "gate_order": "gates in Keras' order",
+            "one_bias": "gates reordered, biases added into one",
         },
     ),
-    "init": both(
-        partial(trained, measure="mnist", ways={"keras": "Keras' start", "init": "torch's start"}),
+    "init": stacked(
+        partial(
+            trained, measure="mnist", ways={"keras": "Keras' initial weights", "init": "PyTorch's initial weights"}
+        ),
         partial(
             trained,
             measure="simple",
             ways={
-                "keras": "Keras' start",
-                "init": "torch's start",
-                "embedding": "Keras' start, but the embedding from N(0, 1) as torch has it",
+                "keras": "Keras' initial weights",
+                "init": "PyTorch's initial weights",
+                "embedding": "Keras' initial weights, but the embedding from N(0, 1) as in PyTorch",
             },
         ),
     ),
     "forget_bias": partial(
-        trained, measure="gates/lstm", ways={"keras": "forget gates begin with 1", "forget_bias": "with 0"}
+        trained,
+        measure="gates/lstm",
+        ways={"keras": "initial forget gate bias 1", "forget_bias": "initial forget gate bias 0"},
     ),
-    "adam": both(
-        partial(stepped, data="mnist", ways={"adam_epsilon": "epsilon beside the corrected root"}),
+    "adam": stacked(
+        partial(stepped, data="mnist", ways={"adam_epsilon": "epsilon added after the correction"}),
         partial(
             trained, measure="mnist", ways={"keras": "Keras' rule", "adam_epsilon": "`torch.optim.Adam(eps=1e-7)`"}
         ),
     ),
-    "rmsprop": both(
+    "rmsprop": stacked(
         partial(
             stepped,
             data="imdb",
             ways={
-                "rmsprop_epsilon": "rho 0.9, epsilon 1e-7 beside the root",
-                "rmsprop_root_epsilon": "rho 0.9, epsilon 3.2e-4 beside the root",
+                "rmsprop_epsilon": "rho 0.9, epsilon 1e-7 outside the root",
+                "rmsprop_root_epsilon": "rho 0.9, epsilon 3.2e-4 outside the root",
                 "rho": "rho 0.99, epsilon inside the root",
             },
         ),
@@ -93,37 +111,42 @@ TABLES: dict[str, Callable[[Results], str]] = {
             },
         ),
     ),
-    "bias": both(
+    "bias": stacked(
         bias,
         partial(trained, measure="simple", ways={"keras": "one trained bias", "bias": "two trained biases"}),
     ),
-    "softmax": partial(trained, measure="mnist", ways={"keras": "loss of logits", "softmax": "loss of probabilities"}),
+    "softmax": partial(
+        trained, measure="mnist", ways={"keras": "loss of logits", "softmax": "loss of softmax outputs"}
+    ),
     "xor": xor,
-    "padding": both(
+    "padding": stacked(
         partial(
             imported,
             measure="simple",
             ways={
-                "right": "padded and cut in front",
-                "behind": "padded behind",
-                "cut_behind": "cut behind, padded in front",
+                "right": "padded and truncated at the front",
+                "behind": "padded at the end",
+                "cut_behind": "truncated at the end, padded at the front",
             },
         ),
         partial(
             trained,
             measure="simple",
-            ways={"keras": "trained and tested with padding in front", "behind": "trained and tested with it behind"},
+            ways={
+                "keras": "trained and tested with padding at the front",
+                "behind": "trained and tested with padding at the end",
+            },
         ),
     ),
     "ids": partial(
-        imported, measure="simple", ways={"right": "a word is its rank + 3", "offset": "a word is its rank"}
+        imported, measure="simple", ways={"right": "a word's id is its rank + 3", "offset": "a word's id is its rank"}
     ),
     "images": partial(
         imported,
         measure="mnist",
         ways={
             "right": "0 to 1, as in training",
-            "standardised": "less 0.1307, divided by 0.3081",
+            "standardised": "minus 0.1307, divided by 0.3081",
             "unscaled": "0 to 255",
         },
     ),

@@ -1,4 +1,4 @@
-"""Ways to put the arrays of a Keras model into torch: the right one, and those that fit and are wrong."""
+"""Copies the arrays of a Keras model into PyTorch: correctly, and with mistakes that fit the shapes."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -10,32 +10,42 @@ from torch import Tensor, nn
 
 from datamodules import IMDBDataModule
 from lit_models.cnn import CNN
-from lit_models.keras.weights import load_keras_weights, to_keras_weights
+from lit_models.keras.rules.weights import load_keras_weights, to_keras_weights
 from lit_models.rnn import RNN
-from scripts.porting_training import TESTED, WORDS, Samples, accuracy, logits_of, pad_behind, right, start, tensors
+from scripts.porting.training import (
+    TESTED,
+    WORDS,
+    Samples,
+    accuracy,
+    initial_network,
+    is_correct,
+    pad_at_end,
+    predict_logits,
+    tensors,
+)
 from tests.parity.originals import keras_cnn, keras_rnn
 
 Array = NDArray[Any]
 Numbers = dict[str, Any]
 
 
-def keras_side(model: Any, network: nn.Module, inputs: Tensor, target: Tensor) -> Numbers:
-    """Keras' accuracy with a network's weights, and how far its probabilities are from the network's own."""
+def compare_with_keras(model: Any, network: nn.Module, inputs: Tensor, target: Tensor) -> Numbers:
+    """Keras' accuracy with the network's weights, and the largest difference between the two probabilities."""
     model.set_weights(to_keras_weights(network))
-    images = inputs.dtype == torch.uint8
-    read = (inputs.numpy()[..., None] / 255).astype("float32") if images else inputs.numpy()  # (N, 28, 28, 1)
-    theirs = torch.from_numpy(np.asarray(model.predict(read, batch_size=500, verbose=0)))
-    logits = logits_of(network.eval(), inputs)
-    ours = logits.softmax(dim=1) if images else logits.sigmoid()
-    acc = right(theirs if images else theirs - 0.5, target).double().mean().item()
+    is_image = inputs.dtype == torch.uint8
+    arrays = (inputs.numpy()[..., None] / 255).astype("float32") if is_image else inputs.numpy()  # (N, 28, 28, 1)
+    theirs = torch.from_numpy(np.asarray(model.predict(arrays, batch_size=500, verbose=0)))
+    logits = predict_logits(network.eval(), inputs)
+    ours = logits.softmax(dim=1) if is_image else logits.sigmoid()
+    acc = is_correct(theirs if is_image else theirs - 0.5, target).double().mean().item()
     return {"acc": acc, "largest_difference": (ours - theirs).abs().max().item()}
 
 
 def import_cnn(network: nn.Module, test: Samples) -> Numbers:
-    """Test accuracy of a trained CNN that comes out of Keras, by ways to put its arrays into torch."""
+    """Test accuracy of a trained CNN for each way to import its Keras weights or to scale the images."""
     weights = to_keras_weights(network)
     return {
-        "keras": keras_side(keras_cnn(), network, *test),
+        "keras": compare_with_keras(keras_cnn(), network, *test),
         "right": accuracy(loaded(CNN(), weights), test),
         "flatten": accuracy(without_reordering(weights), test),
         "reshape": accuracy(with_reshaped_kernels(weights), test),
@@ -45,14 +55,14 @@ def import_cnn(network: nn.Module, test: Samples) -> Numbers:
 
 
 def loaded(network: nn.Module, weights: Sequence[Array]) -> nn.Module:
-    """The network, with a Keras model's weights."""
+    """The network after the correct import of Keras weights."""
     load_keras_weights(network, weights)
     return network
 
 
 @torch.no_grad()
 def without_reordering(weights: Sequence[Array]) -> CNN:
-    """A CNN whose first dense kernel is transposed, and its rows left in Keras' order: height, width, channel."""
+    """A CNN whose first dense kernel is only transposed. Its rows keep Keras' order: height, width, channel."""
     network = CNN()
     load_keras_weights(network, weights)
     cast(nn.Linear, network.dense[0]).weight.copy_(torch.from_numpy(weights[6]).T)
@@ -61,52 +71,52 @@ def without_reordering(weights: Sequence[Array]) -> CNN:
 
 @torch.no_grad()
 def with_reshaped_kernels(weights: Sequence[Array]) -> CNN:
-    """A CNN whose convolution kernels have torch's shape by `reshape`, and not by `permute`."""
+    """A CNN whose convolution kernels get PyTorch's shape by `reshape` instead of `permute`."""
     network = CNN()
     load_keras_weights(network, weights)
     for convolution, kernel in zip(network.convolutions, weights[0:6:2], strict=True):
-        place = cast(nn.Conv2d, convolution).weight
-        place.copy_(torch.from_numpy(kernel).reshape(place.shape))
+        weight = cast(nn.Conv2d, convolution).weight
+        weight.copy_(torch.from_numpy(kernel).reshape(weight.shape))
     return network
 
 
 def import_simple(network: nn.Module, test: Samples) -> Numbers:
-    """Test accuracy of a trained SimpleRNN that comes out of Keras, by ways to import it and to prepare its text."""
+    """Test accuracy of a trained SimpleRNN for each way to import its Keras weights or to prepare its text."""
     ids, target = test
     weights = to_keras_weights(network)
     return {
-        "keras": keras_side(keras_rnn("simple", max_length=WORDS), network, *test),
-        "right": accuracy(loaded(start("simple", seed=0), weights), test),
+        "keras": compare_with_keras(keras_rnn("simple", max_length=WORDS), network, *test),
+        "right": accuracy(loaded(initial_network("simple", seed=0), weights), test),
         "square": accuracy(without_transposing(weights), test),
-        "behind": accuracy(network, (pad_behind(ids), target)),
+        "behind": accuracy(network, (pad_at_end(ids), target)),
         "cut_behind": accuracy(network, (beginnings(), target)),
         "offset": accuracy(network, (torch.where(ids > 3, ids - 3, ids), target)),
     }
 
 
 def beginnings() -> Tensor:
-    """The test reviews cut at their end, and padded in front."""
-    data = IMDBDataModule(max_length=2_500)  # none is longer
+    """The test reviews with the end cut off instead of the beginning, padded at the front."""
+    data = IMDBDataModule(max_length=2_500)  # no review is longer
     data.prepare_data()
     data.setup("test")
-    first = pad_behind(tensors(data.test_table)[0][:TESTED])[:, :WORDS]
-    return torch.stack([row.roll(int((row == 0).sum())) for row in first])
+    ids = pad_at_end(tensors(data.test_table)[0][:TESTED])[:, :WORDS]
+    return torch.stack([row.roll(int((row == 0).sum())) for row in ids])
 
 
 def import_gru(network: nn.Module, test: Samples) -> Numbers:
-    """Test accuracy of a trained GRU that comes out of Keras, by ways to import it."""
+    """Test accuracy of a trained GRU for each way to import its Keras weights."""
     weights = to_keras_weights(network)
     return {
-        "keras": keras_side(keras_rnn("gru", max_length=WORDS), network, *test),
-        "right": accuracy(loaded(start("gru", seed=0), weights), test),
-        "gate_order": accuracy(with_gates_as_they_come(weights), test),
+        "keras": compare_with_keras(keras_rnn("gru", max_length=WORDS), network, *test),
+        "right": accuracy(loaded(initial_network("gru", seed=0), weights), test),
+        "gate_order": accuracy(with_keras_gate_order(weights), test),
         "one_bias": accuracy(with_biases_added(weights), test),
     }
 
 
 @torch.no_grad()
 def without_transposing(weights: Sequence[Array]) -> RNN:
-    """A SimpleRNN whose square kernels were copied as they are: the shapes fit, and nothing complains."""
+    """A SimpleRNN whose square kernels are not transposed. The shapes fit, so there is no error."""
     network = RNN(10_000, cell="simple")
     load_keras_weights(network, weights)
     for name, weight in network.cells.named_parameters():
@@ -117,8 +127,8 @@ def without_transposing(weights: Sequence[Array]) -> RNN:
 
 
 @torch.no_grad()
-def with_gates_as_they_come(weights: Sequence[Array]) -> RNN:
-    """A GRU that takes Keras' z, r, h for torch's r, z, n."""
+def with_keras_gate_order(weights: Sequence[Array]) -> RNN:
+    """A GRU whose gates keep Keras' order z, r, h, where PyTorch expects r, z, n."""
     network = RNN(10_000, cell="gru")
     load_keras_weights(network, weights)
     for weight in network.cells.parameters():
@@ -129,7 +139,7 @@ def with_gates_as_they_come(weights: Sequence[Array]) -> RNN:
 
 @torch.no_grad()
 def with_biases_added(weights: Sequence[Array]) -> RNN:
-    """A GRU whose two biases are added up in the first, as is right for an LSTM."""
+    """A GRU whose first bias is the sum of both and whose second bias is zero. This is correct only for an LSTM."""
     network = RNN(10_000, cell="gru")
     load_keras_weights(network, weights)
     named = dict(network.cells.named_parameters())

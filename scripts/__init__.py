@@ -1,0 +1,1 @@
+"""Studies of whole trainings, and the picture of the README. They run in the repository and are not installed."""

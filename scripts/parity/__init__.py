@@ -1,0 +1,1 @@
+"""Whole trainings of the original programs and of our counterparts, side by side: docs/parity.md."""
