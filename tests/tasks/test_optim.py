@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Callable
+from typing import Any, cast
 
+import lightning as L
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from lit_models.keras.rules.optimizers import KerasAdam, KerasRMSprop
-from lit_models.tasks.optim import OPTIMIZERS, build_optimizer, build_schedule
+from lit_models.mlp import LitMLP
+from lit_models.tasks.optim import OPTIMIZERS, OptimizerName, build_optimizer, build_schedule
 
 CLASSES: dict[str, type[torch.optim.Optimizer]] = {
     "keras_adam": KerasAdam,
@@ -64,6 +68,31 @@ def test_an_unknown_optimizer_is_refused() -> None:
 def test_nothing_to_train_is_refused(weight_decay: float) -> None:
     with pytest.raises(ValueError, match=r"^every parameter is frozen: there is nothing to train$"):
         build_optimizer("adamw", [], lr=0.1, weight_decay=weight_decay)
+
+
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*")  # of Lightning's own code, under a torch newer than it
+@pytest.mark.filterwarnings("ignore:The '.*_dataloader' does not have many workers")  # lists of whole batches
+@pytest.mark.filterwarnings("ignore:You defined a `validation_step` but have no")
+@pytest.mark.parametrize("name", CLASSES)
+def test_gradients_are_clipped_in_mixed_precision(name: OptimizerName) -> None:
+    """Lightning refuses to clip for an optimizer that undoes the loss scaling itself, as torch's fused ones do."""
+    module = LitMLP(num_features=4, num_classes=3, hidden_sizes=[], optimizer=name)
+    trainer = L.Trainer(
+        accelerator="cpu",
+        precision="bf16-mixed",
+        gradient_clip_val=0.125,
+        max_epochs=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    torch.nn.init.zeros_(module.network.output.weight)  # type: ignore[union-attr, arg-type]
+    # three equal outputs are 1/3 each, so that a gradient is at least 1/3 * 100: far above the limit
+    batches: Any = [(torch.full((3, 4), 100.0), torch.tensor([0, 0, 0]))]
+    trainer.fit(module, DataLoader(batches, batch_size=None))
+    norm = torch.stack([cast(Tensor, p.grad).norm() for p in module.parameters()]).norm()
+    torch.testing.assert_close(norm, torch.tensor(0.125), rtol=1e-4, atol=0)  # a few roundings in float32
 
 
 def rates(name: str, *, steps: int, warmup: float = 0.0) -> list[float]:

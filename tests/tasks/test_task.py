@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics.utilities import dim_zero_sum
 
+from datamodules.spec import TaskName
 from lit_models.tasks.metrics import SplitMetrics
 from lit_models.tasks.targets import Classification, LossName, num_logits
-from lit_models.tasks.task import LitClassifier
+from lit_models.tasks.task import LitClassifier, LitTask
 
 Batch = tuple[Tensor, Tensor]
 
@@ -65,7 +66,7 @@ def trainer(**settings: Any) -> L.Trainer:
     )
 
 
-def in_process(model: LitClassifier, *, world_size: int, samples: int) -> list[str]:
+def in_process(model: LitTask, *, world_size: int, samples: int) -> list[str]:
     """Makes `model` believe that it is one of `world_size` processes whose batches hold `samples` together."""
     asked: list[str] = []
 
@@ -240,6 +241,78 @@ def test_nothing_of_an_epoch_is_carried_into_the_next() -> None:
     assert abs(sums[0] - sums[1]) > 0.1  # the epochs differ by more than rounding
     # a few float32 numbers in another order
     assert logged == pytest.approx(wanted | {"train/loss": sums[1] / (5 + 2)}, rel=1e-5)
+
+
+class LitPair(LitTask):
+    """A dense layer on two numbers, for two labels or two numbers."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(num_classes=2, num_targets=2, **kwargs)
+        torch.manual_seed(0)
+        self.network = nn.Linear(2, self.num_outputs)
+
+
+def pairs(task: TaskName, *sizes: int) -> list[Batch]:
+    """Batches of two labels, or of two numbers."""
+    generator = torch.Generator().manual_seed(1)
+    drawn = [(torch.randn(n, 2, generator=generator), torch.randn(n, 2, generator=generator)) for n in sizes]
+    return [(x, (y > 0).float() if task == "multilabel" else y) for x, y in drawn]
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_labels_and_numbers_are_measured_over_their_samples_too(task: TaskName) -> None:
+    model = LitPair(task=task, optimizer="sgd", lr=1e-30)  # the weights stay as they are
+    train, val = pairs(task, 5, 5, 2), pairs(task, 3, 1)
+    fitted = trainer(max_epochs=1)
+    fitted.fit(model, loader(train), loader(val))
+    wanted = {}
+    for split, made in (("train", train), ("val", val)):
+        inputs, target = (torch.cat(column) for column in zip(*made, strict=True))
+        outputs = model(inputs).detach()
+        if task == "multilabel":
+            p = 1 / (1 + (-outputs).exp())
+            wanted[f"{split}/loss"] = -(target * p.log() + (1 - target) * (1 - p).log()).mean().item()
+            wanted[f"{split}/acc"] = ((p > 0.5) == (target > 0.5)).double().mean().item()
+        else:
+            wanted[f"{split}/loss"] = (outputs - target).square().mean().item()
+            wanted[f"{split}/mae"] = (outputs - target).abs().mean().item()
+    logged = {name: value.item() for name, value in fitted.callback_metrics.items()}
+    assert logged == pytest.approx(wanted, rel=1e-5)  # a dozen float32 numbers in another order
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+@pytest.mark.parametrize("world_size", [2, 3])
+def test_processes_average_to_the_gradient_of_labels_and_numbers_too(task: TaskName, world_size: int) -> None:
+    model = LitPair(task=task).double()
+    inputs, target = (part.double() for part in pairs(task, 7)[0])
+    weights = list(model.parameters())
+    in_process(model, world_size=1, samples=7)
+    alone = torch.autograd.grad(model.training_step((inputs, target), 0), weights)
+    in_process(model, world_size=world_size, samples=7)
+    parts = [
+        torch.autograd.grad(model.training_step((inputs[rank::world_size], target[rank::world_size]), 0), weights)
+        for rank in range(world_size)
+    ]
+    averaged = tuple(torch.stack(grads).mean(dim=0) for grads in zip(*parts, strict=True))
+    torch.testing.assert_close(averaged, alone, rtol=1e-13, atol=1e-15)  # float64, at most 7 terms in another order
+
+
+def test_metrics_by_name_are_logged_for_each_split_and_start_anew_in_each_epoch() -> None:
+    model = LitLine(metrics=["f1", "recall_per_class"], class_names=["a", "b", "c"], optimizer="sgd", lr=1e-30)
+    made = batches(5, 5, 2)
+    fitted = trainer(max_epochs=2)
+    fitted.fit(model, loader(made), loader(made))
+    logged = {name: value.item() for name, value in fitted.callback_metrics.items()}
+    fitted.test(model, loader(made), verbose=False)
+    logged |= {name: value.item() for name, value in fitted.callback_metrics.items()}
+    names = ["loss", "acc", "f1", "recall/a", "recall/b", "recall/c"]
+    assert set(logged) == {f"{split}/{name}" for split in ("train", "val", "test") for name in names}
+    inputs, target = (torch.cat(column) for column in zip(*made, strict=True))
+    predicted = model(inputs).argmax(dim=1)
+    for i, name in enumerate("abc"):
+        recall = (predicted[target == i] == i).double().mean().item()
+        for split in ("train", "val", "test"):
+            assert logged[f"{split}/recall/{name}"] == pytest.approx(recall, rel=1e-6)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
