@@ -89,7 +89,8 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
     Every process gets its slice of the same global batch, so the number of processes changes neither the batches nor
     how often a sample is counted: no sample is padded, repeated or dropped. The last batch may be smaller. In training,
     each process takes part in every step, with an empty slice if a small batch has fewer samples than there are
-    processes. In evaluation, empty slices are left out.
+    processes. In evaluation, empty slices are left out, except that a process without any sample gets one empty slice,
+    because Lightning expects a batch in each process.
 
     It is a `DistributedSampler` so that Lightning does not replace it and calls `set_epoch`.
 
@@ -138,10 +139,8 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
 
     def batches_of(self, rank: int) -> Iterator[Tensor]:
         """The slices of process `rank`, in order."""
-        for batch in self.global_batches():
-            part = batch[rank :: self.num_replicas]
-            if self.train or len(part):
-                yield part
+        parts = [batch[rank :: self.num_replicas] for batch in self.global_batches()]
+        return iter(parts if self.train else [part for part in parts if len(part)] or parts[: min(self.total, 1)])
 
     def __iter__(self) -> Iterator[Tensor]:
         return self.batches_of(self.rank)
@@ -150,9 +149,8 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         full, rest = divmod(self.total, self.batch_size)
         if self.train:
             return full + (rest > 0)
-        return full * (self.rank < self.batch_size) + (
-            self.rank < rest
-        )  # beyond its samples, a batch's slices are empty
+        filled = full * (self.rank < self.batch_size) + (self.rank < rest)
+        return max(filled, min(self.total, 1))
 
 
 class DataModule(L.LightningDataModule):

@@ -49,7 +49,9 @@ def dispatch(argv: list[str]) -> int:
         return 0
     command, *arguments = words
     if command.startswith("-"):
-        return refuse(f"the command comes before its options: {PROGRAM} {' '.join(command_first(argv))}")
+        command = command_after_configs(words)
+        if command not in TRAINER_COMMANDS:
+            return refuse(f"the command comes before its options: {PROGRAM} {' '.join(command_first(argv))}")
     if command not in COMMANDS:
         hint = nearest(command, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
         return refuse(f"unknown command {command!r}{hint}")
@@ -78,6 +80,17 @@ def front_parser() -> argparse.ArgumentParser:
     for names in (("-h", "--help"), ("--help-all",), ("--version",), ("--debug",)):
         parser.add_argument(*names, action="store_true")
     return parser
+
+
+def command_after_configs(words: list[str]) -> str:
+    """The first word after `--config` files, which may come before a command; empty where there is none."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("-c", "--config", action="append")
+    try:
+        _, rest = parser.parse_known_args(words)
+    except argparse.ArgumentError:
+        return ""
+    return rest[0] if rest else ""
 
 
 def refuse(message: str) -> int:

@@ -1,7 +1,10 @@
 """LitCLI: Lightning's command line with config names, data that tell the model, run folders and results."""
 
+import argparse
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,28 +53,41 @@ def main(words: list[str], *, debug: bool = False) -> int:
         Exit status: 0; 2 after a mistake of the user's; 143 after SIGTERM.
     """
     try:
-        LitCLI(args=words)
+        with plain_errors(debug=debug):
+            LitCLI(args=words)
     except SystemExit as stop:
-        if isinstance(stop, SIGTERMException):
-            print("terminated; the run folder keeps the checkpoint of the last completed epoch", file=sys.stderr)
-            return 143
+        return int(stop.code or 0)
+    return 0
+
+
+@contextmanager
+def plain_errors(*, debug: bool) -> Iterator[None]:
+    """Ends the process after a mistake of the user's, with one line and status 2, unless `debug`."""
+    try:
+        yield
+    except SIGTERMException as stop:
+        print("terminated; the run folder keeps the checkpoint of the last completed epoch", file=sys.stderr)
+        raise SystemExit(143) from stop
+    except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has closed its files and asks to leave
             raise stop.__context__ from None
-        return int(stop.code or 0)
+        raise
     except Exception as error:
         if debug or not is_users(error):
             raise
         if not getattr(rank_zero_only, "rank", 0):
             print(one_line(error), file=sys.stderr)
-        return 2
-    return 0
+        raise SystemExit(2) from error
 
 
 class LitCLI(LightningCLI):
     """LightningCLI with a run folder for each run, data that tell the model its sizes, and plain errors.
 
     It takes the arguments of LightningCLI; what Lightning documents of that class holds. `fit` also tests the model and
-    writes `results.json`. A mistake in the words or configs raises a UserError instead of leaving the process.
+    writes `results.json`.
+
+    A program that gives no `args` is a command line: it reads the process's arguments, and ends after a mistake in them
+    with one line and status 2; `--debug` shows the traceback. With `args`, a mistake raises a UserError.
 
     Args:
         model_class: class of the model; when None, `--model` names one.
@@ -98,11 +114,15 @@ class LitCLI(LightningCLI):
         shown = {"enable_progress_bar": sys.stderr.isatty()}
         settings["trainer_defaults"] = TRAINER_DEFAULTS | shown | (settings.get("trainer_defaults") or {})
         settings["parser_kwargs"] = {"allow_abbrev": False} | (settings.get("parser_kwargs") or {})
-        self.words = settings["args"] if isinstance(settings.get("args"), list) else sys.argv[1:]
+        debug = True
+        if settings.get("args") is None:
+            debug, settings["args"] = _take_debug(sys.argv[1:])
+        self.words = settings["args"] if isinstance(settings["args"], list) else sys.argv[1:]
         self.current_run: Run | None = None
         self.keeps_hyperparameters = settings.setdefault("load_from_checkpoint_support", False)
         defaults: dict[str, Any] = {"seed_everything_default": 0, "parser_class": LitArgumentParser}
-        super().__init__(model_class, datamodule_class, save_config_callback, **defaults | settings)
+        with plain_errors(debug=debug):
+            super().__init__(model_class, datamodule_class, save_config_callback, **defaults | settings)
 
     # The parser
 
@@ -135,9 +155,8 @@ class LitCLI(LightningCLI):
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         super()._add_subcommands(parser, **kwargs)
-        for subparser in self._subcommand_parsers.values():
-            if isinstance(subparser, LitArgumentParser):
-                subparser.siblings = self._subcommand_parsers  # type: ignore[assignment]
+        if isinstance(parser, LitArgumentParser):
+            parser.add_commands(self._subcommand_parsers)  # type: ignore[arg-type]
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
@@ -324,3 +343,11 @@ class LitCLI(LightningCLI):
     def _run(self) -> Run:
         assert self.current_run is not None, "a command has a run"
         return self.current_run
+
+
+def _take_debug(words: list[str]) -> tuple[bool, list[str]]:
+    """Whether `--debug` is one of the words, and the others."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true")
+    options, rest = parser.parse_known_args(words)
+    return options.debug, rest

@@ -18,15 +18,30 @@ class Config:
 
     Args:
         path: of the file.
-        content: what it holds.
+        content: what it holds, or what one section of it holds.
+        section: the command whose section this is; empty for a whole file.
     """
 
     path: Path
     content: dict[str, Any]
+    section: str = ""
 
     def place(self, key: str) -> str:
         """`file:line` of a dotted key, or the file alone where the key is not found."""
-        return line_of(self.path, key)
+        return line_of(self.path, f"{self.section}.{key}" if self.section else key)
+
+    def section_of(self, command: str) -> "Config | None":
+        """The section of one command; None where the file has none.
+
+        Raises:
+            UserError: the section is not a mapping.
+        """
+        if command not in self.content:
+            return None
+        content = self.content[command]
+        if not isinstance(content, dict):
+            raise UserError(f"{self.place(command)}: {command} is not a section: write settings under it")
+        return Config(self.path, content, command)
 
     def place_of_message(self, message: str) -> str:
         """`file:line` of the setting that a parser's message begins with, or the file alone."""

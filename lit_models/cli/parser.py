@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import torch
 import yaml
 from jsonargparse import Namespace
-from jsonargparse._actions import _ActionPrintConfig
+from jsonargparse._actions import ActionConfigFile, _ActionPrintConfig
 from jsonargparse._typehints import ActionTypeHint
 from jsonargparse._util import merge_config
 from jsonargparse.typing import register_type
@@ -55,6 +55,23 @@ class ClassAction(ActionTypeHint):
         return setting_problem(part, current.get("class_path") if current else None, setting.partition(".")[0])
 
 
+class SectionsAction(ActionConfigFile):
+    """`--config` before the command: a file with a section for each command, as in Lightning's documentation."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._note(args[0], str(args[2])) if args else super().__call__(**kwargs)  # type: ignore[no-untyped-call]
+
+    @staticmethod
+    def _note(parser: "LitArgumentParser", name: str) -> None:
+        config = read_config(find_config(name))
+        for key in config.content:
+            if key not in parser.commands:
+                place = f"{config.place(str(key))}: {key!r} is not a command"
+                advice = f"a config without a section for each command comes after it: COMMAND --config {name}"
+                raise UserError(f"{place}; {advice}")
+        parser.sectioned.append(config)
+
+
 class LitArgumentParser(LightningArgumentParser):
     """Reads words into settings; every mistake in them is a UserError.
 
@@ -71,15 +88,17 @@ class LitArgumentParser(LightningArgumentParser):
     """The flags of model and data that were typed, such as "--data.data_dir"."""
     reads_words = False
     """Whether this is the parser of a program or a command."""
-    siblings: "dict[str, LitArgumentParser]"
+    commands: "dict[str, LitArgumentParser]"
     """The parsers of the program's commands, by name."""
+    sectioned: list[Config]
+    """The config files before the command, which have a section for each command."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if Path(sys.argv[0]).name == "__main__.py":
             kwargs.setdefault("prog", PROGRAM)
         super().__init__(*args, **kwargs)
         self.typed = Namespace()  # type: ignore[no-untyped-call]
-        self.configs, self.checkpoint, self.flags, self.siblings = [], None, set(), {}
+        self.configs, self.checkpoint, self.flags, self.commands, self.sectioned = [], None, set(), {}, []
 
     def add_lightning_class_args(self, lightning_class: Any, nested_key: str, *args: Any, **kwargs: Any) -> list[str]:
         added = super().add_lightning_class_args(lightning_class, nested_key, *args, **kwargs)
@@ -87,6 +106,14 @@ class LitArgumentParser(LightningArgumentParser):
             if action.dest == nested_key and nested_key in BASES and isinstance(action, ActionTypeHint):
                 action.__class__ = ClassAction
         return added
+
+    def add_commands(self, commands: "dict[str, LitArgumentParser]") -> None:
+        """Takes the parsers of the program's commands, which then know each other."""
+        for action in self._actions:
+            if isinstance(action, ActionConfigFile):
+                action.__class__ = SectionsAction
+        for parser in (self, *commands.values()):
+            parser.commands, parser.sectioned = commands, self.sectioned
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raises UserError for every mistake in the words. jsonargparse also makes parsers of this class for the
@@ -128,12 +155,15 @@ class LitArgumentParser(LightningArgumentParser):
         """
         words = list(sys.argv[1:] if args is None else args)
         if self._subcommands_action is not None:
+            self.sectioned.clear()
             return super().parse_args(words, namespace, env, defaults, **kwargs)
         try:
             sources, rest = _source_parser().parse_known_args(words)
         except argparse.ArgumentError as error:
             raise UserError(f"{error.argument_name or 'a flag'}: {error.message}") from error
-        self.configs = [read_config(find_config(name)) for name in sources.config]
+        sections = [config.section_of(getattr(self, "subcommand", "")) for config in self.sectioned]
+        self.configs = [config for config in sections if config is not None]
+        self.configs += [read_config(find_config(name)) for name in sources.config]
         base = namespace or Namespace()  # type: ignore[no-untyped-call]
         checkpoint = sources.ckpt_path or next((c for f in self.configs if (c := f.content.get("ckpt_path"))), None)
         if checkpoint is not None and self._has("ckpt_path"):
@@ -152,10 +182,10 @@ class LitArgumentParser(LightningArgumentParser):
 
     def _with_config(self, base: Namespace, config: Config) -> Namespace:
         """The settings with those of a config file over them. Settings of other commands are left out."""
-        others = {action.dest for parser in self.siblings.values() for action in parser._actions}
+        others = {action.dest for parser in self.commands.values() for action in parser._actions}
         own = {dest.partition(".")[0] for dest in (action.dest for action in self._actions)}
         content = {k: v for k, v in config.content.items() if k in own or k not in others}
-        config = Config(config.path, content)
+        config = Config(config.path, content, config.section)
         if problem := unknown_setting(self, config, base):
             raise UserError(problem)
         try:
@@ -204,7 +234,7 @@ class LitArgumentParser(LightningArgumentParser):
         flag = word.partition("=")[0]
         if not flag.startswith("-"):
             return f"{flag!r} belongs to no flag; several words are one value in quotes"
-        owners = [name for name, parser in self.siblings.items() if flag in parser._option_string_actions]
+        owners = [name for name, parser in self.commands.items() if flag in parser._option_string_actions]
         if owners:
             command = getattr(self, "subcommand", "this command")
             return f"{flag} belongs to {' and '.join(owners)}, and {command} does not use it: leave it out"

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning as L
-from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -21,6 +20,7 @@ from datamodules.storage.downloads import sha256
 from lit_models.runs import folder as folders
 from lit_models.runs import results
 from lit_models.runs.checkpoints import BestCheckpoint, LastCheckpoint
+from lit_models.runs.loaders import allow_positional_arguments
 from lit_models.runs.logged import direction_of, in_split, logged, table
 from lit_models.runs.predictions import PredictionWriter
 from lit_models.runs.progress import EpochLines, NoProfiler, say, trainable
@@ -126,6 +126,7 @@ class Run:
 
     def attach(self, trainer: L.Trainer) -> None:
         """Takes the Trainer that does the work."""
+        allow_positional_arguments(trainer)
         self.trainer = trainer
 
     def _callbacks(self, config: dict[str, Any]) -> list[Callback]:
@@ -164,6 +165,7 @@ class Run:
             raise UserError(f"{type(model).__name__} has no configure_optimizers: set an optimizer, such as {example}")
         if ckpt_path:
             say(f"resuming {ckpt_path} in {self.folder}; best.ckpt will be the best of the new epochs")
+        _log_one_of_each_name(model, datamodule)
         start = time.perf_counter()
         self._match_precision(model)
         with self._explained():
@@ -246,13 +248,7 @@ class Run:
         """Prints and writes the predictions."""
         self._match_precision(model)
         settings: dict[str, Any] = {"datamodule": datamodule, "ckpt_path": ckpt_path, "weights_only": True}
-        try:
-            self.trainer.predict(model, return_predictions=False, **settings)
-        except MisconfigurationException as error:
-            if not isinstance(error.__cause__, TypeError):
-                raise
-            text = "predict has to build the DataLoader again, and cannot: give its arguments by name"
-            raise UserError(f"{text}, such as DataLoader(dataset, batch_size=32)") from error
+        self.trainer.predict(model, return_predictions=False, **settings)
 
     def _match_precision(self, model: L.LightningModule) -> None:
         """Takes double precision before a checkpoint is loaded, so that its weights lose no bit."""
@@ -301,3 +297,12 @@ class Run:
 def _has_test_loader(model: L.LightningModule, data: L.LightningDataModule | None) -> bool:
     """Whether there may be a test split; Lightning refuses data that never define one."""
     return is_overridden("test_dataloader", data if data is not None else model)
+
+
+def _log_one_of_each_name(model: L.LightningModule, data: L.LightningDataModule | None) -> None:
+    """Gives the loggers the model's hyper-parameters alone where the data have others of the same names, which
+    Lightning refuses to merge. A checkpoint keeps both."""
+    theirs: dict[str, Any] = data.hparams_initial if data is not None else {}
+    ours = model.hparams_initial
+    if any(type(ours[name]) is not type(theirs[name]) or ours[name] != theirs[name] for name in ours.keys() & theirs):
+        cast(Any, data)._log_hyperparams = False

@@ -9,6 +9,11 @@ from datamodules.errors import UserError
 from lit_models.tasks.targets import Target, shape_of
 
 
+def num_samples(inputs: Any) -> int:
+    """Samples in the inputs of a batch, which are a tensor `(B, ...)` or a mapping of such tensors."""
+    return len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
+
+
 def check_batch(settings: Mapping[str, Any], target: Target, inputs: Any, wanted: Tensor | None = None) -> None:
     """Compares one batch with the sizes that a model was built with.
 

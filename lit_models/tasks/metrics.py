@@ -119,6 +119,8 @@ class SplitMetrics(Metric):
 
     def _update_more(self, predictions: Tensor, target: Tensor) -> None:
         for name, metric in self._more():
+            if not len(target) and not any(isinstance(state, list) for state in metric.metric_state.values()):
+                continue  # sums stay as they are; lists need a tensor of the right type to be joined over processes
             if isinstance(self.target, Classification):
                 binary = type(metric).__name__.startswith("Binary")
                 metric.update(predictions[:, 1] if binary else predictions, target)

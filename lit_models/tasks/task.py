@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from datamodules.errors import UserError
 from datamodules.spec import TaskName
-from lit_models.tasks.batches import check_batch
+from lit_models.tasks.batches import check_batch, num_samples
 from lit_models.tasks.metrics import SplitMetrics
 from lit_models.tasks.optim import OptimizerName, ScheduleName, build_optimizer, build_schedule, check_settings
 from lit_models.tasks.settings import joined_signature, split_settings
@@ -166,7 +166,7 @@ class LitTask(L.LightningModule):
         inputs = batch[0] if not isinstance(batch, Tensor | Mapping) else batch
         if batch_idx == 0:
             check_batch(self.hparams, self.target, inputs)
-        return self.predictions(self(inputs))
+        return self.predictions(self._outputs(inputs))
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch.
@@ -219,10 +219,16 @@ class LitTask(L.LightningModule):
         inputs, target = batch
         if batch_idx == 0:
             check_batch(self.hparams, self.target, inputs, target)
-        outputs = self(inputs)
+        outputs = self._outputs(inputs)
         losses = self.target.sample_losses(outputs, target)
         cast(SplitMetrics, getattr(self, f"{split}_metrics")).update(losses.detach(), outputs.detach(), target)
         return losses
+
+    def _outputs(self, inputs: Inputs) -> Tensor:
+        """The network's outputs; in a process that has no sample of a split, none."""
+        if not num_samples(inputs):
+            return next(self.parameters()).new_zeros(0, self.num_outputs)
+        return cast(Tensor, self(inputs))
 
     def _log_epoch(self, split: str) -> float:
         metrics = cast(SplitMetrics, getattr(self, f"{split}_metrics"))

@@ -106,8 +106,9 @@ def test_the_slices_of_all_processes_are_the_batches_of_one(train: bool, shuffle
             assert {len(part) for part in slices} == {len(alone)}
             for step, batch in enumerate(alone):
                 assert sorted(i for part in slices for i in part[step]) == sorted(batch)
-        else:  # an empty slice is left out
-            assert all(batch for part in slices for batch in part)
+        else:  # an empty slice is left out, unless it is the only one of a process
+            assert all(batch or len(part) == 1 for part in slices for batch in part)
+            assert all(part for part in slices) or not num_samples
             together = [i for part in slices for batch in part for i in batch]
             assert sorted(together) == list(range(num_samples))
 

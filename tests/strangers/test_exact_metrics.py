@@ -70,6 +70,19 @@ def test_metrics_over_two_processes_are_those_of_one(stranger: Stranger) -> None
     assert two["metrics"] == {name: pytest.approx(value, rel=1e-6) for name, value in one["metrics"].items()}
 
 
+def test_a_process_without_a_sample_evaluates_and_predicts_with_the_others(stranger: Stranger) -> None:
+    one_sample = ("--model", "LitMLP", "--data", "ragged.Ragged", "--data.size", "1", "--data.num_classes", "2")
+    scores = ("--model.metrics", "[accuracy, f1, recall_per_class, average_precision]")
+    for command in (("test", *scores), ("predict",)):
+        stranger.succeeds(command[0], *one_sample, *command[1:])
+        done = stranger.fresh(command[0], *one_sample, *command[1:], *TWO)
+        assert done.status == 0, done.err
+    one, two = (stranger.results("LitMLP-Ragged", "test.json", version=version) for version in (0, 1))
+    assert two["metrics"] == {name: pytest.approx(value, rel=1e-6) for name, value in one["metrics"].items()}
+    files = [stranger.folder / f"runs/LitMLP-Ragged/version_{version}/predictions.csv" for version in (2, 3)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_predictions_of_a_plain_loader_in_two_processes_are_in_input_order(stranger: Stranger) -> None:
     done = stranger.fresh("predict", "--model", "ragged.Echo", "--data", "ragged.Numbered", *TWO)
     assert done.status == 0, done.err

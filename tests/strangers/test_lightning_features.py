@@ -43,6 +43,37 @@ def test_callbacks_come_from_a_config(stranger: Stranger) -> None:
     assert stranger.results("again")["metrics"] == first["metrics"]
 
 
+def test_configs_before_the_command_have_a_section_for_each_command(stranger: Stranger) -> None:
+    model = {"model": "plain.Trained", "data": "points.Points"}
+    first = {"fit": {**model, "trainer": {"max_epochs": 3}}, "test": {**model, "model": "plain.Loose"}}
+    second = {"fit": {"trainer": {"max_epochs": 2, "log_every_n_steps": 4}, "data": {"init_args": {"batch_size": 12}}}}
+    stranger.writes("both.yaml", yaml.safe_dump(first))
+    stranger.writes("more.yaml", yaml.safe_dump(second))
+    stranger.succeeds("--config", "both.yaml", "-c", "more.yaml", "fit", "--data.batch_size", "24")
+    results = stranger.results("both")
+    assert (results["epochs"], results["steps"]) == (2, 2 * 96 // 24)  # the second file and the flag win
+    stranger.succeeds("--config=both.yaml", "test")
+    assert stranger.results("both", "test.json", version=1)["model"] == "Loose"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("fit:\n  modl: x\n", "c.yaml:2: a config has no setting 'modl', did you mean model?"),
+        ("fit:\n  trainer:\n    max_epochs: x\n", "c.yaml:3: trainer.max_epochs: x is not valid, expected int"),
+        ("fit: 3\n", "c.yaml:1: fit is not a section: write settings under it"),
+        (
+            "test: {}\nmodel: LitMLP\n",
+            "c.yaml:2: 'model' is not a command; "
+            "a config without a section for each command comes after it: COMMAND --config c.yaml",
+        ),
+    ],
+)
+def test_a_mistake_in_a_section_is_one_line_with_its_place(stranger: Stranger, text: str, message: str) -> None:
+    stranger.writes("c.yaml", text)
+    assert stranger.refused("--config", "c.yaml", "fit") == f"error: {message}"
+
+
 def test_a_callback_comes_by_its_short_name_from_the_command_line(stranger: Stranger) -> None:
     early = ("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=val_loss")
     rate = ("--trainer.callbacks+=LearningRateMonitor", "--trainer.callbacks.logging_interval=epoch")

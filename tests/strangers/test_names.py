@@ -37,3 +37,12 @@ def test_attributes_called_network_target_and_monitor_are_the_modules_own(strang
     assert torch.load(folder / "checkpoints/best.ckpt", weights_only=True)["epoch"] == 1  # monitor is None: val_loss
     out = stranger.succeeds("predict", "--ckpt_path", str(folder / "checkpoints/best.ckpt"))
     assert out.startswith("predictions: float32 (21, 2)\n")  # target is a layer
+
+
+def test_model_and_data_may_save_different_settings_of_one_name(stranger: Stranger) -> None:
+    # The model's batch_size is 0, and the data's is 8: Lightning's loggers would refuse to merge them.
+    stranger.succeeds("fit", "--model", "plain.Trained", "--data", "points.Remembered", "--trainer.max_epochs", "1")
+    last = stranger.folder / "runs/Trained-Remembered/version_0/checkpoints/last.ckpt"
+    checkpoint = torch.load(last, weights_only=True)
+    assert checkpoint["hyper_parameters"]["batch_size"] == 0
+    assert checkpoint["datamodule_hyper_parameters"]["batch_size"] == 8

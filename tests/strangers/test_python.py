@@ -38,7 +38,7 @@ def test_a_subclass_links_two_arguments_and_has_hooks(stranger: Stranger) -> Non
 
 def test_a_linked_argument_cannot_be_set(stranger: Stranger) -> None:
     done = stranger.python("programs.py", "linked", "fit", "--model.batch_size=4")
-    assert done.status == 1
+    assert done.status == 1  # the program gives `args`
     expected = 'Linked "model.batch_size" must be given via "data.batch_size".'
     assert done.err.splitlines()[-1] == f"datamodules.errors.UserError: {expected}"
 
@@ -76,3 +76,31 @@ def test_a_program_has_defaults_with_callbacks_of_its_own(stranger: Stranger) ->
     # The second epoch is not 100 better than the first, and that was the patience.
     assert said(stranger, "defaults", "fit").splitlines()[-1] == "defaults 2 7"
     assert said(stranger, "defaults", "fit", "--trainer.max_epochs=1").splitlines()[-1] == "defaults 1 7"
+
+
+PROGRAM = """
+from lit_models import LitCLI
+from plain import Trained
+from points import Points
+
+LitCLI(Trained, Points)
+"""
+
+
+def test_a_mistake_in_the_words_of_a_program_is_one_line(stranger: Stranger) -> None:
+    stranger.writes("mine.py", PROGRAM)
+    done = stranger.python("mine.py", "fit", "--data.batch_sise=4")
+    assert done == (2, "", "error: unknown flag --data.batch_sise, did you mean --data.batch_size?\n")
+    debugged = stranger.python("mine.py", "fit", "--debug", "--data.batch_sise=4")
+    assert debugged.status == 1
+    assert debugged.err.startswith("Traceback ")
+    assert debugged.err.splitlines()[-1].startswith("datamodules.errors.UserError: unknown flag --data.batch_sise")
+
+
+def test_a_program_reads_a_config_with_a_section_for_each_command(stranger: Stranger) -> None:
+    stranger.writes("mine.py", PROGRAM)
+    sections = {"fit": {"trainer": {"max_epochs": 2}, "data": {"batch_size": 12}}, "test": {"data": {"batch_size": 24}}}
+    stranger.writes("both.yaml", yaml.safe_dump(sections))
+    done = stranger.python("mine.py", "--config=both.yaml", "fit", "--trainer.max_epochs=1")
+    assert done.status == 0, done.err
+    assert stranger.results("both")["steps"] == 96 // 12

@@ -45,12 +45,12 @@ class Images(L.LightningDataModule):
     def __init__(self) -> None:
         super().__init__()
 
-    def loader(self, size: int) -> DataLoader[tuple[Tensor, ...]]:
+    def loader(self, size: int, shuffle: bool = False) -> DataLoader[tuple[Tensor, ...]]:
         greys = torch.linspace(0, 1, size)
-        return DataLoader(TensorDataset(greys[:, None, None, None].expand(size, 1, 8, 8)), batch_size=4)
+        return DataLoader(TensorDataset(greys[:, None, None, None].expand(size, 1, 8, 8)), 4, shuffle)
 
     def train_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        return self.loader(64)
+        return self.loader(64, True)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
         return self.loader(10)

@@ -47,3 +47,11 @@ class Loaders(Points):
     def predict_dataloader(self) -> Any:
         numbers = [torch.arange(10.0).reshape(5, 2), torch.arange(100.0, 106.0).reshape(3, 2)]
         return [DataLoader(TensorDataset(part), batch_size=2) for part in numbers]
+
+
+class Remembered(Points):
+    """Saves its settings."""
+
+    def __init__(self, batch_size: int = 8, num_classes: int = 2) -> None:
+        super().__init__(batch_size, num_classes)
+        self.save_hyperparameters()
