@@ -5,6 +5,7 @@ Gathering a batch with one indexing call takes about a tenth of the time of coll
 """
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -122,6 +123,8 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         self.train = train
         self.batch_size = batch_size
         self.lengths = lengths
+        self.skip = 0
+        """Batches that the next iteration leaves out, as a resumed run has trained on them."""
 
     def global_batches(self) -> Sequence[Tensor]:
         """The indices of every global batch of the current epoch, in order, each int64 `(batch_size,)` or shorter."""
@@ -143,7 +146,9 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         return iter(parts if self.train else [part for part in parts if len(part)] or parts[: min(self.total, 1)])
 
     def __iter__(self) -> Iterator[Tensor]:
-        return self.batches_of(self.rank)
+        """The slices of this process. The order is drawn when the first one is asked for: the epoch is set before."""
+        skip, self.skip = self.skip, 0
+        yield from itertools.islice(self.batches_of(self.rank), skip, None)
 
     def __len__(self) -> int:
         full, rest = divmod(self.total, self.batch_size)

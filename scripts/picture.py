@@ -12,7 +12,7 @@ import yaml
 
 from datamodules import MNISTDataModule
 from lit_models import LitCNN
-from lit_models.runs.checkpoints import read_checkpoint
+from lit_models.runs.checkpoint_files import read_checkpoint
 
 COLUMNS = 12
 

@@ -33,10 +33,14 @@ from lit_models.cli.pairing import (
     without_derived,
 )
 from lit_models.cli.parser import LitArgumentParser
+from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
 from lit_models.runs.progress import say
 from lit_models.runs.quiet import quiet_libraries
+from lit_models.runs.resume import KEY
 from lit_models.runs.run import Run, RunSettings
+from lit_models.runs.save_every import SaveEvery
+from lit_models.runs.stopping import Stopped
 from lit_models.tasks.task import LitTask
 
 TRAINER_DEFAULTS = {"max_epochs": 10, "num_sanity_val_steps": 0, "enable_model_summary": False}
@@ -65,6 +69,10 @@ def plain_errors(*, debug: bool) -> Iterator[None]:
     """Ends the process after a mistake of the user's, with one line and status 2, unless `debug`."""
     try:
         yield
+    except Stopped as stop:
+        if not getattr(rank_zero_only, "rank", 0):
+            print(f"{stop}; {stop.advice}", file=sys.stderr)
+        raise SystemExit(stop.exit_status) from stop
     except SIGTERMException as stop:
         print("terminated; the run folder keeps the checkpoint of the last completed epoch", file=sys.stderr)
         raise SystemExit(143) from stop
@@ -275,17 +283,20 @@ class LitCLI(LightningCLI):
         return str(self.words_parser.dump(stored, skip_validation=True))
 
     def _run_settings(self, stored: str) -> RunSettings:
-        settings = self.settings
+        settings, checkpoint = self.settings, self.words_parser.checkpoint or {}
         return RunSettings(
             words=list(self.words),
             runs_dir=Path(settings.runs_dir),
             experiment=settings.experiment,
             seed=settings.seed_everything,
             checkpoint=Path(settings.ckpt_path) if settings.ckpt_path else None,
+            resumed_step=checkpoint.get("global_step") if KEY in checkpoint else None,
             config=stored,
             test_weights=settings.get("test_weights", "none"),
             monitor=settings.get("monitor"),
             monitor_mode=settings.get("monitor_mode"),
+            saved=settings.get("save", "both"),
+            save_every=SaveEvery.parse(settings.get("save_every", "1min")),
             output=settings.get("output", "csv"),
         )
 
@@ -316,8 +327,9 @@ class LitCLI(LightningCLI):
         for note in dropped_settings(parser.configs, settings):
             say(note)
         if parser.checkpoint is not None:
-            done, wanted = parser.checkpoint.get("epoch", -1) + 1, settings.trainer.max_epochs
-            if self.subcommand == "fit" and wanted is not None and 0 <= wanted <= done:
+            done, wanted = epochs_done(parser.checkpoint), settings.trainer.max_epochs
+            finished = self.subcommand == "fit" and wanted is not None and 0 <= wanted <= done
+            if finished and not self._run().can_be_finished:
                 raise UserError(f"{settings.ckpt_path} has had {done} of {wanted} epochs: raise --trainer.max_epochs")
             check_weights(Path(settings.ckpt_path), parser.checkpoint, self.model)
             stored = yaml.safe_load(parser.checkpoint.get("config") or "{}")

@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from datamodules.errors import UserError
 from lit_models.cli.configs import Config
+from lit_models.runs.checkpoints import Saved
 
 TestWeights = Literal["last", "best", "none"]
 OutputFormat = Literal["csv", "jsonl"]
@@ -32,6 +33,18 @@ def add_command_arguments(parser: LightningArgumentParser, command: str) -> None
         if action.dest == "ckpt_path":
             action.help = "Checkpoint file to start from; its own config supplies the settings that are not set."
     if command == "fit":
+        parser.add_argument(
+            "--resume", type=str | None, default=None, help="Run folder in which a stopped training goes on exactly."
+        )
+        parser.add_argument(
+            "--save", type=Saved, default="both", help="Checkpoints that are kept: the last, the best, or both."
+        )
+        parser.add_argument(
+            "--save_every",
+            type=str | int,
+            default="1min",
+            help="Steps or time between two checkpoints inside an epoch: 500, 30s, 5min, or epoch for none.",
+        )
         parser.add_argument(
             "--test_weights", type=TestWeights, default="last", help="Weights that are tested after training."
         )

@@ -9,7 +9,7 @@ import yaml
 from datamodules.errors import MissingFileError, UserError
 from lit_models.cli import registry
 from lit_models.export.formats import FORMATS
-from lit_models.runs import checkpoints, folder
+from lit_models.runs import checkpoint_files, checkpoints, folder
 from lit_models.runs.progress import say
 from lit_models.runs.quiet import quiet_libraries
 from lit_models.tasks.task import LitTask
@@ -61,7 +61,7 @@ def load_model(path: Path) -> LitTask:
     Raises:
         UserError: not a checkpoint of one of this package's models.
     """
-    content = checkpoints.read_checkpoint(path)
+    content = checkpoint_files.read_checkpoint(path)
     name = class_path(path, content.get("config") or "")
     entry = next(
         (e for e in registry.models() if name in (e.name, f"lit_models.{e.name}", f"{e.module}.{e.name}")), None

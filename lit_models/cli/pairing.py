@@ -156,7 +156,7 @@ def without_derived(config: Namespace, derived: Derived) -> Namespace:
         for name in names & (vars(settings).keys() if settings else set()):
             settings.pop(name)
     stored.pop("config", None)
-    for name in ("ckpt_path", "inputs"):
+    for name in ("ckpt_path", "resume", "inputs"):
         if name in stored:
             stored[name] = None
     return stored

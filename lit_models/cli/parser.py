@@ -23,7 +23,8 @@ from lit_models.cli.diagnosis import BASES, class_problem, find_class, part_prob
 from lit_models.cli.help import PROGRAM
 from lit_models.cli.messages import nearest, shorten_parser_error
 from lit_models.cli.pairing import section_settings
-from lit_models.runs.checkpoints import read_checkpoint
+from lit_models.runs.checkpoint_files import read_checkpoint
+from lit_models.runs.folder import checkpoint_to_resume
 
 FROM_CHECKPOINT = ("model", "data", "seed_everything", "experiment")
 """Settings that commands other than fit take from a checkpoint's own config."""
@@ -166,6 +167,10 @@ class LitArgumentParser(LightningArgumentParser):
         self.configs += [read_config(find_config(name)) for name in sources.config]
         base = namespace or Namespace()  # type: ignore[no-untyped-call]
         checkpoint = sources.ckpt_path or next((c for f in self.configs if (c := f.content.get("ckpt_path"))), None)
+        if sources.resume and self._has("resume"):
+            if checkpoint is not None:
+                raise UserError("resume and ckpt_path both name a checkpoint: leave one out")
+            checkpoint = checkpoint_to_resume(sources.resume)
         if checkpoint is not None and self._has("ckpt_path"):
             base = self._merged(base, self._stored_settings(Path(checkpoint)))
             base["ckpt_path"] = str(checkpoint)
@@ -252,4 +257,5 @@ def _source_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--ckpt_path")
+    parser.add_argument("--resume")
     return parser

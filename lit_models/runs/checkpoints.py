@@ -1,17 +1,31 @@
-"""Checkpoint files: `last.ckpt` after every epoch, and `best.ckpt` by one metric; each holds its run's config."""
+"""The checkpoints of a run: when they are saved, what they hold, and whether their weights fit a model."""
 
+import math
+import time
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.nn.parameter import is_lazy
 
-from datamodules.errors import MissingFileError, UserError
+from datamodules.errors import UserError
+from lit_models.runs.durable import link, replaced
+from lit_models.runs.folder import new_file
 from lit_models.runs.logged import direction_of, monitor_of
+from lit_models.runs.metrics_file import MetricsFile
 from lit_models.runs.progress import say
+from lit_models.runs.resume import KEY, BetweenSteps
+from lit_models.runs.save_every import SaveEvery
+from lit_models.runs.stopping import Stopped, StopRequest
+
+Saved = Literal["both", "last", "best", "none"]
+COST_FACTOR = 50
+"""A save at an epoch's end waits until this many times its own duration has passed."""
 
 
 class SaveConfig(SaveConfigCallback):
@@ -39,62 +53,211 @@ class SaveConfig(SaveConfigCallback):
             self.save_config(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.folder is not None and trainer.is_global_zero:
-            (self.folder / self.config_filename).write_text(self.text, encoding="utf-8")
+        """A resumed run with other settings keeps both: the new ones are in `config_2.yaml`."""
+        if self.folder is None or not trainer.is_global_zero:
+            return
+        path = self.folder / self.config_filename
+        if not path.exists() or path.read_text(encoding="utf-8") != self.text:
+            with replaced(new_file(self.folder, self.config_filename)) as part:
+                part.write_text(self.text, encoding="utf-8")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         if self.text:
             checkpoint["config"] = self.text
 
 
-class LastCheckpoint(Checkpoint):
-    """Keeps `last.ckpt`: the state after the newest epoch, including its validation.
+class Checkpoints(Callback):
+    """Keeps the checkpoints from which a run goes on exactly, and stops training when it is asked to.
 
-    Lightning's `ModelCheckpoint` would do the same, and check after each step whether to save.
-
-    Args:
-        folder: where the file is written.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "last.ckpt"
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        trainer.save_checkpoint(self.path, weights_only=False)
-
-
-class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt`: the state after the epoch with the best value of one metric; of equal ones, the earliest.
+    `last.ckpt` is saved at the end of an epoch and, inside a long one, at regular intervals; `previous.ckpt` is the one
+    before. Saves at the ends of short epochs are left out where they would take more than 2 % of the time. `best.ckpt`
+    is the state after the validation with the best value of one metric; of equal ones, the earliest.
 
     Args:
-        folder: where the file is written.
+        folder: where the files are written.
+        saved: which of them: "both", "last", "best" or "none".
+        every: how often inside an epoch.
+        continues: whether a run goes on in its own folder, where its best.ckpt is.
         monitor: name of the metric; when None, the module's own choice, or a usual one such as `val/loss`.
         mode: whether lower or higher values are better; when None, it follows from the metric's name.
     """
 
-    def __init__(self, folder: Path, *, monitor: str | None = None, mode: Literal["min", "max"] | None = None) -> None:
-        super().__init__(
-            folder, filename="best", monitor=None, save_on_train_epoch_end=False, enable_version_counter=False
-        )
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        saved: Saved = "both",
+        every: SaveEvery = SaveEvery(seconds=60),  # noqa: B008  (frozen)
+        continues: bool = False,
+        monitor: str | None = None,
+        mode: Literal["min", "max"] | None = None,
+    ) -> None:
+        self.folder, self.saved, self.every, self.continues = folder, saved, every, continues
         self.wanted, self.wanted_mode = monitor, mode
-        self.said = False
+        self.monitor: str | None = None
+        self.mode: Literal["min", "max"] = "min"
+        self.best: float | None = None
+        self.seconds_before = 0.0
+        """Seconds of training before the checkpoint from which the run was resumed."""
+        self.request = StopRequest()
+        self.said = self.best_pending = False
+        self.moment: Literal["", "step", "epoch"] = ""
+        self.start = self.saved_at = time.monotonic()
+        self.saved_step, self.cost, self.calls, self.next_call = 0, 0.0, 0, 0
+        self.resources = ExitStack()
+
+    # The Trainer's hooks
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage == "fit":
+            self.trainer, self.between = trainer, BetweenSteps(trainer, self.act)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.resources.enter_context(self.request.listening())
+        self.start = self.saved_at = time.monotonic()
+        self.saved_step = trainer.global_step
+
+    def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
+        if self.request.overdue and trainer.world_size == 1 and not trainer.sanity_checking:
+            raise Stopped(self.request.number, saved=False)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Chooses the metric after the first validation, when it is known what the module logs.
+        """Notes whether the weights are the best. They are saved when the step is complete.
 
         Raises:
             UserError: the metric that was asked for is not logged, or its direction is unknown.
         """
-        if trainer.sanity_checking:
+        if trainer.sanity_checking or self.saved not in ("both", "best"):
             return
         if self.monitor is None:
             self._choose(trainer, pl_module)
-        if self.monitor is not None:
-            super().on_validation_end(trainer, pl_module)
+        if self.monitor is None or (value := trainer.callback_metrics.get(self.monitor)) is None:
+            return
+        better = self.best is None or (value < self.best if self.mode == "min" else value > self.best)
+        if trainer.strategy.reduce_boolean_decision(bool(better) and math.isfinite(value)):
+            self.best, self.best_pending = float(value), True
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.saved_step != trainer.global_step:
+            self._save("epoch", last=True)
+        self.resources.close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self.resources.close()
+
+    # Between two steps, and between two epochs
+
+    def act(self, epoch_ended: bool) -> None:
+        """Saves what is due, and stops if it was asked to.
+
+        Raises:
+            Stopped: after a signal, when the state is saved.
+        """
+        self.calls += 1
+        if not epoch_ended and (self.between.inside_window or (self.calls < self.next_call and not self.best_pending)):
+            return
+        number, due = self._agree(self.request.number, self._is_due(epoch_ended))
+        if due or number or self.best_pending:
+            self._save("epoch" if epoch_ended else "step", last=due or bool(number))
+        if number:
+            raise Stopped(number, saved=self.saved in ("both", "last"))
+
+    def _is_due(self, epoch_ended: bool) -> bool:
+        elapsed = time.monotonic() - self.saved_at
+        if epoch_ended and elapsed >= COST_FACTOR * self.cost:
+            return True
+        if self.every.steps is not None:
+            return self.trainer.global_step - self.saved_step >= self.every.steps
+        return self.every.seconds is not None and elapsed >= self.every.seconds
+
+    def _agree(self, number: int, due: bool) -> tuple[int, bool]:
+        """The same answer in all processes: the signal that any one has received, and the first process's clock. They
+        ask each other about twice a second."""
+        trainer = self.trainer
+        if trainer.world_size == 1:
+            return number, due
+        pace = max(1, int(self.calls / (2 * (time.monotonic() - self.start) + 1e-9)))
+        ours = [number, due, min(pace, 1000)] if trainer.is_global_zero else [number, 0, 0]
+        votes = torch.tensor(ours, device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
+        number, agreed_due, pace = votes.tolist()
+        steps = self.every.steps or pace
+        self.next_call = self.calls + min(pace, steps)
+        return number, bool(agreed_due)
+
+    def _save(self, moment: Literal["step", "epoch"], *, last: bool) -> None:
+        """Writes the files that are due."""
+        last = last and self.saved in ("both", "last")
+        best, self.best_pending = self.best_pending, False
+        if not last and not best:
+            return
+        start, self.moment = time.monotonic(), moment
+        paths = {name: self.folder / f"{name}.ckpt" for name in ("last", "previous", "best")}
+        if last:
+            if self.trainer.is_global_zero and paths["last"].is_file():
+                link(paths["last"], paths["previous"])
+            self.trainer.save_checkpoint(paths["last"], weights_only=False)
+        if best and not last:
+            self.trainer.save_checkpoint(paths["best"], weights_only=False)
+        elif best and self.trainer.is_global_zero:
+            link(paths["last"], paths["best"])
+        self.moment, self.saved_at = "", time.monotonic()
+        self.cost = self.saved_at - start
+        if last:
+            self.saved_step = self.trainer.global_step
+
+    # What a checkpoint holds of this
+
+    @property
+    def state_key(self) -> str:
+        return "Checkpoints"
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"monitor": self.monitor, "mode": self.mode, "best": self.best, "seconds": self.seconds}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if not self.continues:
+            return
+        self.monitor, self.mode = state_dict["monitor"], state_dict["mode"]
+        self.best, self.seconds_before = state_dict["best"], state_dict["seconds"]
+        if self.wanted not in (None, self.monitor):  # another metric than before
+            self.monitor = self.best = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training, with those before the run was resumed."""
+        return self.seconds_before + time.monotonic() - self.start
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Adds what an exact resume needs, at a moment where it can be exact."""
+        if not self.moment:
+            return
+        states: list[Any] = [self.between.state(between_epochs=self.moment == "epoch")]
+        if trainer.world_size > 1:
+            ours = states[0]
+            states = [None] * trainer.world_size
+            torch.distributed.all_gather_object(states, ours)
+        logs = [x.experiment.position() for x in trainer.loggers if isinstance(x, MetricsFile)]
+        checkpoint[KEY] = {"processes": states, "log": logs[0] if logs and trainer.is_global_zero else None}
+
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Takes what an exact resume needs."""
+        if trainer.state.fn != TrainerFn.FITTING:  # testing after the fit
+            return
+        state = checkpoint.get(KEY)
+        if state is None:
+            say("note: this checkpoint cannot be resumed exactly: it lacks the states of random numbers and metrics")
+            return
+        if len(state["processes"]) != trainer.world_size:
+            was, now = len(state["processes"]), trainer.world_size
+            say(f"note: {was} processes saved the checkpoint, so the run does not go on exactly in {now}")
+        self.between.loaded = state["processes"][min(trainer.global_rank, len(state["processes"]) - 1)]
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile) and trainer.is_global_zero and logger.continues and state["log"]:
+                logger.experiment.go_back(state["log"])
 
     def _choose(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        logged = trainer.callback_metrics
-        chosen = monitor_of(pl_module, logged, wanted=self.wanted)
+        chosen = monitor_of(pl_module, trainer.callback_metrics, wanted=self.wanted)
         if chosen is None:
             if not self.said:
                 say("note: no best.ckpt is kept; name the metric that decides it with --monitor")
@@ -102,27 +265,6 @@ class BestCheckpoint(ModelCheckpoint):
             return
         name, mode = chosen
         self.monitor, self.mode = name, self.wanted_mode or mode or direction_of(name)
-        self.kth_value = torch.tensor(torch.inf if self.mode == "min" else -torch.inf)
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, on the CPU; nothing in the file is executed.
-
-    Raises:
-        MissingFileError: the file does not exist.
-        UserError: the file is damaged, or not a Lightning checkpoint.
-    """
-    if not path.is_file():
-        raise MissingFileError(f"no checkpoint {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's reader fails in many ways on a file of another program
-        raise UserError(f"{path} is damaged, or not a checkpoint that can be read safely") from error
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise UserError(f"{path} is not a Lightning checkpoint: it holds no state_dict")
-    if not isinstance(content.get("config", ""), str):
-        raise UserError(f"{path} is a checkpoint of another program: its config is not a text")
-    return cast(dict[str, Any], content)
 
 
 def check_weights(path: Path, content: dict[str, Any], module: L.LightningModule) -> None:

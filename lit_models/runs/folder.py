@@ -1,11 +1,86 @@
 """The run folder: `runs/<experiment>/<version>/`, one a run, made by the run that owns it."""
 
 import contextlib
+import fcntl
+import os
 from pathlib import Path
+from typing import IO
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from datamodules.errors import UserError
+from datamodules.errors import MissingFileError, UserError
+from lit_models.runs.checkpoint_files import verify
+from lit_models.runs.progress import say
+
+RESUMED = ("last.ckpt", "previous.ckpt")
+"""Checkpoints from which a fit goes on in the folder of its run. From any other, it starts a run of its own."""
+
+
+class Claim:
+    """The right of one process to write into a run folder. The system takes it back when the process ends, whatever
+    ends it.
+
+    Args:
+        folder: the run folder.
+
+    Raises:
+        UserError: another process trains in this folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / ".lock"
+        self.file: IO[str] | None = None
+        if getattr(rank_zero_only, "rank", 0):
+            return
+        file = self.path.open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            owner = file.read().strip()
+            file.close()
+            raise UserError(f"{folder} is in use: process {owner} trains there; wait for its end") from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self.file = file
+
+    def release(self) -> None:
+        """Gives the folder free."""
+        if self.file is not None:
+            self.path.unlink(missing_ok=True)
+            self.file.close()
+            self.file = None
+
+
+def checkpoint_to_resume(run: str) -> Path:
+    """The newest good checkpoint of a run.
+
+    Args:
+        run: the run folder, or a checkpoint in it.
+
+    Raises:
+        MissingFileError: no such folder, or no checkpoint in it.
+        UserError: every checkpoint is damaged.
+    """
+    path = Path(run).expanduser()
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise MissingFileError(f"no run folder {run}")
+    files = [f for name in RESUMED if (f := path / "checkpoints" / name).is_file()]
+    if not files:
+        raise MissingFileError(
+            f"{run} has no checkpoint to go on from: start again with fit --config {path}/config.yaml"
+        )
+    for file in files[:-1]:
+        try:
+            verify(file)
+        except UserError as error:
+            say(f"warning: {error}; taking {files[-1].name}, the one before")
+        else:
+            return file
+    return files[-1]
 
 
 def reserve(runs_dir: Path, experiment: str) -> Path:

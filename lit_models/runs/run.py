@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from datamodules.errors import UserError
@@ -19,11 +20,15 @@ from datamodules.spec import HasChecksums, HasValidation
 from datamodules.storage.downloads import sha256
 from lit_models.runs import folder as folders
 from lit_models.runs import results
-from lit_models.runs.checkpoints import BestCheckpoint, LastCheckpoint
+from lit_models.runs.checkpoint_files import CheckpointFiles
+from lit_models.runs.checkpoints import Checkpoints, Saved
 from lit_models.runs.loaders import allow_positional_arguments
 from lit_models.runs.logged import direction_of, in_split, logged, table
+from lit_models.runs.metrics_file import MetricsFile
 from lit_models.runs.predictions import PredictionWriter
 from lit_models.runs.progress import EpochLines, NoProfiler, say, trainable
+from lit_models.runs.save_every import SaveEvery
+from lit_models.runs.stopping import Stopped
 from lit_models.tasks.task import LitTask
 
 
@@ -36,11 +41,14 @@ class RunSettings:
         runs_dir: folder of all runs.
         experiment: name of the folder in it.
         seed: of all randomness.
-        checkpoint: weights to start from, if any.
+        checkpoint: file to start from, if any.
+        resumed_step: optimizer steps of the checkpoint, if a fit can go on from it exactly.
         config: the configuration that the run keeps, YAML.
         test_weights: weights that are tested after training.
         monitor: metric that decides which epoch is the best; the module's own choice when None.
         monitor_mode: whether lower or higher values of it are better.
+        saved: checkpoints that a fit keeps.
+        save_every: how often a checkpoint is saved inside an epoch.
         output: format of the file of predictions, "csv" or "jsonl".
     """
 
@@ -49,11 +57,19 @@ class RunSettings:
     experiment: str
     seed: int | bool
     checkpoint: Path | None
+    resumed_step: int | None
     config: str
     test_weights: Literal["last", "best", "none"]
     monitor: str | None
     monitor_mode: Literal["min", "max"] | None
+    saved: Saved
+    save_every: SaveEvery
     output: str
+
+    @property
+    def resumes(self) -> bool:
+        """Whether a fit goes on with the run that saved the checkpoint. From any other file, it starts a new run."""
+        return self.resumed_step is not None and self.checkpoint is not None and self.checkpoint.name in folders.RESUMED
 
 
 class Run:
@@ -64,13 +80,18 @@ class Run:
         settings: what it is asked for.
         folder: where it writes.
         has_validation: whether the data have a validation part.
+        continues: whether a fit goes on in the folder of the run that wrote its checkpoint.
     """
 
     trainer: L.Trainer
 
-    def __init__(self, command: str, settings: RunSettings, folder: Path, *, has_validation: bool) -> None:
+    def __init__(
+        self, command: str, settings: RunSettings, folder: Path, *, has_validation: bool, continues: bool = False
+    ) -> None:
         self.command, self.settings, self.folder = command, settings, folder
-        self.has_validation = has_validation
+        self.has_validation, self.continues = has_validation, continues
+        self.checkpoints: Checkpoints | None = None
+        self.claim = folders.Claim(folder) if command == "fit" else None
 
     @classmethod
     def open(cls, command: str, settings: RunSettings, module: L.LightningModule, data: object) -> "Run":
@@ -94,13 +115,23 @@ class Run:
         part = module.untrained if isinstance(module, LitTask) else None
         if command != "fit" and not settings.checkpoint and part:
             say(f"warning: {part} is untrained, so these numbers mean nothing; train it (fit) or give --ckpt_path")
-        own = folders.of_checkpoint(settings.checkpoint) if settings.checkpoint and command != "fit" else None
+        own = folders.of_checkpoint(settings.checkpoint) if settings.checkpoint else None
+        if command == "fit" and settings.checkpoint and not settings.resumes:
+            own = None
         folder = own or folders.reserve(settings.runs_dir, settings.experiment)
-        return cls(command, settings, folder, has_validation=has_validation)
+        continues = command == "fit" and own is not None
+        return cls(command, settings, folder, has_validation=has_validation, continues=continues)
 
     def close(self) -> None:
-        """Removes the folder if nothing was written."""
+        """Gives the folder free, and removes it if nothing was written."""
+        if self.claim is not None:
+            self.claim.release()
         folders.remove_empty(self.folder)
+
+    @property
+    def can_be_finished(self) -> bool:
+        """Whether the run has had all its epochs, but was stopped before it had its results."""
+        return self.continues and not (self.folder / "results.json").exists()
 
     def trainer_settings(self, config: dict[str, Any]) -> dict[str, Any]:
         """The Trainer's settings, with the run's callbacks and loggers before the user's."""
@@ -109,19 +140,20 @@ class Run:
         shown = config["enable_progress_bar"]
         has_bar = any(isinstance(callback, ProgressBar) for callback in given)  # a Trainer takes only one
         bar: list[Callback] = [TQDMProgressBar(leave=False)] if shown and not has_bar else []
-        checkpointing = self.command == "fit" and config["enable_checkpointing"] is not False
+        checkpointing = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
         if config["barebones"]:
             raise UserError("trainer.barebones allows no callbacks and loggers, and a run has some: leave it out")
         if self.settings.monitor and (not checkpointing or config["limit_val_batches"] == 0):
             raise UserError("monitor needs checkpoints and validation, and one of them is turned off: leave it out")
         return {
             **config,
-            "callbacks": [*bar, *self._callbacks(config), *given],
+            "callbacks": [*bar, *self._callbacks(checkpointing), *given],
             "enable_progress_bar": shown or has_bar,
             "logger": self._loggers(config["logger"]),
             "profiler": config["profiler"] or NoProfiler(),
             "default_root_dir": config["default_root_dir"] or self.folder,
-            "enable_checkpointing": checkpointing,
+            "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in given),
+            "plugins": self._plugins(config["plugins"]),
         }
 
     def attach(self, trainer: L.Trainer) -> None:
@@ -129,27 +161,39 @@ class Run:
         allow_positional_arguments(trainer)
         self.trainer = trainer
 
-    def _callbacks(self, config: dict[str, Any]) -> list[Callback]:
+    def _callbacks(self, checkpointing: bool) -> list[Callback]:
         if self.command == "predict":
             return [PredictionWriter(self.folder, self.settings.output)]
         if self.command != "fit":
             return []
-        callbacks: list[Callback] = [EpochLines()]
-        if config["enable_checkpointing"] is not False and not config["fast_dev_run"]:
-            files = self.folder / "checkpoints"
-            callbacks.append(LastCheckpoint(files))
-            if self.has_validation:
-                wanted = {"monitor": self.settings.monitor, "mode": self.settings.monitor_mode}
-                callbacks.append(BestCheckpoint(files, **wanted))  # type: ignore[arg-type]
-        return callbacks
+        settings = self.settings
+        wanted: dict[str, Any] = {"monitor": settings.monitor, "mode": settings.monitor_mode}
+        saved = settings.saved if checkpointing else "none"
+        place = self.folder / "checkpoints"
+        self.checkpoints = Checkpoints(
+            place, saved=saved, every=settings.save_every, continues=self.continues, **wanted
+        )
+        return [EpochLines(), self.checkpoints]
+
+    @staticmethod
+    def _plugins(given: Any) -> list[Any]:
+        """The user's plugins, and ours for checkpoint files unless the user has another."""
+        plugins = list(given) if isinstance(given, list) else [given] if given is not None else []
+        return plugins if any(isinstance(p, CheckpointIO) for p in plugins) else [*plugins, CheckpointFiles()]
 
     def _loggers(self, given: Any) -> Any:
         """`metrics.csv` and TensorBoard events in the run folder, beside the user's loggers."""
         if self.command != "fit" or given is False:
             return given or False
         runs, experiment, version = self.folder.parent.parent, self.folder.parent.name, self.folder.name
-        place: dict[str, Any] = {"save_dir": runs, "name": experiment, "version": version}
-        ours = [CSVLogger(**place), TensorBoardLogger(**place, default_hp_metric=False)]
+        events = TensorBoardLogger(
+            runs,
+            name=experiment,
+            version=version,
+            default_hp_metric=False,
+            purge_step=self.settings.resumed_step if self.continues else None,
+        )
+        ours = [MetricsFile(self.folder, continues=self.continues), events]
         return [*ours, *(given if isinstance(given, list) else [given] if given not in (None, True) else [])]
 
     def fit(
@@ -159,18 +203,19 @@ class Run:
 
         Raises:
             UserError: neither the model nor the command line has an optimizer.
+            Stopped: a signal has stopped the training.
         """
         if not is_overridden("configure_optimizers", model):
             example = "--optimizer Adam --optimizer.lr 0.001"
             raise UserError(f"{type(model).__name__} has no configure_optimizers: set an optimizer, such as {example}")
         if ckpt_path:
-            say(f"resuming {ckpt_path} in {self.folder}; best.ckpt will be the best of the new epochs")
+            say(f"{'resuming' if self.continues else 'starting from'} {ckpt_path} in {self.folder}")
         _log_one_of_each_name(model, datamodule)
-        start = time.perf_counter()
         self._match_precision(model)
-        with self._explained():
+        with self._explained(), self._stopping():
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
-        content = self._record(model, datamodule, {"fit": time.perf_counter() - start})
+        assert self.checkpoints is not None, "a fit has this callback"
+        content = self._record(model, datamodule, {"fit": self.checkpoints.seconds})
         self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process created it
         self._test_after_fit(model, datamodule, content)
         self._conclude("results.json", datamodule, content)
@@ -222,6 +267,17 @@ class Run:
                 raise
             text = f"trainer.val_check_interval is {interval} batches, and an epoch has {batches}"
             raise UserError(f"{text}: set a smaller number, or a fraction of an epoch such as 1.0") from error
+
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """Adds to Stopped how the run goes on."""
+        try:
+            yield
+        except Stopped as stop:
+            stop.advice = f"go on with: python -m lit_models fit --resume {self.folder}"
+            if not stop.saved:
+                stop.advice = f"the last checkpoint is in {self.folder}; {stop.advice}"
+            raise
 
     def evaluate(
         self, model: L.LightningModule, datamodule: L.LightningDataModule | None = None, ckpt_path: str | None = None

@@ -1,0 +1,217 @@
+"""Checkpoint files: written all at once with a checksum inside, and verified before anything in them is used.
+
+A checkpoint is torch's zip file. Its SHA-256 is kept in the comment at the end of the zip, so that the file stays one
+file, and torch, Lightning and zip tools read it as before.
+"""
+
+import hashlib
+import os
+import pickletools
+import struct
+import zipfile
+from pathlib import Path
+from typing import IO, Any, cast
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+from torch import Tensor
+
+from datamodules.errors import MissingFileError, UserError
+from lit_models.runs.durable import replaced
+
+MARK = b"sha256:"
+SEAL_SIZE = len(MARK) + 64
+END_OF_ZIP = b"PK\x05\x06"
+LARGEST_PICKLE = 2**26
+"""Bytes of a checkpoint's values other than tensors: settings, counters, names."""
+ALLOWED = {
+    "collections OrderedDict",
+    "collections Counter",
+    "collections defaultdict",
+    "torch._utils _rebuild_tensor_v2",
+    "torch._utils _rebuild_tensor_v3",
+    "torch._utils _rebuild_parameter",
+    "torch.nn.parameter Parameter",
+    "torch Size",
+    "torch device",
+    "_codecs encode",
+    "builtins set",
+    "__builtin__ set",
+    "builtins dict",
+    "builtins int",
+}
+"""Names that a checkpoint may contain beside torch's types of numbers. None of them can allocate memory that the file
+does not hold, or run anything."""
+
+
+class CheckpointFiles(CheckpointIO):
+    """Writes and reads the checkpoints of a Trainer."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Writes a checkpoint durably, with its checksum.
+
+        Raises:
+            UserError: a weight or a number of the optimizer is not finite, or the file cannot be written.
+        """
+        del storage_options  # Lightning's interface for other storages
+        check_finite(checkpoint)
+        with replaced(Path(path)) as part:
+            torch.save(checkpoint, part)
+            seal(part)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """Reads a verified checkpoint; nothing in it is executed."""
+        del weights_only  # always
+        return read_checkpoint(Path(path), map_location=map_location or "cpu")
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
+
+
+def check_finite(checkpoint: dict[str, Any]) -> None:
+    """Checks that a checkpoint has no NaN and no infinite number among its weights and optimizer states.
+
+    Raises:
+        UserError: names the first that has one.
+    """
+    named = dict(checkpoint.get("state_dict", {}))
+    for i, state in enumerate(checkpoint.get("optimizer_states", [])):
+        for number, values in state.get("state", {}).items():
+            if isinstance(values, dict):
+                named |= {f"optimizer {i}, weight {number}, {name}": value for name, value in values.items()}
+    floats = {name: t for name, t in named.items() if isinstance(t, Tensor) and t.is_floating_point() and t.numel()}
+    for name, tensor in floats.items():
+        if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{name} has numbers that are not finite: nothing was saved, and the last checkpoint stays")
+
+
+def seal(path: Path) -> None:
+    """Puts the SHA-256 of a zip file into its comment, which must be empty.
+
+    The checksum covers all bytes before the comment, with the length of the comment among them.
+    """
+    with path.open("r+b") as file:
+        file.seek(-22, os.SEEK_END)
+        assert file.read(4) == END_OF_ZIP, "torch writes a zip file without a comment"
+        file.seek(-2, os.SEEK_END)
+        file.write(struct.pack("<H", SEAL_SIZE))
+        file.seek(0)
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0, os.SEEK_END)
+        file.write(MARK + digest.encode())
+
+
+def verify(path: Path) -> bool:
+    """Checks that a zip file is as it was written: by its seal, or by the checksums that every zip file has.
+
+    Returns:
+        Whether the file has a seal.
+
+    Raises:
+        UserError: the file was changed or cut.
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size > SEAL_SIZE:
+            file.seek(-SEAL_SIZE, os.SEEK_END)
+            comment = file.read()
+            if comment.startswith(MARK):
+                file.seek(0)
+                if _digest(file, size - SEAL_SIZE) != comment[len(MARK) :].decode("latin-1"):
+                    raise UserError(f"{path} is damaged: its content is not what was written")
+                return True
+        file.seek(max(0, size - 22))
+        if file.read(4) != END_OF_ZIP:
+            raise UserError(f"{path} is damaged, or not a checkpoint: it does not end as one")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive)
+            damaged = archive.testzip()
+    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise _unreadable(path, error) from error
+    if damaged is not None:
+        raise UserError(f"{path} is damaged: the checksum of {damaged} is wrong")
+    return False
+
+
+def _digest(file: IO[bytes], size: int) -> str:
+    """SHA-256 of the next `size` bytes."""
+    digest = hashlib.sha256()
+    while size > 0 and (chunk := file.read(min(size, 2**20))):
+        digest.update(chunk)
+        size -= len(chunk)
+    return digest.hexdigest()
+
+
+def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuses what could take more memory than the file has bytes.
+
+    Raises:
+        UserError: compressed or overlapping members, too many values, or a name that a checkpoint has no use for.
+    """
+    members = archive.infolist()
+    stored = all(m.compress_type == zipfile.ZIP_STORED for m in members)
+    if not stored or sum(m.file_size for m in members) > path.stat().st_size:
+        raise UserError(f"{path} is not a checkpoint that can be read safely: it is compressed")
+    for member in members:
+        if not member.filename.endswith("/data.pkl"):
+            continue
+        if member.file_size > LARGEST_PICKLE:
+            raise UserError(
+                f"{path} has {member.file_size:,} bytes of values beside tensors, at most {LARGEST_PICKLE:,}"
+            )
+        for operation, argument, _ in pickletools.genops(archive.read(member)):
+            if operation.name == "GLOBAL" and not _allowed(str(argument)):
+                name = str(argument).replace(" ", ".")
+                raise UserError(f"{path} is not a checkpoint that can be read safely: it contains {name}")
+            if operation.name in ("STACK_GLOBAL", "INST", "EXT1", "EXT2", "EXT4", "NEWOBJ_EX"):
+                raise UserError(f"{path} is not a checkpoint that can be read safely: it builds objects")
+
+
+def _allowed(name: str) -> bool:
+    """Whether a checkpoint may contain a name: of `ALLOWED`, or one of torch's types of numbers."""
+    module, _, attribute = name.partition(" ")
+    if module != "torch":
+        return name in ALLOWED
+    return name in ALLOWED or attribute.endswith("Storage") or isinstance(getattr(torch, attribute, None), torch.dtype)
+
+
+def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
+    """A checkpoint's content, on the CPU unless another place is named.
+
+    The file is verified first, and nothing in it is executed. Reading takes at most three times the file's size in
+    memory.
+
+    Raises:
+        MissingFileError: the file does not exist.
+        UserError: the file is damaged, or not a Lightning checkpoint.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"no checkpoint {path}")
+    try:
+        verify(path)
+        with zipfile.ZipFile(path) as archive:
+            _check_members(path, archive)
+        content = torch.load(path, map_location=map_location, weights_only=True)
+    except UserError:
+        raise
+    except Exception as error:  # torch's reader fails in many ways on a file of another program
+        raise _unreadable(path, error) from error
+    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
+        raise UserError(f"{path} is not a Lightning checkpoint: it holds no state_dict")
+    if not isinstance(content.get("config", ""), str):
+        raise UserError(f"{path} is a checkpoint of another program: its config is not a text")
+    return cast(dict[str, Any], content)
+
+
+def epochs_done(checkpoint: dict[str, Any]) -> int:
+    """Epochs that were completed when a checkpoint was saved."""
+    loops = checkpoint.get("loops") or {}
+    progress = loops.get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    return int(progress.get("processed", checkpoint.get("epoch", -1) + 1))
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    if isinstance(error, PermissionError):
+        return UserError(f"{path} cannot be read: {error.strerror}")
+    return UserError(f"{path} is damaged, or not a checkpoint that can be read safely")

@@ -1,0 +1,93 @@
+"""`metrics.csv`: Lightning's CSVLogger, which a resumed run continues at the row where its checkpoint was saved."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.fabric.loggers.logger import rank_zero_experiment
+
+from datamodules.errors import UserError
+from lit_models.runs.durable import flush_to_disk, replaced
+
+
+class MetricsFile(CSVLogger):
+    """Writes `metrics.csv` into a run folder.
+
+    Args:
+        folder: the run folder.
+        continues: whether the folder is that of a run which is resumed.
+    """
+
+    def __init__(self, folder: Path, *, continues: bool = False) -> None:
+        super().__init__(folder.parent.parent, name=folder.parent.name, version=folder.name)
+        self.folder, self.continues = folder, continues
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> "MetricsWriter":
+        """The writer of the file."""
+        if self._experiment is None:
+            self._experiment = MetricsWriter(self.folder, continues=self.continues)
+        assert isinstance(self._experiment, MetricsWriter)
+        return self._experiment
+
+
+class MetricsWriter(ExperimentWriter):
+    """Adds rows to `metrics.csv`. A file with other columns replaces it all at once.
+
+    Args:
+        folder: the run folder.
+        continues: whether rows are added to those that are there.
+    """
+
+    def __init__(self, folder: Path, *, continues: bool) -> None:
+        super().__init__(log_dir=str(folder))
+        self.path = folder / self.NAME_METRICS_FILE
+        before = self._read() if continues and self.path.exists() else []
+        self.rows = len(before)
+        """Rows of the file."""
+        self.metrics_keys = list(before[0]) if before else []
+
+    def _check_log_dir_exists(self) -> None:
+        """Keeps the file of a run that is resumed."""
+
+    def save(self) -> None:
+        self.rows += len(self.metrics)
+        super().save()
+
+    def _rewrite_with_new_header(self, fieldnames: list[str]) -> None:
+        self._replace(self._read()[: self.rows], fieldnames)
+
+    def position(self) -> dict[str, Any]:
+        """How far the file has been written; it is on the disk then."""
+        self.save()
+        if self.path.exists():
+            flush_to_disk(self.path)
+        return {"rows": self.rows, "columns": list(self.metrics_keys)}
+
+    def go_back(self, position: dict[str, Any]) -> None:
+        """Takes away the rows and columns that were written after a checkpoint was saved.
+
+        Raises:
+            UserError: the file has fewer rows than the checkpoint says.
+        """
+        self.rows, self.metrics_keys = position["rows"], list(position["columns"])
+        rows = self._read() if self.path.exists() else []
+        if len(rows) < self.rows:
+            raise UserError(f"{self.path} has {len(rows)} rows, and the checkpoint was saved after {self.rows}")
+        if self.rows:
+            self._replace(rows[: self.rows], self.metrics_keys)
+        else:
+            self.path.unlink(missing_ok=True)
+
+    def _read(self) -> list[dict[str, str]]:
+        with self.path.open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def _replace(self, rows: list[dict[str, str]], columns: list[str]) -> None:
+        with replaced(self.path) as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, fieldnames=columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
