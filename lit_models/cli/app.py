@@ -290,6 +290,7 @@ class LitCLI(LightningCLI):
             experiment=settings.experiment,
             seed=settings.seed_everything,
             checkpoint=Path(settings.ckpt_path) if settings.ckpt_path else None,
+            restarted=self.words_parser.restarted,
             resumed_step=checkpoint.get("global_step") if KEY in checkpoint else None,
             config=stored,
             test_weights=settings.get("test_weights", "none"),

@@ -85,6 +85,8 @@ class LitArgumentParser(LightningArgumentParser):
     """The config files, in order."""
     checkpoint: dict[str, Any] | None
     """The content of the checkpoint that `--ckpt_path` names."""
+    restarted: Path | None = None
+    """The folder of the run that begins again, as it was stopped before its first checkpoint."""
     flags: set[str]
     """The flags of model and data that were typed, such as "--data.data_dir"."""
     reads_words = False
@@ -171,6 +173,9 @@ class LitArgumentParser(LightningArgumentParser):
             if checkpoint is not None:
                 raise UserError("resume and ckpt_path both name a checkpoint: leave one out")
             checkpoint = checkpoint_to_resume(sources.resume)
+            if checkpoint is None:  # the run was stopped before its first checkpoint, so it begins again
+                self.restarted = Path(sources.resume).expanduser()
+                self.configs.insert(0, read_config(self.restarted / "config.yaml"))
         if checkpoint is not None and self._has("ckpt_path"):
             base = self._merged(base, self._stored_settings(Path(checkpoint)))
             base["ckpt_path"] = str(checkpoint)

@@ -1,11 +1,9 @@
 """The run folder: `runs/<experiment>/<version>/`, one a run, made by the run that owns it."""
 
 import contextlib
-import fcntl
-import os
 from pathlib import Path
-from typing import IO
 
+from filelock import FileLock, Timeout
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import MissingFileError, UserError
@@ -17,8 +15,8 @@ RESUMED = ("last.ckpt", "previous.ckpt")
 
 
 class Claim:
-    """The right of one process to write into a run folder. The system takes it back when the process ends, whatever
-    ends it.
+    """The right of one process to train in a run folder. The system takes it back when the process ends, whatever ends
+    it.
 
     Args:
         folder: the run folder.
@@ -28,59 +26,46 @@ class Claim:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / ".lock"
-        self.file: IO[str] | None = None
-        if getattr(rank_zero_only, "rank", 0):
-            return
-        file = self.path.open("a+")
+        self.lock = None if getattr(rank_zero_only, "rank", 0) else FileLock(folder / ".lock")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
-            owner = file.read().strip()
-            file.close()
-            raise UserError(f"{folder} is in use: process {owner} trains there; wait for its end") from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        self.file = file
+            if self.lock is not None:
+                self.lock.acquire(blocking=False)
+        except Timeout as error:
+            raise UserError(f"{folder} is in use: another process trains there; wait for its end") from error
 
     def release(self) -> None:
         """Gives the folder free."""
-        if self.file is not None:
-            self.path.unlink(missing_ok=True)
-            self.file.close()
-            self.file = None
+        if self.lock is not None and self.lock.is_locked:
+            Path(self.lock.lock_file).unlink(missing_ok=True)
+            self.lock.release()
 
 
-def checkpoint_to_resume(run: str) -> Path:
-    """The newest good checkpoint of a run.
+def checkpoint_to_resume(run: str) -> Path | None:
+    """The newest good checkpoint of a run; None where it was stopped before the first one.
 
     Args:
         run: the run folder, or a checkpoint in it.
 
     Raises:
-        MissingFileError: no such folder, or no checkpoint in it.
+        MissingFileError: no such folder, or not one of a run.
         UserError: every checkpoint is damaged.
     """
     path = Path(run).expanduser()
     if path.is_file():
         return path
-    if not path.is_dir():
-        raise MissingFileError(f"no run folder {run}")
-    files = [f for name in RESUMED if (f := path / "checkpoints" / name).is_file()]
-    if not files:
+    if not (path / "config.yaml").is_file():
         raise MissingFileError(
-            f"{run} has no checkpoint to go on from: start again with fit --config {path}/config.yaml"
+            f"{run} is not a run folder: expected a folder with config.yaml, such as runs/x/version_0"
         )
+    files = [f for name in RESUMED if (f := path / "checkpoints" / name).is_file()]
     for file in files[:-1]:
         try:
             verify(file)
         except UserError as error:
-            say(f"warning: {error}; taking {files[-1].name}, the one before")
+            say(f"warning: {error}; going on from {files[-1].name}, the one before")
         else:
             return file
-    return files[-1]
+    return files[-1] if files else None
 
 
 def reserve(runs_dir: Path, experiment: str) -> Path:

@@ -4,9 +4,9 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.loggers.csv_logs import ExperimentWriter
-from lightning.fabric.loggers.logger import rank_zero_experiment
 
 from datamodules.errors import UserError
 from lit_models.runs.durable import flush_to_disk, replaced
@@ -43,15 +43,17 @@ class MetricsWriter(ExperimentWriter):
     """
 
     def __init__(self, folder: Path, *, continues: bool) -> None:
+        self.path, self.continues = folder / self.NAME_METRICS_FILE, continues
         super().__init__(log_dir=str(folder))
-        self.path = folder / self.NAME_METRICS_FILE
         before = self._read() if continues and self.path.exists() else []
         self.rows = len(before)
         """Rows of the file."""
         self.metrics_keys = list(before[0]) if before else []
 
     def _check_log_dir_exists(self) -> None:
-        """Keeps the file of a run that is resumed."""
+        """Removes the file of a run that begins again, and keeps that of a run that goes on."""
+        if not self.continues:
+            self.path.unlink(missing_ok=True)
 
     def save(self) -> None:
         self.rows += len(self.metrics)

@@ -27,7 +27,7 @@ WARNINGS = (
     "Experiment logs directory .* exists and is not empty",  # the run's own, created a moment ago
     "The number of training batches",  # one line an epoch does not need the logging interval
     ".*LeafSpec.*",  # of Lightning's own code, under a torch newer than it
-    "The dirpath has changed from",  # a resumed run has a folder of its own, and says so
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the run brings the loader there itself
     "Total length of `.*` across ranks is zero",  # no validation part, as in the faithful configs
     "Be aware that when using `ckpt_path`, callbacks",  # testing and predicting need none of them
     "Couldn't infer the batch indices",  # our sampler gives whole batches, and knows their order itself

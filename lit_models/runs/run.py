@@ -42,6 +42,7 @@ class RunSettings:
         experiment: name of the folder in it.
         seed: of all randomness.
         checkpoint: file to start from, if any.
+        restarted: folder of a run that begins again, as it was stopped before its first checkpoint.
         resumed_step: optimizer steps of the checkpoint, if a fit can go on from it exactly.
         config: the configuration that the run keeps, YAML.
         test_weights: weights that are tested after training.
@@ -57,6 +58,7 @@ class RunSettings:
     experiment: str
     seed: int | bool
     checkpoint: Path | None
+    restarted: Path | None
     resumed_step: int | None
     config: str
     test_weights: Literal["last", "best", "none"]
@@ -118,7 +120,7 @@ class Run:
         own = folders.of_checkpoint(settings.checkpoint) if settings.checkpoint else None
         if command == "fit" and settings.checkpoint and not settings.resumes:
             own = None
-        folder = own or folders.reserve(settings.runs_dir, settings.experiment)
+        folder = own or settings.restarted or folders.reserve(settings.runs_dir, settings.experiment)
         continues = command == "fit" and own is not None
         return cls(command, settings, folder, has_validation=has_validation, continues=continues)
 
