@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.trainer.states import TrainerFn
 from torch.nn.parameter import is_lazy
@@ -66,7 +66,7 @@ class SaveConfig(SaveConfigCallback):
             checkpoint["config"] = self.text
 
 
-class Checkpoints(Callback):
+class Checkpoints(Checkpoint):
     """Keeps the checkpoints from which a run goes on exactly, and stops training when it is asked to.
 
     `last.ckpt` is saved at the end of an epoch and, inside a long one, at regular intervals; `previous.ckpt` is the one
@@ -100,7 +100,9 @@ class Checkpoints(Callback):
         self.seconds_before = 0.0
         """Seconds of training before the checkpoint from which the run was resumed."""
         self.request = StopRequest()
-        self.said = self.best_pending = False
+        self.said = self.best_pending = self.validated = False
+        self.stage: Literal["", "val", "train"] = ""
+        """When the monitored metric is logged."""
         self.moment: Literal["", "step", "epoch"] = ""
         self.start = self.saved_at = time.monotonic()
         self.saved_step, self.cost, self.calls, self.next_call = 0, 0.0, 0, 0
@@ -122,22 +124,44 @@ class Checkpoints(Callback):
             raise Stopped(self.request.number, saved=False)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes whether the weights are the best. They are saved when the step is complete.
+        """Notes whether the weights are the best by a metric of the validation; they are saved after the step.
+
+        Raises:
+            UserError: the metric's direction is unknown.
+        """
+        if trainer.sanity_checking or self.saved not in ("both", "best"):
+            return
+        self.validated = True
+        if self.monitor is None and (self.wanted is None or self.wanted in trainer.callback_metrics):
+            self._choose(trainer, pl_module, stage="val")
+        if self.stage == "val":
+            self._compare(trainer)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The same for a metric of the training.
 
         Raises:
             UserError: the metric that was asked for is not logged, or its direction is unknown.
         """
-        if trainer.sanity_checking or self.saved not in ("both", "best"):
+        if self.saved not in ("both", "best"):
             return
-        if self.monitor is None:
-            self._choose(trainer, pl_module)
-        if self.monitor is None or (value := trainer.callback_metrics.get(self.monitor)) is None:
+        seen = self.wanted in trainer.callback_metrics or self.validated or not trainer.enable_validation
+        if self.monitor is None and self.wanted is not None and seen:
+            self._choose(trainer, pl_module, stage="train")
+        if self.stage == "train":
+            self._compare(trainer)
+
+    def _compare(self, trainer: L.Trainer) -> None:
+        value = trainer.callback_metrics.get(self.monitor or "")
+        if value is None:
             return
-        better = self.best is None or (value < self.best if self.mode == "min" else value > self.best)
-        if trainer.strategy.reduce_boolean_decision(bool(better) and math.isfinite(value)):
+        better = self.best is None or bool(value < self.best if self.mode == "min" else value > self.best)
+        if trainer.strategy.reduce_boolean_decision(better and math.isfinite(value)):
             self.best, self.best_pending = float(value), True
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.wanted is not None and self.monitor is None and self.saved in ("both", "best"):
+            say(f"note: {self.wanted!r} was never logged, so there is no best.ckpt")
         if self.saved_step != trainer.global_step:
             self._save("epoch", last=True)
         self.resources.close()
@@ -206,6 +230,18 @@ class Checkpoints(Callback):
         if last:
             self.saved_step = self.trainer.global_step
 
+    @property
+    def best_model_path(self) -> str:
+        """Path of `best.ckpt`, as Lightning's `ckpt_path="best"` asks for it; empty where there is none."""
+        path = self.folder / "best.ckpt"
+        return str(path) if path.is_file() else ""
+
+    @property
+    def last_model_path(self) -> str:
+        """The same of `last.ckpt`."""
+        path = self.folder / "last.ckpt"
+        return str(path) if path.is_file() else ""
+
     # What a checkpoint holds of this
 
     @property
@@ -213,15 +249,16 @@ class Checkpoints(Callback):
         return "Checkpoints"
 
     def state_dict(self) -> dict[str, Any]:
-        return {"monitor": self.monitor, "mode": self.mode, "best": self.best, "seconds": self.seconds}
+        chosen = {"monitor": self.monitor, "mode": self.mode, "stage": self.stage, "best": self.best}
+        return {**chosen, "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         if not self.continues:
             return
-        self.monitor, self.mode = state_dict["monitor"], state_dict["mode"]
+        self.monitor, self.mode, self.stage = (state_dict[name] for name in ("monitor", "mode", "stage"))
         self.best, self.seconds_before = state_dict["best"], state_dict["seconds"]
         if self.wanted not in (None, self.monitor):  # another metric than before
-            self.monitor = self.best = None
+            self.monitor, self.best, self.stage = None, None, ""
 
     @property
     def seconds(self) -> float:
@@ -256,7 +293,7 @@ class Checkpoints(Callback):
             if isinstance(logger, MetricsFile) and trainer.is_global_zero and logger.continues and state["log"]:
                 logger.experiment.go_back(state["log"])
 
-    def _choose(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def _choose(self, trainer: L.Trainer, pl_module: L.LightningModule, *, stage: Literal["val", "train"]) -> None:
         chosen = monitor_of(pl_module, trainer.callback_metrics, wanted=self.wanted)
         if chosen is None:
             if not self.said:
@@ -264,7 +301,7 @@ class Checkpoints(Callback):
             self.said = True
             return
         name, mode = chosen
-        self.monitor, self.mode = name, self.wanted_mode or mode or direction_of(name)
+        self.monitor, self.mode, self.stage = name, self.wanted_mode or mode or direction_of(name), stage
 
 
 def check_weights(path: Path, content: dict[str, Any], module: L.LightningModule) -> None:

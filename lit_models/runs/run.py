@@ -154,7 +154,7 @@ class Run:
             "logger": self._loggers(config["logger"]),
             "profiler": config["profiler"] or NoProfiler(),
             "default_root_dir": config["default_root_dir"] or self.folder,
-            "enable_checkpointing": any(isinstance(callback, Checkpoint) for callback in given),
+            "enable_checkpointing": self._has_checkpoint_callback(given, config["enable_checkpointing"]),
             "plugins": self._plugins(config["plugins"]),
         }
 
@@ -162,6 +162,12 @@ class Run:
         """Takes the Trainer that does the work."""
         allow_positional_arguments(trainer)
         self.trainer = trainer
+
+    def _has_checkpoint_callback(self, given: list[Callback], enabled: bool | None) -> bool:
+        """What the Trainer should be told: it refuses callbacks for checkpoints where they are turned off, and adds one
+        of its own where there is none."""
+        theirs = any(isinstance(callback, Checkpoint) for callback in given)
+        return enabled is not False if theirs else self.command == "fit"
 
     def _callbacks(self, checkpointing: bool) -> list[Callback]:
         if self.command == "predict":

@@ -35,10 +35,10 @@ class Stranger:
     def __init__(self, folder: Path, server: "subprocess.Popen[str]") -> None:
         self.folder, self.server = folder, server
 
-    def has(self, *names: str) -> None:
-        """Copies files of `tests/strangers/files` into the folder."""
+    def has(self, *names: str | Path) -> None:
+        """Copies files, by their names in `tests/strangers/files` or by their paths, into the folder."""
         for name in names:
-            shutil.copy(HERE / "files" / name, self.folder)
+            shutil.copy(name if isinstance(name, Path) else HERE / "files" / name, self.folder)
 
     def writes(self, name: str, text: str) -> Path:
         """Writes a file in the folder."""
