@@ -56,7 +56,13 @@ class CheckpointFiles(CheckpointIO):
         del storage_options  # Lightning's interface for other storages
         check_finite(checkpoint)
         with replaced(Path(path)) as part:
-            torch.save(checkpoint, part)
+            try:
+                with part.open("wb") as file:
+                    torch.save(checkpoint, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # torch hides that the disk is full
+                    raise error.__context__ from error
+                raise
             seal(part)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
