@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.errors import UserError, require_at_least
+from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
 
 Batch = tuple[Any, Tensor]
@@ -48,6 +49,8 @@ class HasLengths(Protocol):
 class HasShare(Protocol):
     """A table in which one sample's row depends on the whole batch, such as its width or its augmentation."""
 
+    def __len__(self) -> int: ...
+
     def share(self, indices: Tensor, rank: int, num_replicas: int) -> Batch:
         """Of the batch of the samples `indices`, the rows `rank`, `rank + num_replicas`, and so on."""
         ...
@@ -65,6 +68,9 @@ class SharedTable:
 
     def __init__(self, table: HasShare, rank: int, num_replicas: int) -> None:
         self.table, self.rank, self.num_replicas = table, rank, num_replicas
+
+    def __len__(self) -> int:
+        return len(self.table)
 
     def __getitem__(self, indices: Tensor, /) -> Batch:
         return self.table.share(indices, self.rank, self.num_replicas)
@@ -172,10 +178,10 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
 
     def batches_of(self, rank: int) -> Iterator[Tensor]:
         """The samples of process `rank` in each of its batches, in order."""
-        batches = self.global_batches() if self.total else []
+        batches = self.global_batches()
         if self.train:
             return (batch[rank :: self.num_replicas] for batch in batches)
-        return iter(batches[rank :: self.num_replicas] or [batch[:0] for batch in batches[:1]])
+        return iter((batches[rank :: self.num_replicas] or [batches[0][:0]]) if self.total else [])
 
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self.global_batches()) if self.train and self.whole else self.batches_of(self.rank)
@@ -267,7 +273,7 @@ class DataModule(L.LightningDataModule):
             lengths=table.lengths if isinstance(table, HasLengths) else None,
             whole=isinstance(table, HasShare),
         )
-        shared = train and isinstance(table, HasShare)
+        shared = train and num_replicas > 1 and isinstance(table, HasShare)
         return DataLoader(
             SharedTable(table, rank, num_replicas) if shared else table,  # type: ignore[arg-type]
             sampler=sampler,
@@ -277,11 +283,6 @@ class DataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # so that a loader does not use the model's generator
         )
-
-
-def seed_from(*numbers: int) -> int:
-    """One seed made of several numbers. It has 32 bits, because torch's CPU generator ignores the higher bits."""
-    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:4], "big")
 
 
 def array_checksum(*arrays: Tensor) -> str:

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.base import Batch, DataModule, TensorTable, array_checksum, seed_from, split_validation
+from datamodules.base import Batch, DataModule, TensorTable, array_checksum, split_validation
 from datamodules.errors import MissingFileError, UserError, require_at_least
+from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
 from datamodules.storage.downloads import sha256
 from datamodules.storage.image_files import image_files, read_image

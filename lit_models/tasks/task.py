@@ -10,8 +10,8 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
-from datamodules.base import seed_from
 from datamodules.errors import UserError
+from datamodules.seeds import seed_from
 from datamodules.spec import TaskName
 from lit_models.kernels.dropout import Rows, drawn_for, repeatable_draws
 from lit_models.tasks.batches import check_batch, num_samples

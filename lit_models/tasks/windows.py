@@ -6,7 +6,7 @@ from typing import Any, cast
 import lightning as L
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler
 
-from datamodules.base import GlobalBatchSampler
+from datamodules.spec import HasGlobalBatches
 
 
 def batch_sizes(loader: Any, num_replicas: int) -> list[int] | None:
@@ -18,7 +18,7 @@ def batch_sizes(loader: Any, num_replicas: int) -> list[int] | None:
     """
     if not isinstance(loader, DataLoader):
         return None
-    if isinstance(loader.sampler, GlobalBatchSampler) and loader.batch_size is None:
+    if isinstance(loader.sampler, HasGlobalBatches) and loader.batch_size is None:
         return [len(batch) for batch in loader.sampler.global_batches()]
     if type(loader.batch_sampler) is not BatchSampler or not hasattr(loader.sampler, "__len__"):
         return None

@@ -20,10 +20,10 @@ from datamodules.base import (
     GlobalBatchSampler,
     TensorTable,
     array_checksum,
-    seed_from,
     split_validation,
 )
 from datamodules.errors import UserError
+from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
 
 SIZES = [1, 2, 3, 5, 8, 9, 16, 17]
