@@ -20,6 +20,7 @@ from datamodules.storage.downloads import sha256
 from lit_models.runs import folder as folders
 from lit_models.runs import results
 from lit_models.runs.checkpoints import BestCheckpoint, LastCheckpoint
+from lit_models.runs.finite import FiniteGuard, check_metrics
 from lit_models.runs.loaders import allow_positional_arguments
 from lit_models.runs.logged import direction_of, in_split, logged, table
 from lit_models.runs.predictions import PredictionWriter
@@ -134,7 +135,7 @@ class Run:
             return [PredictionWriter(self.folder, self.settings.output)]
         if self.command != "fit":
             return []
-        callbacks: list[Callback] = [EpochLines()]
+        callbacks: list[Callback] = [FiniteGuard(self.folder / "checkpoints"), EpochLines()]
         if config["enable_checkpointing"] is not False and not config["fast_dev_run"]:
             files = self.folder / "checkpoints"
             callbacks.append(LastCheckpoint(files))
@@ -292,6 +293,7 @@ class Run:
         about = f"{content['model']}, {content['parameters']:,} parameters"
         say(f"{about}; {seconds}; seed {content['seed']}; {content['device']}")
         say(f"results in {path}")
+        check_metrics(content["metrics"])
 
 
 def _has_test_loader(model: L.LightningModule, data: L.LightningDataModule | None) -> bool:
