@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
 from datamodules.errors import UserError, require_at_least
+from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
 
 Batch = tuple[Any, Tensor]
@@ -43,6 +44,37 @@ class HasLengths(Protocol):
     def lengths(self) -> Tensor | None:
         """Length of each sample, int64 `(N,)`; None if the order does not depend on it."""
         ...
+
+
+@runtime_checkable
+class HasShare(Protocol):
+    """A table in which one sample's row depends on the whole batch, such as its width or its augmentation."""
+
+    def __len__(self) -> int: ...
+
+    def share(self, indices: Tensor, rank: int, num_replicas: int) -> Batch:
+        """Of the batch of the samples `indices`, the rows `rank`, `rank + num_replicas`, and so on."""
+        ...
+
+
+class SharedTable:
+    """The view that one of several processes has of a table: it takes the indices of a whole batch, and returns the
+    rows of this process.
+
+    Args:
+        table: the table.
+        rank: of this process.
+        num_replicas: number of processes.
+    """
+
+    def __init__(self, table: HasShare, rank: int, num_replicas: int) -> None:
+        self.table, self.rank, self.num_replicas = table, rank, num_replicas
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, indices: Tensor, /) -> Batch:
+        return self.table.share(indices, self.rank, self.num_replicas)
 
 
 class TensorTable:
@@ -87,23 +119,28 @@ def _check_target(target: Tensor, *, num_samples: int) -> None:
 class GlobalBatchSampler(DistributedSampler[Tensor]):
     """Yields the sample indices of whole batches, in an order that depends on seed and epoch alone.
 
-    Every process gets its slice of the same global batch, so the number of processes changes neither the batches nor
-    how often a sample is counted: no sample is padded, repeated or dropped. The last batch may be smaller. In training,
-    each process takes part in every step, with an empty slice if a small batch has fewer samples than there are
-    processes. In evaluation, empty slices are left out, except that a process without any sample gets one empty slice,
-    because Lightning expects a batch in each process.
+    The number of processes changes neither the batches nor how often a sample is counted: no sample is padded, repeated
+    or dropped. The last batch may be smaller.
+
+    In training, the processes share each batch: of n processes, process r has the samples r, r + n, and so on. Each
+    takes part in every step, with an empty slice if a small batch has fewer samples than there are processes.
+
+    In evaluation, process r has the whole batches r, r + n, and so on. The outputs for a sample then do not depend on
+    the number of processes, because matrix products of other sizes round in another way. A process without a batch gets
+    one empty batch, because Lightning expects one in each process.
 
     It is a `DistributedSampler` so that Lightning does not replace it and calls `set_epoch`.
 
     Args:
         num_samples: samples in the split.
-        batch_size: samples in a global batch, over all processes.
-        train: keep empty slices, so that every process takes part in every step.
+        batch_size: samples in a global batch.
+        train: share each batch.
         shuffle: use a new order in each epoch; otherwise the order of the table (by length if `lengths` is given).
         seed: of the order.
         rank: of this process.
         num_replicas: number of processes.
         lengths: int64 `(N,)`, length of each sample; samples of similar length then share a batch.
+        whole: in training, yield the indices of the whole batch, for a `SharedTable`.
     """
 
     def __init__(
@@ -117,12 +154,14 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         rank: int = 0,
         num_replicas: int = 1,
         lengths: Tensor | None = None,
+        whole: bool = False,
     ) -> None:
         super().__init__(range(num_samples), num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
         self.total = num_samples
         self.train = train
         self.batch_size = batch_size
         self.lengths = lengths
+        self.whole = whole
         self.skip = 0
         """Batches that the next iteration leaves out, as a resumed run has trained on them."""
 
@@ -141,21 +180,22 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
     def batches_of(self, rank: int) -> Iterator[Tensor]:
-        """The slices of process `rank`, in order."""
-        parts = [batch[rank :: self.num_replicas] for batch in self.global_batches()]
-        return iter(parts if self.train else [part for part in parts if len(part)] or parts[: min(self.total, 1)])
+        """The samples of process `rank` in each of its batches, in order."""
+        batches = self.global_batches()
+        if self.train:
+            return (batch[rank :: self.num_replicas] for batch in batches)
+        return iter((batches[rank :: self.num_replicas] or [batches[0][:0]]) if self.total else [])
 
     def __iter__(self) -> Iterator[Tensor]:
-        """The slices of this process. The order is drawn when the first one is asked for: the epoch is set before."""
+        """The batches of this process. The order is drawn when the first one is asked for: the epoch is set before."""
         skip, self.skip = self.skip, 0
-        yield from itertools.islice(self.batches_of(self.rank), skip, None)
+        batches = iter(self.global_batches()) if self.train and self.whole else self.batches_of(self.rank)
+        yield from itertools.islice(batches, skip, None)
 
     def __len__(self) -> int:
-        full, rest = divmod(self.total, self.batch_size)
-        if self.train:
-            return full + (rest > 0)
-        filled = full * (self.rank < self.batch_size) + (self.rank < rest)
-        return max(filled, min(self.total, 1))
+        batches = -(-self.total // self.batch_size)
+        own = len(range(self.rank, batches, self.num_replicas))
+        return batches if self.train else max(own, min(self.total, 1))
 
 
 class DataModule(L.LightningDataModule):
@@ -165,7 +205,7 @@ class DataModule(L.LightningDataModule):
     `predict_table` in `setup`, and returns its sizes from `spec`.
 
     Args:
-        batch_size: samples in a step, over all processes, at least 1.
+        batch_size: samples in a step, at least 1. In training, the processes share them.
         seed: of the order, of the validation part and of augmentation; the command line passes `--seed_everything`.
         num_workers: processes that prepare batches beside the training process; with 0, that process prepares them.
         inputs: what the user wants predictions for, as one text or a list; the test split if not given.
@@ -227,18 +267,21 @@ class DataModule(L.LightningDataModule):
     def _loader(self, table: Table | None, *, train: bool = False, shuffle: bool = False) -> DataLoader[Batch]:
         if table is None:
             raise UserError(f"{type(self).__name__} has no data for this command: its setup fills no table for it")
+        rank, num_replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = GlobalBatchSampler(
             len(table),
             batch_size=self.batch_size,
             train=train,
             shuffle=shuffle,
             seed=self.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            num_replicas=self.trainer.world_size if self.trainer else 1,
+            rank=rank,
+            num_replicas=num_replicas,
             lengths=table.lengths if isinstance(table, HasLengths) else None,
+            whole=isinstance(table, HasShare),
         )
+        shared = train and num_replicas > 1 and isinstance(table, HasShare)
         return DataLoader(
-            table,  # type: ignore[arg-type]
+            SharedTable(table, rank, num_replicas) if shared else table,  # type: ignore[arg-type]
             sampler=sampler,
             batch_size=None,  # each item of the sampler is a whole batch
             num_workers=self.num_workers,
@@ -246,11 +289,6 @@ class DataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # so that a loader does not use the model's generator
         )
-
-
-def seed_from(*numbers: int) -> int:
-    """One seed made of several numbers. It has 32 bits, because torch's CPU generator ignores the higher bits."""
-    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:4], "big")
 
 
 def array_checksum(*arrays: Tensor) -> str:

@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.base import Batch, DataModule, TensorTable, array_checksum, seed_from, split_validation
+from datamodules.base import Batch, DataModule, TensorTable, array_checksum, split_validation
 from datamodules.errors import MissingFileError, UserError, require_at_least
+from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
 from datamodules.storage.downloads import sha256
 from datamodules.storage.image_files import image_files, read_image
@@ -52,18 +53,30 @@ class ImageTable(TensorTable):
         self.augment, self.seed = augment, seed
 
     def __getitem__(self, indices: Tensor, /) -> Batch:
-        pixels, target = super().__getitem__(indices)
-        images = pixels[:, None].to(torch.get_default_dtype()).div_(255)  # (B, 28, 28) -> (B, 1, 28, 28)
-        return self._augmented(images, indices) if self.augment and len(images) else images, target
+        return self.share(indices, 0, 1)
 
-    def _augmented(self, images: Tensor, indices: Tensor) -> Tensor:
+    def share(self, indices: Tensor, rank: int, num_replicas: int) -> Batch:
+        """Of the batch of the images `indices`, the rows `rank`, `rank + num_replicas`, and so on. The changes of an
+        image depend on the whole batch, and not on the number of processes."""
+        pixels, target = super().__getitem__(indices[rank::num_replicas])
+        images = pixels[:, None].to(torch.get_default_dtype()).div_(255)  # (B, 28, 28) -> (B, 1, 28, 28)
+        if not self.augment or not len(images):
+            return images, target
+        return self._augmented(images, seed_from(self.seed, *indices.tolist()), rank, num_replicas), target
+
+    def _augmented(self, images: Tensor, seed: int, rank: int, num_replicas: int) -> Tensor:
         from torchvision.transforms import v2
 
         change = v2.RandomAffine(degrees=10, translate=(0.1, 0.1), scale=(0.9, 1.1))
-        with torch.random.fork_rng(devices=[]):  # the draws depend on the batch alone
-            seed = seed_from(self.seed, *indices.tolist())
+        changed: list[Tensor] = []
+        with torch.random.fork_rng(devices=[]):  # the draws depend on the seed alone
             torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed the GPU's too
-            return torch.stack([change(image) for image in images])
+            for image in images:
+                before = rank if not changed else num_replicas - 1  # images of other processes, whose draws are skipped
+                for _ in range(before):
+                    change.make_params([image])
+                changed.append(change(image))
+        return torch.stack(changed)
 
 
 class MNISTDataModule(DataModule):

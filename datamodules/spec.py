@@ -6,7 +6,10 @@ A data module may answer none of this: each answer is optional and has a `Protoc
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Kind = Literal["features", "images", "tokens"]
 """The type of one sample: numbers, float `(F,)`; an image, float `(C, H, W)` in 0 to 1; token ids, int64 `(T,)`."""
@@ -95,6 +98,15 @@ class HasValidation(Protocol):
     @property
     def has_validation(self) -> bool:
         """Whether there will be a validation part; known before any file is read."""
+        ...
+
+
+@runtime_checkable
+class HasGlobalBatches(Protocol):
+    """A sampler that knows the batches of all processes."""
+
+    def global_batches(self) -> Sequence["Tensor"]:
+        """The indices of every global batch of the current epoch, in order, each int64 `(B,)`."""
         ...
 
 

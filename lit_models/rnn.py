@@ -14,10 +14,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from datamodules.errors import UserError, require_at_least
 from lit_models.keras.rules.initializers import init_like_keras
-from lit_models.kernels.recurrence import GRU, SimpleRNN
+from lit_models.kernels.dropout import sequence_dropout
+from lit_models.kernels.recurrence import GRU, LSTM, SimpleRNN
 from lit_models.tasks.task import LitTask
 
-CELLS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"simple": SimpleRNN, "lstm": nn.LSTM, "gru": GRU}
+CELLS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"simple": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
 class RNN(nn.Module):
@@ -88,7 +89,7 @@ class RNN(nn.Module):
         x = self._packed(tokens) if self.mask_padding else self.embedding(tokens)  # (B, T, E)
         x, state = self.cells(x)  # (B, T, directions * H)
         for layer in self.upper:
-            x, state = layer(self._dropped(x))
+            x, state = layer(sequence_dropout(x, self.dropout.p, self.training, batch_dim=0))
         hidden = state[0] if isinstance(state, tuple) else state  # (layers * directions, B, H), of an LSTM's (h, c)
         last = hidden[-2:].transpose(0, 1).flatten(1) if self.cells.bidirectional else hidden[-1]  # (B, directions * H)
         if empty is not None:
@@ -102,10 +103,6 @@ class RNN(nn.Module):
         """Embeddings of all tokens but the padding."""
         tokens, lengths = left_align(tokens, self.padding_id)
         return pack_padded_sequence(self.embedding(tokens), lengths.cpu(), batch_first=True, enforce_sorted=False)
-
-    def _dropped(self, x: Tensor | PackedSequence) -> Tensor | PackedSequence:
-        """The outputs of a layer with some dropped, in training."""
-        return x._replace(data=self.dropout(x.data)) if isinstance(x, PackedSequence) else self.dropout(x)
 
 
 def left_align(tokens: Tensor, padding_id: int) -> tuple[Tensor, Tensor]:

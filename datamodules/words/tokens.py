@@ -103,15 +103,27 @@ class TokenTable:
         return TokenTable(self._ids, self._starts[i], self._sizes[i], self._labels[i], **settings)
 
     def __getitem__(self, indices: Tensor, /) -> Batch:
-        rows = indices.numpy()
-        return torch.from_numpy(self.gather(rows).astype(np.int64)), self.targets(rows)
+        return self.share(indices, 0, 1)
 
-    def gather(self, rows: Positions) -> Ids:
-        """The ids of `rows`, `(B, T)`, padded."""
+    def share(self, indices: Tensor, rank: int, num_replicas: int) -> Batch:
+        """Of the batch of the rows `indices`, the rows `rank`, `rank + num_replicas`, and so on, as wide as the whole
+        batch: dropout draws for each position."""
+        rows = indices.numpy()
+        own = rows[rank::num_replicas]
+        return torch.from_numpy(self.gather(own, self.width_of(rows)).astype(np.int64)), self.targets(own)
+
+    def width_of(self, rows: Positions) -> int:
+        """T of a batch of `rows`."""
+        if self.fixed:
+            return self.max_length
+        return max(min(int(self._sizes[rows].max(initial=1)), self.max_length), 1)
+
+    def gather(self, rows: Positions, width: int | None = None) -> Ids:
+        """The ids of `rows`, `(B, T)`, padded to `width`, or as wide as a batch of them is."""
         whole = self._sizes[rows]
         sizes = np.minimum(whole, self.max_length)  # (B,)
         starts = self._starts[rows] + (whole - sizes if self.keep_last else 0)  # (B,)
-        width = self.max_length if self.fixed else max(int(sizes.max(initial=1)), 1)
+        width = self.width_of(rows) if width is None else width
         batch = np.full((len(rows), width), self.padding_id, dtype=np.int32)  # (B, T)
         # Copying a slice for each row takes half the time of one index of int64 positions for the whole batch.
         for row, start, size in zip(batch, starts.tolist(), sizes.tolist(), strict=True):

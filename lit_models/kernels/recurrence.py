@@ -1,13 +1,17 @@
 """SimpleRNN and GRU: `nn.RNN` and `nn.GRU` with a hand-written backward pass, for faster training steps on a CPU.
+LSTM: `nn.LSTM` whose dropout is the same in any number of processes, as that of the other two.
 
-Both layers have the parameters, arguments and results of PyTorch's layers. On the fast path, each direction of a layer
+The layers have the parameters, arguments and results of PyTorch's layers. On the fast path, each direction of a layer
 is a single autograd node. Whatever does not depend on the previous time step is computed for all time steps at once, in
 the forward and in the backward pass. Two to six small operations remain for each time step, where PyTorch's CPU layers
 run about a dozen.
 
 The fast path is for dense tensors on a CPU while gradients are enabled. All other calls go to PyTorch's layer: on a
 GPU, without gradients, with packed sequences, under autocast, while tracing or compiling. `torch.jit.script` compiles
-PyTorch's layer too. There is no LSTM here, because PyTorch's LSTM already uses oneDNN.
+PyTorch's layer too. LSTM has no fast path, because PyTorch's LSTM already uses oneDNN.
+
+PyTorch's layers draw the dropout between their layers in C++. Here, layers with dropout run one by one, and
+`kernels.dropout` draws between them. With an initial state (`hx`), PyTorch's layer draws.
 
 The fast path does not support second derivatives, `torch.func`, or in-place changes of the outputs. These raise errors.
 
@@ -20,6 +24,9 @@ from typing import Any, ClassVar, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from lit_models.kernels.dropout import sequence_dropout
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 """The gradients of x, w_ih, w_hh, b_ih and b_hh."""
@@ -127,14 +134,18 @@ def gradients(x: Tensor, before: Tensor, grad_ih: Tensor, grad_hh: Tensor, w_ih:
 
 
 class Recurrence(nn.RNNBase):
-    """Chooses between the fast path and PyTorch's layer, and runs the fast path through layers and directions."""
+    """Chooses between the fast path and PyTorch's layer, and runs layers and directions with dropout between them."""
 
-    function: ClassVar[type[torch.autograd.Function]]
+    function: ClassVar[type[torch.autograd.Function] | None] = None
+    """The fast path of one direction of a layer; None if there is none."""
     plain: ClassVar[type[nn.RNNBase]]
     """PyTorch's layer with the same parameters."""
 
     def forward(self, input: Any, hx: Any = None) -> Any:  # PyTorch's argument names
-        return self.run(input) if hx is None and self.is_fast(input) else super().forward(input, hx)
+        fast = hx is None and self.is_fast(input)
+        if fast or (hx is None and self.drops(input)):
+            return self.run(input, fast=fast)
+        return super().forward(input, hx)
 
     def __prepare_scriptable__(self) -> nn.RNNBase:
         """Returns PyTorch's layer with the same parameters, for `torch.jit.script`, which calls this hook.
@@ -150,7 +161,8 @@ class Recurrence(nn.RNNBase):
     def is_fast(self, x: Any) -> bool:
         """Whether the fast path supports these inputs and makes the call faster."""
         return (
-            isinstance(x, Tensor)
+            self.function is not None
+            and isinstance(x, Tensor)
             and x.device.type == "cpu"
             and x.dim() == 3
             and x.numel() > 0
@@ -164,22 +176,57 @@ class Recurrence(nn.RNNBase):
             and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         )
 
-    def run(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Runs the fast path. Returns the outputs of the last layer, `(T, B, directions * H)` or with `batch_first`
-        `(B, T, directions * H)`, and the last hidden states `(layers * directions, B, H)`."""
-        x = x.transpose(0, 1) if self.batch_first else x  # (T, B, I)
-        last = []
+    def drops(self, x: Any) -> bool:
+        """Whether values are dropped between layers."""
+        between = self.training and self.dropout > 0 and self.num_layers > 1
+        return between and (isinstance(x, PackedSequence) or x.dim() == 3)
+
+    def run(self, input: Any, *, fast: bool) -> tuple[Any, Any]:
+        """Runs layer after layer. Returns the outputs of the last layer, `(T, B, directions * H)`, with `batch_first`
+        `(B, T, directions * H)`, or packed, and the last states `(layers * directions, B, H)`: an LSTM's h and c."""
+        swap = self.batch_first and isinstance(input, Tensor)
+        x: Any = input.transpose(0, 1) if swap else input  # (T, B, I)
+        states: list[list[Tensor]] = []
         for layer in range(self.num_layers):
-            x = F.dropout(x, self.dropout, self.training) if layer else x
-            outputs = []
-            for suffix in ("", "_reverse")[: 1 + self.bidirectional]:
-                names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-                parameters = [getattr(self, f"{name}_l{layer}{suffix}") for name in names]
-                states = self.function.apply(x.flip(0) if suffix else x.contiguous(), *parameters)
-                last.append(states[-1])
-                outputs.append(states.flip(0) if suffix else states)
-            x = torch.cat(outputs, dim=2) if self.bidirectional else outputs[0]  # (T, B, directions * H)
-        return x.transpose(0, 1) if self.batch_first else x, torch.stack(last)
+            if layer:
+                x = sequence_dropout(x, self.dropout, self.training)
+            x, state = self.fast_layer(x, layer) if fast else self.plain_layer(x, layer)
+            states.append(state)
+        last = tuple(torch.cat(parts) for parts in zip(*states, strict=True))
+        return x.transpose(0, 1) if swap else x, last if len(last) > 1 else last[0]
+
+    def fast_layer(self, x: Tensor, layer: int) -> tuple[Tensor, list[Tensor]]:
+        """One layer by the fast path: its outputs `(T, B, directions * H)`, and the last state `(directions, B, H)`."""
+        assert self.function is not None, "is_fast has checked it"
+        outputs, last = [], []
+        for reverse, parameters in enumerate(self.weights_of(layer)):
+            states = self.function.apply(x.flip(0) if reverse else x.contiguous(), *parameters)
+            last.append(states[-1])
+            outputs.append(states.flip(0) if reverse else states)
+        return torch.cat(outputs, dim=2) if self.bidirectional else outputs[0], [torch.stack(last)]
+
+    def plain_layer(self, x: Any, layer: int) -> tuple[Any, list[Tensor]]:
+        """One layer by PyTorch: its outputs, `(T, B, directions * H)` or packed, and the last states."""
+        function: Any = getattr(torch, self.mode.lower())  # torch.lstm, torch.gru, torch.rnn_tanh or torch.rnn_relu
+        weights = [weight for direction in self.weights_of(layer) for weight in direction]
+        same: tuple[Any, ...] = (weights, self.bias, 1, 0.0, self.training, self.bidirectional)
+        packed = isinstance(x, PackedSequence)
+        data: Tensor = x.data if packed else x
+        samples = int(x.batch_sizes[0]) if packed else x.shape[1]
+        h = data.new_zeros(1 + self.bidirectional, samples, self.proj_size or self.hidden_size)
+        c = data.new_zeros(1 + self.bidirectional, samples, self.hidden_size)
+        initial = (h, c) if self.mode == "LSTM" else h
+        if not packed:
+            outputs, *last = function(data, initial, *same, False)
+            return outputs, last
+        outputs, *last = function(data, x.batch_sizes, initial, *same)
+        order = x.unsorted_indices
+        return x._replace(data=outputs), last if order is None else [state[:, order] for state in last]
+
+    def weights_of(self, layer: int) -> list[list[Tensor]]:
+        """The parameters of each direction of a layer: w_ih, w_hh, b_ih, b_hh."""
+        directions = 1 + self.bidirectional
+        return self.all_weights[layer * directions : (layer + 1) * directions]  # type: ignore[return-value]
 
 
 class SimpleRNN(Recurrence, nn.RNN):
@@ -194,3 +241,9 @@ class GRU(Recurrence, nn.GRU):
 
     function = GRUFunction
     plain = nn.GRU
+
+
+class LSTM(Recurrence, nn.LSTM):
+    """`nn.LSTM`, whose dropout does not depend on the number of processes."""
+
+    plain = nn.LSTM

@@ -22,6 +22,7 @@ from lit_models.runs import folder as folders
 from lit_models.runs import results
 from lit_models.runs.checkpoint_files import CheckpointFiles
 from lit_models.runs.checkpoints import Checkpoints, Saved
+from lit_models.runs.finite import FiniteGuard, check_metrics
 from lit_models.runs.loaders import allow_positional_arguments
 from lit_models.runs.logged import direction_of, in_split, logged, table
 from lit_models.runs.metrics_file import MetricsFile
@@ -181,7 +182,7 @@ class Run:
         self.checkpoints = Checkpoints(
             place, saved=saved, every=settings.save_every, continues=self.continues, **wanted
         )
-        return [EpochLines(), self.checkpoints]
+        return [FiniteGuard(place), EpochLines(), self.checkpoints]
 
     @staticmethod
     def _plugins(given: Any) -> list[Any]:
@@ -356,6 +357,7 @@ class Run:
         about = f"{content['model']}, {content['parameters']:,} parameters"
         say(f"{about}; {seconds}; seed {content['seed']}; {content['device']}")
         say(f"results in {path}")
+        check_metrics(content["metrics"])
 
 
 def _has_test_loader(model: L.LightningModule, data: L.LightningDataModule | None) -> bool:

@@ -11,12 +11,15 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from datamodules.errors import UserError
+from datamodules.seeds import seed_from
 from datamodules.spec import TaskName
+from lit_models.kernels.dropout import Rows, drawn_for, repeatable_draws
 from lit_models.tasks.batches import check_batch, num_samples
 from lit_models.tasks.metrics import SplitMetrics
 from lit_models.tasks.optim import OptimizerName, ScheduleName, build_optimizer, build_schedule, check_settings
 from lit_models.tasks.settings import joined_signature, split_settings
 from lit_models.tasks.targets import TARGETS, LossName, Target
+from lit_models.tasks.windows import Windows
 
 Inputs = Tensor | Mapping[str, Tensor]
 Batch = tuple[Inputs, Tensor]
@@ -29,7 +32,11 @@ class LitTask(L.LightningModule):
     `Mine` beside its own; `Mine` is built with `num_outputs`. Or a subclass calls `super().__init__(…)` and sets
     `self.network` itself, with `self.target.num_outputs` outputs.
 
-    The loss of an epoch weighs each sample equally, whatever the sizes of the batches and the number of processes.
+    The loss of an epoch weighs each sample equally, whatever the sizes of the batches and the number of processes. So
+    does each optimizer step: `accumulate_grad_batches` batches have the gradient of one batch with their samples.
+
+    What a training step draws, such as dropout, depends on the seed, the epoch, the batch and a sample's place in it,
+    and not on the number of processes or on what was drawn before. A checkpoint keeps the seed.
 
     Args:
         task: what one target is: a class, a set of labels ("multilabel"), or numbers ("regression"); set by the data.
@@ -108,6 +115,9 @@ class LitTask(L.LightningModule):
         self.train_metrics = SplitMetrics(self.target, metrics)
         self.val_metrics = SplitMetrics(self.target, metrics)
         self.test_metrics = SplitMetrics(self.target, metrics)
+        self._seed: int | None = None
+        self._windows: Windows | None = None
+        self._rows = Rows(1)
 
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
@@ -148,12 +158,22 @@ class LitTask(L.LightningModule):
         return self.target.predictions(outputs)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        target = batch[1]
-        divisor = 1 if self.target.sums_over_batch else self._global_batch_size(target)
+        target, windows = batch[1], self._current_windows()
+        size = self._global_batch_size(target, batch_idx)
+        rows = Rows(size, self.trainer.global_rank, self.trainer.world_size)
+        seed = seed_from(self._common_seed(), windows.epoch, batch_idx)
         if not len(target):  # this process has no sample of a short last batch: its gradients are zero
             return cast(Tensor, sum(p.sum() * 0 for p in self.parameters() if p.requires_grad))
-        # Processes average their gradients; times their number, that is the sum over the global batch.
-        return self._measure("train", batch, batch_idx).sum() * (self.trainer.world_size / divisor)
+        with repeatable_draws(seed, self.device, rows):
+            loss = self._measure("train", batch, batch_idx).sum()
+        self._rows = rows
+        weight = 1 if self.target.sums_over_batch else windows.share(batch_idx, size) / size
+        # Lightning divides the loss by the batches of a window, and processes average their gradients.
+        return loss * (weight * self.trainer.world_size * windows.length)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        with drawn_for(self._rows):
+            super().backward(loss, *args, **kwargs)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._measure("val", batch, batch_idx)
@@ -187,13 +207,31 @@ class LitTask(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._log_epoch("test")
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self._seed is not None:
+            checkpoint["draws_seed"] = self._seed
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the precision of the checkpoint's weights, such as XOR's float64, so that no bit is lost. In a Trainer
         of another precision, the Trainer decides."""
+        self._seed = checkpoint.get("draws_seed")
         dtypes = (w.dtype for w in checkpoint["state_dict"].values() if w.is_floating_point())
         dtype = next(dtypes, torch.get_default_dtype())
         if not self._attached() or (dtype == torch.float64 and self.trainer.precision == "64-true"):
             self.to(dtype)
+
+    def _common_seed(self) -> int:
+        """The seed of everything that training steps draw: the one that the process was started with, the same in all
+        processes, or that of the checkpoint that training continues."""
+        if self._seed is None:
+            self._seed = int(self.trainer.strategy.broadcast(torch.initial_seed()))
+        return self._seed
+
+    def _current_windows(self) -> Windows:
+        """The batches of this epoch."""
+        if self._windows is None or self._windows.epoch != self.trainer.current_epoch:
+            self._windows = Windows(self.trainer)
+        return self._windows
 
     def _attached(self) -> bool:
         """Whether a Trainer runs this module."""
@@ -239,10 +277,12 @@ class LitTask(L.LightningModule):
         self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=several)
         return float(values["loss"])
 
-    def _global_batch_size(self, target: Tensor) -> int:
+    def _global_batch_size(self, target: Tensor, batch_idx: int) -> int:
         """Samples of this step over all processes."""
         if self.trainer.world_size == 1:
             return len(target)
+        if (known := self._current_windows().batch_size(batch_idx)) is not None:
+            return known
         count = torch.tensor(len(target), device=self.device)
         return int(self.trainer.strategy.reduce(count, reduce_op="sum"))
 

@@ -205,17 +205,23 @@ def same(ours: Any, theirs: Any) -> bool:
 
 
 def processes_share_the_same_batches(case: DataCase) -> None:
-    """With 2 and 3 processes, the parts of each step together are the batch of one process. In training, each process
-    has the same number of steps."""
+    """With 2 and 3 processes, the parts of each training step together are the batch of one process, and each process
+    has the same number of steps. In evaluation, each batch of one process is the batch of one of several."""
     case.ours()
     alone = list(indices_of(case.loader()))
     for processes in (2, 3):
-        parts = [list(indices_of(case.loader(rank=rank, processes=processes))) for rank in range(processes)]
+        samplers = [indices_of(case.loader(rank=rank, processes=processes)) for rank in range(processes)]
+        parts = [list(sampler.batches_of(rank)) for rank, sampler in enumerate(samplers)]
         if case.split == "train" and {len(part) for part in parts} != {len(alone)}:
             steps = [len(part) for part in parts]
             raise ContractError(f"{processes} processes have {steps} steps: expected {len(alone)} each")
         for step, batch in enumerate(alone):
-            together = torch.cat([part[step] for part in parts if step < len(part)])
+            own = (
+                [part[step] for part in parts]
+                if case.split == "train"
+                else [parts[step % processes][step // processes]]
+            )
+            together = torch.cat(own)
             if not torch.equal(together.sort().values, batch.sort().values):
                 raise ContractError(f"step {step} of {processes} processes has other samples than that of one process")
 

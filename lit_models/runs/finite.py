@@ -1,0 +1,222 @@
+"""Stops a run at the first loss, gradient, weight or metric that is not finite, and says where it appeared.
+
+On a CPU, loss and weights are looked at in each step. On other devices, that would make each step wait for the device,
+so the flags of some steps are looked at together; the message still names the step.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import DDPStrategy
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from datamodules.errors import UserError
+from lit_models.tasks.task import LitTask
+
+WINDOW = 50
+"""Steps whose flags are looked at together on a device that is not a CPU."""
+REMEDY = "try a lower learning rate, or --trainer.gradient_clip_val 1"
+
+
+class FiniteGuard(Callback):
+    """Stops training before a number that is not finite can be saved.
+
+    Args:
+        folder: of the checkpoints, which the message names.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.batch: Any = None
+        self.batch_idx = 0
+        self.steps = 0
+        self.watched: list[tuple[str, Tensor]] = []
+        self.flags: list[tuple[str, str, Tensor]] = []
+        """What was not looked at yet: "loss" or "weights", the step, and the loss or the norm of the weights."""
+        self.cause: str | None = None
+        """What this process has found, while the others do not know of it."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.steps, self.flags, self.cause, self.watched = trainer.global_step, [], None, []
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        self.batch, self.batch_idx = batch, batch_idx
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        """Looks at the loss while the weights are still those that it was computed with. PyTorch's anomaly detection
+        (`--trainer.detect_anomaly true`) looks itself, and names the operation.
+
+        Raises:
+            UserError: the loss is not finite. One of several processes waits for the step's end, when all know of it.
+        """
+        if torch.is_anomaly_enabled():
+            return
+        if loss.device.type != "cpu":
+            self.flags.append(("loss", self._place(trainer), loss.detach()))
+        elif not math.isfinite(value := float(loss.detach())):
+            step = self._rerun(trainer, pl_module)
+            cause = f"the loss is {value} in {self._place(trainer)}: {origin(pl_module, self.batch, step)}"
+            if trainer.world_size == 1:
+                raise UserError(self._text(cause))
+            self.cause = self.cause or cause
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Looks at the weights after an optimizer step.
+
+        Raises:
+            UserError: a weight is not finite.
+        """
+        if trainer.global_step == self.steps:  # gradients are accumulated
+            return
+        self.steps = trainer.global_step
+        if not self.watched:  # a lazy weight has a shape from the first step on
+            self.watched = [(n, p) for n, p in pl_module.named_parameters() if p.is_floating_point() and not is_lazy(p)]
+        if not self.watched:
+            return
+        self.flags.append(("weights", self._place(trainer), norm([p.detach() for _, p in self.watched])))
+        if pl_module.device.type == "cpu" or len(self.flags) >= 2 * WINDOW:
+            self._look(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Looks at what was logged.
+
+        Raises:
+            UserError: a metric is not finite.
+        """
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            self._look(trainer)
+            text = f" in epoch {trainer.current_epoch + 1}"
+            check_metrics(
+                {name: float(v) for name, v in trainer.callback_metrics.items() if v.numel() == 1}, where=text
+            )
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._look(trainer)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Looks at the flags before a file is written."""
+        self._look(trainer)
+
+    def _look(self, trainer: L.Trainer) -> None:
+        flags, self.flags = self.flags, []
+        if not flags:
+            return
+        fine = torch.stack([value.reshape(()).float() for *_, value in flags]).isfinite().tolist()
+        bad = [(what, place) for (what, place, _), is_fine in zip(flags, fine, strict=True) if not is_fine]
+        if not bad:
+            return
+        lost = "the loss is not finite in"
+        causes = [f"{lost} {p}: {REMEDY}" if what == "loss" else weights_cause(p, self.watched) for what, p in bad]
+        cause = next((cause for cause in causes if cause), None)
+        if isinstance(trainer.strategy, DDPStrategy) and trainer.world_size > 1:  # all have the same weights
+            found: list[str | None] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(found, self.cause)
+            cause = next((other for other in found if other), cause)
+        if cause is not None:
+            raise UserError(self._text(cause))
+
+    def _rerun(self, trainer: L.Trainer, module: L.LightningModule) -> Callable[[], Any] | None:
+        """Computes the loss of this step again; None where that could change something or wait for other processes."""
+        if trainer.world_size > 1:
+            return partial(module, self.batch[0]) if isinstance(module, LitTask) else None
+        return partial(module.training_step, self.batch, self.batch_idx) if module.automatic_optimization else None
+
+    def _place(self, trainer: L.Trainer) -> str:
+        return f"epoch {trainer.current_epoch + 1}, batch {self.batch_idx + 1}"
+
+    def _text(self, cause: str) -> str:
+        last = self.folder / "last.ckpt"
+        return f"{cause}; {last} keeps the state before it" if last.is_file() else cause
+
+
+def norm(tensors: list[Tensor]) -> Tensor:
+    """One number that is finite only if all are; it can overflow before they do."""
+    return torch.stack([part.float() for part in torch._foreach_norm(tensors)]).sum()
+
+
+def weights_cause(place: str, weights: list[tuple[str, Tensor]]) -> str | None:
+    """Which weight or gradient is not finite; None where all are, and only their norm overflowed.
+
+    A backward pass goes from the last layer to the first, so the last gradient that is not finite was the first one.
+    """
+    bad = [(name, weight) for name, weight in weights if not bool(weight.detach().isfinite().all())]
+    if not bad:
+        return None
+    gradients = [name for name, weight in bad if weight.grad is not None and not bool(weight.grad.isfinite().all())]
+    name, kind = (gradients[-1], "gradient") if gradients else (bad[0][0], "weight")
+    return f"the {kind} {name} is not finite in {place} ({len(bad)} of {len(weights)} weights): {REMEDY}"
+
+
+def origin(module: nn.Module, batch: Any, run: Callable[[], Any] | None) -> str:
+    """Where a loss became infinite or NaN, and what to try.
+
+    Args:
+        module: the model.
+        batch: of the step.
+        run: computes the loss again; None if that is impossible.
+    """
+    for name, values in tensors_of(batch):
+        if values.is_floating_point() and not bool(values.isfinite().all()):
+            rows = (~values.isfinite()).flatten(1).any(dim=1) if values.ndim > 1 else ~values.isfinite().reshape(-1)
+            return f"the data are not finite: {name}, sample {int(rows.nonzero()[0]) + 1} of the batch; correct them"
+    layer = first_layer(module, run) if run is not None else None
+    return f"it appeared first in {layer}; {REMEDY}" if layer else REMEDY
+
+
+def first_layer(module: nn.Module, run: Callable[[], Any]) -> str | None:
+    """The first layer whose output is NaN or infinite; "the loss" if there is none. None where `run` fails."""
+    found: list[str] = []
+
+    def look(name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
+        bad = (part for _, part in tensors_of(output) if part.is_floating_point())
+        if not found and any(bool((part.isnan() | (part == math.inf)).any()) for part in bad):
+            found.append(f"{name} ({type(layer).__name__})")
+
+    handles = [layer.register_forward_hook(partial(look, name)) for name, layer in module.named_modules() if name]
+    try:
+        with torch.no_grad():
+            run()
+    except Exception:  # any module's step, outside of its usual place
+        return found[0] if found else None
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found[0] if found else "the loss"
+
+
+def tensors_of(values: Any, name: str = "batch") -> Iterator[tuple[str, Tensor]]:
+    """The tensors in mappings, tuples and lists, and their places."""
+    if isinstance(values, Tensor):
+        yield name, values
+    elif isinstance(values, Mapping):
+        for key, value in values.items():
+            yield from tensors_of(value, f"{name}[{key!r}]")
+    elif isinstance(values, tuple | list):
+        for i, value in enumerate(values):
+            yield from tensors_of(value, f"{name}[{i}]")
+
+
+def check_metrics(metrics: Mapping[str, float], *, where: str = "") -> None:
+    """Checks what a split was measured with.
+
+    Args:
+        metrics: values by name.
+        where: of the message.
+
+    Raises:
+        UserError: a value is not finite; names it.
+    """
+    bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
+    if bad:
+        raise UserError(f"{', '.join(bad)}{where}: {REMEDY}; leave out a metric that is undefined for these data")
