@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.errors import UserError
 from lit_models import LitMLP, LitTask
-from lit_models.runs.checkpoints import BestCheckpoint, LastCheckpoint
+from lit_models.runs.checkpoints import Checkpoints
 from lit_models.runs.finite import FiniteGuard, check_metrics, norm, weights_cause
 
 pytestmark = [
@@ -73,7 +73,7 @@ def stopped(model: L.LightningModule, folder: Path, data: Any = None, **settings
     """The message of a fit of three epochs that does not end well, with each checkpoint checked."""
     trainer = L.Trainer(
         accelerator="cpu",
-        callbacks=[FiniteGuard(folder), BestCheckpoint(folder), LastCheckpoint(folder)],
+        callbacks=[FiniteGuard(folder), Checkpoints(folder)],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -181,7 +181,7 @@ def test_one_of_two_processes_tells_the_other_its_cause(tmp_path: Path) -> None:
         accelerator="cpu",
         strategy="ddp_fork",
         devices=2,
-        callbacks=[FiniteGuard(tmp_path), LastCheckpoint(tmp_path)],
+        callbacks=[FiniteGuard(tmp_path), Checkpoints(tmp_path)],
         logger=False,
         enable_progress_bar=False,
         enable_model_summary=False,
