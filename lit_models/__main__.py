@@ -111,6 +111,10 @@ def command_first(argv: list[str]) -> list[str]:
 def trainer_command(words: list[str], *, debug: bool) -> int:
     """Runs a command of the Trainer; returns the exit status."""
     find_users_modules()
+    if "LOCAL_RANK" in os.environ:  # one of several processes: the others may end while this one imports torch
+        from lit_models.runs import processes
+
+        processes.join()
     gc.disable()  # importing torch and Lightning creates millions of objects that stay: no need to look through them
     try:
         from lit_models.cli.app import main as run

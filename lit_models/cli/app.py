@@ -33,6 +33,7 @@ from lit_models.cli.pairing import (
     without_derived,
 )
 from lit_models.cli.parser import LitArgumentParser
+from lit_models.runs import processes
 from lit_models.runs.checkpoints import SaveConfig, check_weights
 from lit_models.runs.progress import say
 from lit_models.runs.quiet import quiet_libraries
@@ -64,7 +65,8 @@ def main(words: list[str], *, debug: bool = False) -> int:
 def plain_errors(*, debug: bool) -> Iterator[None]:
     """Ends the process after a mistake of the user's, with one line and status 2, unless `debug`."""
     try:
-        yield
+        with processes.telling():
+            yield
     except SIGTERMException as stop:
         print("terminated; the run folder keeps the checkpoint of the last completed epoch", file=sys.stderr)
         raise SystemExit(143) from stop

@@ -1,6 +1,7 @@
 """One run of one command: its folder, the callbacks and loggers that write to it, and its results."""
 
 import inspect
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from datamodules.errors import UserError
 from datamodules.spec import HasChecksums, HasValidation
 from datamodules.storage.downloads import sha256
 from lit_models.runs import folder as folders
-from lit_models.runs import results
+from lit_models.runs import processes, results, torchrun
 from lit_models.runs.checkpoints import BestCheckpoint, LastCheckpoint
 from lit_models.runs.loaders import allow_positional_arguments
 from lit_models.runs.logged import direction_of, in_split, logged, table
@@ -116,6 +117,7 @@ class Run:
             raise UserError("monitor needs checkpoints and validation, and one of them is turned off: leave it out")
         return {
             **config,
+            **torchrun.places(config, os.environ),
             "callbacks": [*bar, *self._callbacks(config), *given],
             "enable_progress_bar": shown or has_bar,
             "logger": self._loggers(config["logger"]),
@@ -127,6 +129,7 @@ class Run:
     def attach(self, trainer: L.Trainer) -> None:
         """Takes the Trainer that does the work."""
         allow_positional_arguments(trainer)
+        processes.attend(trainer)
         self.trainer = trainer
 
     def _callbacks(self, config: dict[str, Any]) -> list[Callback]:
