@@ -10,6 +10,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from torch.nn.parameter import is_lazy
 
 from datamodules.errors import MissingFileError, UserError
+from lit_models.runs.folder import config_text
 from lit_models.runs.logged import direction_of, monitor_of
 from lit_models.runs.progress import say
 
@@ -40,7 +41,7 @@ class SaveConfig(SaveConfigCallback):
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.folder is not None and trainer.is_global_zero:
-            (self.folder / self.config_filename).write_text(self.text, encoding="utf-8")
+            (self.folder / self.config_filename).write_text(config_text(self.text), encoding="utf-8")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         if self.text:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
@@ -174,6 +175,7 @@ class Run:
         with self._explained():
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
         content = self._record(model, datamodule, {"fit": time.perf_counter() - start})
+        content["weights_sha256"] = results.weights_sha256(model.state_dict())
         self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process created it
         self._test_after_fit(model, datamodule, content)
         self._conclude("results.json", datamodule, content)
@@ -277,6 +279,7 @@ class Run:
             "processes": self.trainer.world_size,
             "device": results.device_name(self.trainer.strategy.root_device),
             "precision": str(self.trainer.precision),
+            "threads": torch.get_num_threads(),
             "versions": results.versions(),
             "commit": results.commit(),
         }
