@@ -19,7 +19,7 @@ LAUNCHERS = ("lightning", "torchrun", "torchrun with two nodes")
 KINDS = {"kill": "SIGKILL", "stop": "SIGSTOP", "memory": "no memory"}
 PLACES = ("start", "training", "validation", "saving")
 NAMED = re.compile(r"^error: process (\d) \(rank \1, pid (\d+)\) (.+); the other processes .+ ended$", re.M)
-LIMIT = 120  # seconds after which a run counts as stuck
+LIMIT = 300  # seconds after which a run counts as stuck
 
 
 @dataclass(frozen=True)
