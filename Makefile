@@ -6,8 +6,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do "$$p" -c
 # The first Python that torchtext's wheels are for.
 PYTHON_TORCHTEXT ?= $(shell for p in python3.11 python3.12 python3; do "$$p" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
+# `make test LOCKED=1` and `make demo LOCKED=1` install the versions of requirements/locked.txt, each file checked by its hash.
+LOCKED ?=
 
-.PHONY: help demo test check-slow check-data parity-torchtext reviews-at-hand format clean
+.PHONY: help demo test check-slow check-data parity-torchtext reviews-at-hand format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,9 +18,10 @@ help:
 	@echo "make check-slow  tests that take minutes"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
 	@echo "make parity-torchtext  our words and ids beside those of torchtext 0.18, in .venv-torchtext (made once, 5 GB)"
+	@echo "make lock        write requirements/locked.txt anew: the newest versions that fit, with hashes"
 	@echo "make format      sort imports, format the code"
-	@echo "make clean       remove .venv, .venv-torchtext, caches and builds; runs/ stays"
-	@echo "demo and test make .venv first: some minutes and 6 GB, once."
+	@echo "make clean       remove .venv, .venv-lock, .venv-torchtext, caches and builds; runs/ stays"
+	@echo "demo and test make .venv first: some minutes and 6 GB, once. LOCKED=1 installs the versions of requirements/locked.txt."
 
 demo: .venv/.installed
 	$(BIN)/python -m lit_models fit --config configs/digits_cnn.yaml
@@ -49,8 +52,15 @@ format: .venv/.installed-test
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .venv-torchtext dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lock .venv-torchtext dist build .pytest_cache .mypy_cache .ruff_cache
 	find lit_models datamodules scripts tests -name __pycache__ -prune -exec rm -rf {} +
+
+lock: .venv-lock/bin/uv
+	.venv-lock/bin/uv pip compile --quiet --upgrade --generate-hashes --no-header --no-annotate --universal --python-version 3.11 --extra test pyproject.toml --output-file requirements/locked.txt
+
+.venv-lock/bin/uv:
+	@"$(PYTHON)" -m venv --clear .venv-lock
+	@.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 .venv/.installed: pyproject.toml | .venv/bin/pip
 	$(call install,.)
@@ -60,10 +70,13 @@ clean:
 	$(call install,.[test])
 	@touch .venv/.installed $@
 
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
 # One pip command, so that torch and torchvision are chosen as a pair.
 define install
 @echo "installing into .venv: some minutes the first time (torch is large)"
-@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable "$(1)"
+@$(if $(LOCKED),$(PIP_INSTALL) --require-hashes --requirement requirements/locked.txt)
+@$(PIP_INSTALL) $(if $(LOCKED),--no-deps --no-build-isolation )--editable "$(1)"
 endef
 
 # The last release of torchtext, beside the torch that it was built for; its wheels end at Python 3.12.

@@ -22,7 +22,8 @@ def main(argv: list[str] | None = None) -> int:
     """Runs `argv` (the process's own arguments when None).
 
     Returns:
-        Exit status: 0; 1 where `doctor` found a fault; 2 after a mistake of the user's; 130 when interrupted.
+        Exit status: 0; 1 where `doctor` found a fault, or `reproduce` other numbers; 2 after a mistake of the user's;
+        130 when interrupted.
     """
     try:
         status = dispatch(sys.argv[1:] if argv is None else argv)
@@ -64,6 +65,7 @@ def dispatch(argv: list[str]) -> int:
         from lit_models.cli.file_commands import main as file_command
 
         find_users_modules()
+        join_others()
         return file_command(command, arguments, show_help=options.help, debug=options.debug)
     if options.help:
         print(f"usage: {PROGRAM} {command}\n\n{command}: {COMMANDS[command]}")
@@ -111,12 +113,21 @@ def command_first(argv: list[str]) -> list[str]:
 def trainer_command(words: list[str], *, debug: bool) -> int:
     """Runs a command of the Trainer; returns the exit status."""
     find_users_modules()
+    join_others()
     gc.disable()  # importing torch and Lightning creates millions of objects that stay: no need to look through them
     try:
         from lit_models.cli.app import main as run
     finally:
         gc.enable()
     return run(words, debug=debug)
+
+
+def join_others() -> None:
+    """Starts to watch the other processes of a run that has several; they may end while this one imports torch."""
+    if "LOCAL_RANK" in os.environ:
+        from lit_models.runs import processes
+
+        processes.join()
 
 
 def find_users_modules() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -42,8 +43,9 @@ def test_every_import_is_a_declared_dependency() -> None:
 
 
 def test_every_core_dependency_is_used() -> None:
-    # Nothing of ours imports tensorboard: torch does, when Lightning's logger of that name writes.
-    assert declared() - set(imported("lit_models", "datamodules")) <= {"tensorboard"}
+    # Nothing of ours imports tensorboard: torch does, when Lightning's logger of that name writes. lightning requires
+    # pytorch-lightning without a version, so its bad versions are excluded here.
+    assert declared() - set(imported("lit_models", "datamodules")) <= {"tensorboard", "pytorch_lightning"}
 
 
 def test_the_wheels_packages_are_the_programs() -> None:
@@ -54,7 +56,9 @@ def test_the_wheels_packages_are_the_programs() -> None:
 
 def test_bounds_shut_out_what_is_known_to_be_bad() -> None:
     bounds = {r.name: r.specifier for r in map(Requirement, PROJECT["project"]["dependencies"])}
-    assert not any(v in bounds["lightning"] for v in ("2.6.2", "2.6.3", "2.6.5"))
+    for name in ("lightning", "pytorch-lightning"):
+        assert not any(v in bounds[name] for v in ("2.6.2", "2.6.3", "2.6.5"))
+    assert "12.1.0" not in bounds["pillow"]
     assert "2.9.1" not in bounds["torch"]
     assert "5.0.0" not in bounds["jsonargparse"]
     assert not bounds["torchvision"], "a bound of its own can part torchvision from its torch"
@@ -69,6 +73,42 @@ def test_the_oldest_versions_job_reads_every_lower_bound() -> None:
         found = re.match(pattern, dependency)
         assert ([found[2]] if found else []) == lower
         assert found is None or found[1] == Requirement(dependency).name
+
+
+LOCKED = (ROOT / "requirements" / "locked.txt").read_text()
+Marker = dict[str, str]
+
+
+def locked(environment: Marker) -> dict[str, str]:
+    """Version of each locked package that is installed in an environment."""
+    lines = re.findall(r"^(\S.*?) \\$", LOCKED, re.MULTILINE)
+    found = [r for r in map(Requirement, lines) if r.marker is None or r.marker.evaluate(environment)]
+    return {r.name: str(r.specifier).removeprefix("==") for r in found}
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+def test_the_locked_versions_are_ones_that_the_project_allows(python: str) -> None:
+    linux = {"python_version": python, "python_full_version": f"{python}.5", "implementation_name": "cpython"}
+    linux |= {"sys_platform": "linux", "platform_machine": "x86_64", "platform_python_implementation": "CPython"}
+    versions, extras = locked(linux), PROJECT["project"]["optional-dependencies"]
+    wanted = [
+        *PROJECT["project"]["dependencies"],
+        *(text for e in ("test", "hub", "parity", "keras", "plots") for text in extras[e]),
+    ]
+    for requirement in map(Requirement, wanted):
+        if requirement.name != "lit-models" and (requirement.marker is None or requirement.marker.evaluate(linux)):
+            assert versions[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_every_locked_package_has_a_version_and_hashes_and_no_place() -> None:
+    packages = re.split(r"\n(?=\S)", LOCKED.strip())
+    assert len(packages) > 100
+    for package in packages:
+        first, *hashes = package.split("\n")
+        assert re.match(r"[a-z0-9.\[\]-]+==[\w.+]+( ;.*)? \\$", first), first
+        assert hashes
+        assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in hashes), first
+    assert len(LOCKED) < 1_000_000
 
 
 @pytest.mark.slow

@@ -101,7 +101,7 @@ def test_the_commands_work_one_after_the_other(folder: Path, capsys: pytest.Capt
     """In one test, as a command needs the checkpoints of the commands before it."""
     failed = {}
     for words in COMMANDS:
-        if words[0] in PARSERS:  # they need a file of Keras; tests/cli runs them
+        if words[0] in PARSERS:  # they need a file of Keras, or a whole run; tests/cli runs them
             PARSERS[words[0]]().read(words[1:], passes_on="--data.")
             continue
         make_checkpoint(words, folder)

@@ -33,6 +33,7 @@ from lit_models.cli.pairing import (
     without_derived,
 )
 from lit_models.cli.parser import LitArgumentParser
+from lit_models.runs import processes
 from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
 from lit_models.runs.progress import say
@@ -68,7 +69,8 @@ def main(words: list[str], *, debug: bool = False) -> int:
 def plain_errors(*, debug: bool) -> Iterator[None]:
     """Ends the process after a mistake of the user's, with one line and status 2, unless `debug`."""
     try:
-        yield
+        with processes.telling():
+            yield
     except Stopped as stop:
         if not getattr(rank_zero_only, "rank", 0):
             print(f"{stop}; {stop.advice}", file=sys.stderr)

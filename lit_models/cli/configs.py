@@ -1,5 +1,6 @@
 """Config files: found by name, read strictly, and checked against the parser with `file:line`."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from datamodules.errors import MissingFileError, UserError
 from lit_models.cli import registry
 from lit_models.cli.messages import nearest
+from lit_models.runs.folder import start_folder
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,15 @@ def read_config(path: Path) -> Config:
     if not isinstance(content, dict):
         raise UserError(f"{path}: a config is a mapping (key: value), this is {type(content).__name__}")
     return Config(path, content)
+
+
+def look_where_runs_started(configs: list[Path]) -> None:
+    """Looks for a user's modules also in the folder in which the run of a `config.yaml` was started, after all other
+    places, so that the config works in any folder."""
+    for path in configs:
+        folder = start_folder(path)
+        if folder is not None and str(folder) not in sys.path:
+            sys.path.append(str(folder))
 
 
 def line_of(path: Path, dotted: str) -> str:

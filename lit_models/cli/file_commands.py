@@ -1,4 +1,4 @@
-"""The commands `import-keras` and `export`: their flags. Torch is imported only after the flags were read."""
+"""The flags of the commands on files and run folders. Torch is imported only after the flags were read."""
 
 import argparse
 import re
@@ -84,6 +84,16 @@ def export_parser() -> FlagParser:
     return parser
 
 
+def reproduce_parser() -> FlagParser:
+    """The flags of `reproduce`."""
+    parser = FlagParser("reproduce", "RUN [options]", needed=("RUN",))
+    parser.add_argument("run", nargs="?", metavar="RUN", help="folder of a finished run, such as runs/x/version_0")
+    parser.add_argument(
+        "--runs_dir", metavar="DIR", help="folder of all runs for the new one; that of RUN unless given"
+    )
+    return parser
+
+
 def format_name(text: str) -> str:
     """The name of a format.
 
@@ -95,27 +105,26 @@ def format_name(text: str) -> str:
     return text
 
 
-PARSERS = {"import-keras": import_keras_parser, "export": export_parser}
+PARSERS = {"import-keras": import_keras_parser, "export": export_parser, "reproduce": reproduce_parser}
 
 
 def main(command: str, words: list[str], *, show_help: bool = False, debug: bool = False) -> int:
-    """Runs a command, or shows its help; returns the exit status: 0, or 2 after a mistake of the user's."""
+    """Runs a command, or shows its help; returns its exit status, or 2 after a mistake of the user's."""
     if show_help:
         parser = PARSERS[command]()
         print(file_command_help(command, str(parser.usage), parser.rows()))
         return 0
     try:
-        run(command, words)
+        return run(command, words)
     except Exception as error:
         if debug or not is_users(error):
             raise
         print(one_line(error), file=sys.stderr)
         return 2
-    return 0
 
 
-def run(command: str, words: list[str]) -> None:
-    """Reads the flags and does the work.
+def run(command: str, words: list[str]) -> int:
+    """Reads the flags and does the work; returns the exit status.
 
     Raises:
         UserError: a wrong flag or file.
@@ -127,8 +136,14 @@ def run(command: str, words: list[str]) -> None:
         from lit_models.cli.import_keras import import_keras
 
         import_keras(settings, data_words)
+    elif command == "reproduce":
+        settings, fit_words = reproduce_parser().read(words, passes_on="--trust")
+        from lit_models.cli.reproduce import reproduce
+
+        return reproduce(settings, fit_words)
     else:
         settings, _ = export_parser().read(words)
         from lit_models.cli.export import export
 
         export(settings)
+    return 0

@@ -17,6 +17,7 @@ TRAINER_COMMANDS = {
 FILE_COMMANDS = {
     "import-keras": "turn a trained Keras file into a checkpoint and a config",
     "export": "turn a checkpoint into a file for another program",
+    "reproduce": "run a finished run again, and compare the numbers",
 }
 OTHER_COMMANDS = {
     "list": ("lit_models.cli.listing", "models, data, the pairs that fit, and the configs"),
@@ -39,6 +40,7 @@ EXAMPLES = {
     ),
     "import-keras": ("import-keras model.keras", "import-keras model.h5 --data MNISTDataModule"),
     "export": ("export --format keras --ckpt_path last.ckpt",),
+    "reproduce": ("reproduce runs/digits_cnn/version_0",),
 }
 COMMON_FLAGS = (
     ("--config FILE_OR_NAME", "a YAML file, or a config by name (see `list`); several add up, the last one wins"),

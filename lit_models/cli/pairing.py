@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jsonargparse import Namespace
@@ -148,18 +149,35 @@ def section_settings(section: Any) -> dict[str, Any]:
 
 def without_derived(config: Namespace, derived: Derived) -> Namespace:
     """The configuration without what follows from the data, the seed and the model's checkpoint, so that a change of
-    those is followed when it runs again."""
+    those is followed when it runs again. Paths are absolute."""
     stored = config.clone()
     for part, names in (("model", derived.model), ("data", derived.data)):
         section = stored.get(part)
         settings = section.get("init_args") if section and "class_path" in section else section
         for name in names & (vars(settings).keys() if settings else set()):
             settings.pop(name)
+        if settings:
+            _make_absolute(settings)
     stored.pop("config", None)
     for name in ("ckpt_path", "resume", "inputs"):
         if name in stored:
             stored[name] = None
     return stored
+
+
+def _make_absolute(settings: Namespace) -> None:
+    """Replaces relative paths of files and folders that exist by absolute ones, so that they are found from anywhere.
+    A setting is a path by its name, such as `train_file`, or by a value with a slash or a suffix."""
+    for name, value in vars(settings).items():
+        if isinstance(value, str | Path) and value and os.path.exists(value):
+            named = name.rpartition("_")[2] in ("file", "dir", "path", "folder", "root", "checkpoint")
+            if named or isinstance(value, Path) or os.sep in value or Path(value).suffix:
+                settings[name] = type(value)(os.path.abspath(value))
+
+
+def _same_path(one: Any, other: Any) -> bool:
+    """Whether two settings are paths of one file, which a stored config has as an absolute path."""
+    return isinstance(one, str) and isinstance(other, str) and os.path.abspath(one) == os.path.abspath(other)
 
 
 def dropped_settings(configs: list[Config], config: Namespace) -> list[str]:
@@ -196,7 +214,7 @@ def changed_settings(stored: Mapping[str, Any], config: Namespace, data: object)
     for part in ("model", "data"):
         before, now = section_settings(stored.get(part)), section_settings(config.get(part))
         for name in sorted(before.keys() & now.keys() - UNCOMPARED):
-            if before[name] == now[name]:
+            if before[name] == now[name] or _same_path(before[name], now[name]):
                 continue
             if part == "data" and name in fixed:
                 raise UserError(

@@ -18,7 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from datamodules.base import DataModule
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec, HasSpec
-from lit_models.cli.configs import Config, find_config, read_config
+from lit_models.cli.configs import Config, find_config, look_where_runs_started, read_config
 from lit_models.cli.diagnosis import BASES, class_problem, find_class, part_problem, setting_problem, unknown_setting
 from lit_models.cli.help import PROGRAM
 from lit_models.cli.messages import nearest, shorten_parser_error
@@ -167,6 +167,7 @@ class LitArgumentParser(LightningArgumentParser):
         sections = [config.section_of(getattr(self, "subcommand", "")) for config in self.sectioned]
         self.configs = [config for config in sections if config is not None]
         self.configs += [read_config(find_config(name)) for name in sources.config]
+        look_where_runs_started([config.path for config in self.configs])
         base = namespace or Namespace()  # type: ignore[no-untyped-call]
         checkpoint = sources.ckpt_path or next((c for f in self.configs if (c := f.content.get("ckpt_path"))), None)
         if sources.resume and self._has("resume"):

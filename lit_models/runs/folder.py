@@ -1,6 +1,7 @@
 """The run folder: `runs/<experiment>/<version>/`, one a run, made by the run that owns it."""
 
 import contextlib
+import os
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -68,6 +69,9 @@ def checkpoint_to_resume(run: str) -> Path | None:
     return files[-1] if files else None
 
 
+STARTED_IN = "# Started in "
+
+
 def reserve(runs_dir: Path, experiment: str) -> Path:
     """A new folder `version_N` that no other run uses, also when several runs start at once. Only the first process
     creates it; the others get a name that nothing is written to, and take the first one's later.
@@ -97,6 +101,20 @@ def of_checkpoint(checkpoint: Path) -> Path | None:
     """The run folder that a checkpoint lies in, if it lies in one."""
     folder = checkpoint.parent
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
+
+
+def config_text(text: str) -> str:
+    """The content of `config.yaml`: a first line with the folder in which the run was started, and the settings."""
+    return f"{STARTED_IN}{os.getcwd()}\n{text}"
+
+
+def start_folder(config: Path) -> Path | None:
+    """The folder in which the run of a `config.yaml` was started, if the file says it and the folder is there."""
+    with contextlib.suppress(OSError, UnicodeDecodeError, ValueError), config.open(encoding="utf-8") as file:
+        first = file.readline()
+        folder = Path(first.removeprefix(STARTED_IN).rstrip("\n"))
+        return folder if first.startswith(STARTED_IN) and folder.is_absolute() and folder.is_dir() else None
+    return None
 
 
 def new_file(folder: Path, name: str) -> Path:

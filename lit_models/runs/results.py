@@ -1,15 +1,18 @@
-"""What a run leaves behind: `results.json` with metrics, versions, commit and device."""
+"""What a run leaves behind: `results.json` with metrics, a hash of the weights, versions, commit and device."""
 
+import hashlib
 import json
 import math
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from lit_models.runs.folder import new_file
 
@@ -40,6 +43,19 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {os.cpu_count()} cores"
+
+
+def weights_sha256(state_dict: Mapping[str, Any]) -> str:
+    """SHA-256 over name, dtype, shape and bytes of every weight, in order. Equal weights have equal hashes, on every
+    device; a file of them need not."""
+    digest = hashlib.sha256()
+    for name, value in state_dict.items():
+        if not isinstance(value, torch.Tensor) or is_lazy(value):
+            digest.update(f"{name} {type(value).__name__}\n".encode())
+            continue
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def write_results(folder: Path, name: str, content: dict[str, Any]) -> Path:

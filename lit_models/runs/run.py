@@ -1,6 +1,7 @@
 """One run of one command: its folder, the callbacks and loggers that write to it, and its results."""
 
 import inspect
+import os
 import time
 import traceback
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
@@ -19,7 +21,7 @@ from datamodules.errors import UserError
 from datamodules.spec import HasChecksums, HasValidation
 from datamodules.storage.downloads import sha256
 from lit_models.runs import folder as folders
-from lit_models.runs import results
+from lit_models.runs import processes, results, torchrun
 from lit_models.runs.checkpoint_files import CheckpointFiles
 from lit_models.runs.checkpoints import Checkpoints, Saved
 from lit_models.runs.finite import FiniteGuard, check_metrics
@@ -150,6 +152,7 @@ class Run:
             raise UserError("monitor needs checkpoints and validation, and one of them is turned off: leave it out")
         return {
             **config,
+            **torchrun.places(config, os.environ),
             "callbacks": [*bar, *self._callbacks(checkpointing), *given],
             "enable_progress_bar": shown or has_bar,
             "logger": self._loggers(config["logger"]),
@@ -162,6 +165,7 @@ class Run:
     def attach(self, trainer: L.Trainer) -> None:
         """Takes the Trainer that does the work."""
         allow_positional_arguments(trainer)
+        processes.attend(trainer)
         self.trainer = trainer
 
     def _has_checkpoint_callback(self, given: list[Callback], enabled: bool | None) -> bool:
@@ -225,6 +229,7 @@ class Run:
             self.trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
         assert self.checkpoints is not None, "a fit has this callback"
         content = self._record(model, datamodule, {"fit": self.checkpoints.seconds})
+        content["weights_sha256"] = results.weights_sha256(model.state_dict())
         self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process created it
         self._test_after_fit(model, datamodule, content)
         self._conclude("results.json", datamodule, content)
@@ -339,6 +344,7 @@ class Run:
             "processes": self.trainer.world_size,
             "device": results.device_name(self.trainer.strategy.root_device),
             "precision": str(self.trainer.precision),
+            "threads": torch.get_num_threads(),
             "versions": results.versions(),
             "commit": results.commit(),
         }

@@ -158,7 +158,11 @@ def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
     [
         (["ft"], "unknown command 'ft', did you mean fit?"),
         (["tests"], "unknown command 'tests', did you mean test?"),
-        (["zzz"], "unknown command 'zzz'; there are fit, validate, test, predict, import-keras, export, list, doctor"),
+        (
+            ["zzz"],
+            "unknown command 'zzz'; there are fit, validate, test, predict, import-keras, export, reproduce, list, "
+            "doctor",
+        ),
         (["-c", "x.yaml"], "the command comes before its options: python -m lit_models fit -c x.yaml"),
         (["-c"], "the command comes before its options: python -m lit_models fit -c"),
         (

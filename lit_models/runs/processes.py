@@ -1,0 +1,399 @@
+"""Watches the processes of one run, so that none waits forever for another that was killed, stopped or has failed.
+
+Each process writes a small file into a folder that all processes of the run on this machine share. A thread looks at
+the others: at once when one ends, and twice a second at its state. It starts before torch is imported.
+"""
+
+import atexit
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import platform
+import select
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+TICK = 0.5  # seconds between two looks
+STOPPED_TICKS = 10  # looks in a row: Ctrl-Z and `fg` reach all processes, but not at the same moment
+FAILED_TICKS = 20  # looks: a process may fail for the same reason as another, and a little later
+ORDERLY = (None, 0, 130, 143)
+"""Exit statuses of a process that has done its work, or was asked to end."""
+PIDFD_GET_INFO = 0xC040FF0B
+"""The request of Linux 6.15 and newer that gives the exit status of any process, also after its parent has read it."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """What one process tells the others.
+
+    Args:
+        place: name of its file: node and process on the node.
+        rank: its number among all processes.
+        pid: its process id.
+        birth: clock ticks at which it started, so that a later process with the same id is not taken for it.
+        end: why it has failed; "finished" after its work; None while it works.
+    """
+
+    place: str
+    rank: int
+    pid: int
+    birth: str
+    end: str | None = None
+
+    def __str__(self) -> str:
+        return f"process {self.rank} (rank {self.rank}, pid {self.pid})"
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of a process as the system sees it.
+
+    Args:
+        letter: of /proc/PID/stat: R, S, D run or wait, T is stopped, Z has ended.
+        birth: clock ticks at which it started.
+        status: as `waitpid` returns it, once it has ended.
+    """
+
+    letter: str
+    birth: str
+    status: int
+
+
+def state_of(pid: int) -> State | None:
+    """The state of a process; None if there is none with this id, or on a system without /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return State(fields[0], fields[19], int(fields[-1]))  # a name in brackets comes before; its parts are fields 1, 2
+
+
+def ending(status: int) -> str:
+    """A status of `waitpid` in words."""
+    code = os.waitstatus_to_exitcode(status)
+    return f"was killed by signal {-code} ({_signal_name(-code)})" if code < 0 else f"ended with status {code}"
+
+
+def _signal_name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return "unknown"
+
+
+def key_of(environment: Mapping[str, str]) -> str | None:
+    """A word that all processes of a run share, and no other run; None if the environment starts a single process."""
+    names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
+    if not {"MASTER_PORT", "LOCAL_RANK"} <= environment.keys():
+        return None
+    processes = "/proc/self/ns/pid"  # containers may share a folder and have process ids of their own
+    namespace = os.readlink(processes) if os.path.islink(processes) else ""
+    text = "|".join([platform.node(), namespace, *(environment.get(name, "") for name in names)])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Watch:
+    """One process's view of the run.
+
+    Args:
+        folder: shared by the processes on this machine.
+        member: this process.
+    """
+
+    def __init__(self, folder: Path, member: Member) -> None:
+        self.folder, self.member = folder, member
+        self.launches: Any = None
+        self.launcher: int | None = None
+        self._known: dict[str, Member] = {}
+        self._counts: dict[str, int] = {}
+        self._handles: dict[int, int] = {}
+        self._birth_time = time.time()
+        self._explained_from: float | None = None
+        self._lock, self._ended = threading.RLock(), threading.Event()
+        self._thread = threading.Thread(target=self._look_on, name="process-watch", daemon=True)
+
+    @property
+    def children(self) -> "Sequence[subprocess.Popen[bytes]]":
+        """The processes that Lightning has started from this one."""
+        return getattr(self.launches, "procs", None) or []
+
+    def start(self) -> None:
+        """Writes this process's file and starts the thread."""
+        self._write()
+        self._thread.start()
+
+    def set_rank(self, rank: int) -> None:
+        """Corrects the rank, once it is known."""
+        with self._lock:
+            if rank != self.member.rank:
+                self.member = replace(self.member, rank=rank)
+                self._write()
+
+    def leave(self, end: str) -> None:
+        """Says how this process ends; what was said first counts. After its work, the thread stops."""
+        with self._lock:
+            if self.member.end is None:
+                self.member = replace(self.member, end=end)
+                self._write()
+        if end == "finished":
+            self._ended.set()
+            if threading.current_thread() is not self._thread:
+                self._thread.join(timeout=5)
+            if all(m.end == "finished" or not self._lives(m) for m in self._members().values()):
+                shutil.rmtree(self.folder, ignore_errors=True)
+
+    def explain(self) -> None:
+        """Gives the watch a moment to find out whether another process is the reason for an error in this one; if so,
+        this process ends here."""
+        self._explained_from = time.time()
+        while time.time() < self._explained_from + 3:
+            with self._lock:
+                self._look()
+            time.sleep(0.1)
+        self._explained_from = None
+
+    def _write(self) -> None:
+        part = self.folder / f"{self.member.place}.part"
+        with contextlib.suppress(OSError):  # the folder is gone when all others have left
+            part.write_text(json.dumps(asdict(self.member)), encoding="utf-8")
+            part.replace(self.folder / f"{self.member.place}.json")
+
+    def _members(self) -> dict[str, Member]:
+        """The other processes that have told of themselves, by file."""
+        members = {}
+        for path in self.folder.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError, TypeError):
+                member = Member(**json.loads(path.read_text(encoding="utf-8")))
+                old = path.stat().st_mtime < self._birth_time - TICK and member.place not in self._known
+                if member.place != self.member.place and not (old and not self._lives(member)):
+                    members[member.place] = member  # what a run that was killed has left is not counted
+        return members
+
+    @staticmethod
+    def _lives(member: Member) -> bool:
+        state = state_of(member.pid)
+        return state is not None and state.birth == member.birth and state.letter not in "ZX"
+
+    def _look_on(self) -> None:
+        while not self._ended.is_set():
+            with self._lock:
+                if not self._ended.is_set():
+                    self._look()
+            self._wait()
+
+    def _wait(self) -> None:
+        """Sleeps for a tick, or until another process ends."""
+        poll = select.poll()
+        for member in self._known.values():
+            if member.end is None and member.pid not in self._handles and hasattr(os, "pidfd_open"):
+                with contextlib.suppress(OSError):
+                    self._handles[member.pid] = os.pidfd_open(member.pid)
+            if member.end is None and member.pid in self._handles:
+                poll.register(self._handles[member.pid], select.POLLIN)
+        if poll.poll(TICK * 1000) and not self._ended.is_set():
+            time.sleep(0.01)
+
+    def _look(self) -> None:
+        """Looks at each other process once, and ends the run if one of them cannot go on."""
+        self._known |= self._members()
+        self._add_children()
+        for member in list(self._known.values()):
+            if problem := self._problem(member):
+                self._end_all(member, problem)
+        if self.launcher is not None and os.getppid() != self.launcher:
+            self._end_all(None, f"the process that started this one (pid {self.launcher}) has ended")
+
+    def _add_children(self) -> None:
+        """Counts the processes in that Lightning has started and that have not told of themselves yet."""
+        for rank, child in enumerate(self.children, start=self.member.rank + 1):
+            place = f"child-{child.pid}"
+            if any(m.pid == child.pid for name, m in self._known.items() if name != place):
+                self._known.pop(place, None)
+            elif place not in self._known and (state := state_of(child.pid)):
+                self._known[place] = Member(place, rank, child.pid, state.birth)
+        if self.children:
+            for thread in threading.enumerate():
+                if thread.name == "child-process-observer":  # Lightning's own kills without a word
+                    cast(Any, thread)._run = lambda: True
+
+    def _problem(self, member: Member) -> str | None:
+        """Why a process cannot go on; None if it can, or if that is not certain yet."""
+        if member.end == "finished":
+            return None
+        state = state_of(member.pid)
+        if member.end is not None:
+            return member.end if self._is_the_reason(member) or self._count(member, limit=FAILED_TICKS) else None
+        if state is None or state.birth != member.birth or state.letter in "ZX":
+            child = next((c for c in self.children if c.pid == member.pid), None)
+            if child is not None and child.poll() == 0:
+                return None
+            self._known |= self._members()  # it may have told how it ends since
+            if self._known[member.place].end is not None:
+                return None
+            return self._how(member, child, state if state and state.birth == member.birth else None)
+        stopped = state.letter == "T"
+        if not stopped:
+            self._counts.pop(member.place, None)
+        return "is stopped" if stopped and self._count(member, limit=STOPPED_TICKS) else None
+
+    def _is_the_reason(self, member: Member) -> bool:
+        """Whether a process had failed before the error here that is to be explained."""
+        if self._explained_from is None:
+            return False
+        with contextlib.suppress(OSError):
+            return (self.folder / f"{member.place}.json").stat().st_mtime < self._explained_from
+        return True
+
+    def _how(self, member: Member, child: "subprocess.Popen[bytes] | None", state: State | None) -> str:
+        """How a process has ended, as far as this one can know."""
+        if child is not None and child.returncode is not None:
+            code = child.returncode
+            return ending(-code if code < 0 else code << 8)
+        if state is not None:
+            return ending(state.status)
+        if member.pid in self._handles:
+            with contextlib.suppress(OSError):
+                request = struct.pack("Q", 1 << 3) + bytes(56)
+                mask, status = struct.unpack("Q52xi", fcntl.ioctl(self._handles[member.pid], PIDFD_GET_INFO, request))
+                if mask & 1 << 3:
+                    return ending(status)
+        return "has ended before its work was done"
+
+    def _count(self, member: Member, *, limit: int) -> bool:
+        self._counts[member.place] = self._counts.get(member.place, 0) + 1
+        return self._counts[member.place] >= limit
+
+    def _end_all(self, culprit: Member | None, problem: str) -> None:
+        """Ends all processes of the run. The first that gets here names the culprit on standard error."""
+        first = True
+        try:
+            (self.folder / "ended").touch(exist_ok=False)
+        except (FileExistsError, FileNotFoundError):
+            first = False
+        except OSError:
+            pass
+        if first:
+            who = f"{culprit} " if culprit else ""
+            text = f"error: {who}{problem}; the other processes of the run were ended\n"
+            if not (culprit and culprit.end and culprit.rank == 0):  # the first process prints its own errors
+                os.write(2, text.encode())
+            for member in [culprit, *self._known.values()]:
+                if member is not None and (state := state_of(member.pid)) and state.birth == member.birth:
+                    _kill(member.pid)
+            shutil.rmtree(self.folder, ignore_errors=True)
+        else:
+            time.sleep(1)
+        for pid in _children():
+            _kill(pid)
+        os._exit(1)
+
+
+_watch: Watch | None = None
+
+
+def join(environment: Mapping[str, str] = os.environ, *, rank: int | None = None) -> Watch | None:
+    """Starts the watch if the environment says that this process is one of several; each process has one watch.
+
+    Args:
+        environment: variables that a launcher sets, such as torchrun or Lightning.
+        rank: of this process, where it is known; otherwise the environment's, or the process's number on its node.
+    """
+    global _watch
+    key = key_of(environment)
+    if _watch is not None or key is None:
+        return _watch
+    own, state = os.getuid(), state_of(os.getpid())
+    folder = Path(tempfile.gettempdir()) / f"lit-models-{own}-{key}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    facts = folder.lstat()
+    if state is None or facts.st_uid != own or not stat.S_ISDIR(facts.st_mode):
+        return None
+    node = environment.get("GROUP_RANK") or environment.get("NODE_RANK") or "0"
+    local = environment["LOCAL_RANK"]
+    number = rank if rank is not None else int(environment.get("RANK", local))
+    _watch = Watch(folder, Member(f"{node}-{local}", number, os.getpid(), state.birth))
+    if "TORCHELASTIC_RUN_ID" in environment or int(local) > 0:
+        _watch.launcher = os.getppid()
+    atexit.register(_leave_in_order)
+    _watch.start()
+    return _watch
+
+
+def attend(trainer: Any) -> None:
+    """Watches the processes of a Trainer. Called before they are started."""
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    if trainer.world_size < 2 or environment is None:
+        return
+    address = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
+    place = {"LOCAL_RANK": str(trainer.local_rank), "NODE_RANK": str(trainer.node_rank)}
+    watch = join({**os.environ, **address, **place}, rank=trainer.global_rank)
+    if watch is not None:
+        watch.set_rank(trainer.global_rank)
+        watch.launches = trainer.strategy.launcher
+
+
+@contextlib.contextmanager
+def telling() -> Iterator[None]:
+    """Tells the other processes about an error in this one. If another process is the reason, this one ends here."""
+    try:
+        yield
+    except BaseException as error:
+        if _watch is not None:
+            _tell(_watch, error)
+        raise
+
+
+def _tell(watch: Watch, error: BaseException) -> None:
+    code = error.code if isinstance(error, SystemExit) else 1
+    if isinstance(error, KeyboardInterrupt) or code in ORDERLY:
+        watch.leave("finished")
+        return
+    if isinstance(error, RuntimeError):  # torch raises it where another process has gone
+        watch.explain()
+    text = " ".join(str(error).split())[:300]
+    exits = isinstance(error, SystemExit)
+    watch.leave(f"ended with status {code}" if exits else f"failed with {type(error).__name__}: {text}")
+
+
+def _leave_in_order() -> None:
+    """Closes the connections between the processes once all have done their work, and says that this one has. torch
+    otherwise closes them while the interpreter ends, and aborts now and then."""
+    assert _watch is not None, "registered by join"
+    uncaught = getattr(sys, "last_type", None)
+    if uncaught is not None:
+        _watch.leave(f"failed with {uncaught.__name__}")
+    worked = _watch.member.end is None
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        if worked and distributed.get_backend() == "gloo":
+            from datetime import timedelta
+
+            with contextlib.suppress(RuntimeError):  # another process has ended in another way, and says so
+                distributed.monitored_barrier(timeout=timedelta(seconds=60))
+        distributed.destroy_process_group()
+    _watch.leave("finished")
+
+
+def _children() -> list[int]:
+    """Processes that this one has started, such as workers of a DataLoader."""
+    with contextlib.suppress(OSError):
+        paths = Path("/proc/self/task").glob("*/children")
+        return [int(pid) for path in paths for pid in path.read_text().split()]
+    return []
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)

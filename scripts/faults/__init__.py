@@ -1,0 +1,1 @@
+"""Tries faults on the real program: what `make faults` runs."""
