@@ -56,11 +56,10 @@ class SaveConfig(SaveConfigCallback):
         """A resumed run with other settings keeps both: the new ones are in `config_2.yaml`."""
         if self.folder is None or not trainer.is_global_zero:
             return
-        text = config_text(self.text)
         path = self.folder / self.config_filename
-        if not path.exists() or path.read_text(encoding="utf-8") != text:
+        if not path.exists() or not path.read_text(encoding="utf-8").endswith(self.text):
             with replaced(new_file(self.folder, self.config_filename)) as part:
-                part.write_text(text, encoding="utf-8")
+                part.write_text(config_text(self.text), encoding="utf-8")
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         if self.text:
@@ -270,6 +269,8 @@ class Checkpoints(Checkpoint):
         """Adds what an exact resume needs, at a moment where it can be exact."""
         if not self.moment:
             return
+        if self.moment == "epoch":  # counts from 0, as in files that Lightning saves at an epoch's end
+            checkpoint["epoch"] = trainer.current_epoch - 1
         states: list[Any] = [self.between.state(between_epochs=self.moment == "epoch")]
         if trainer.world_size > 1:
             ours = states[0]
