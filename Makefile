@@ -9,13 +9,14 @@ BIN := .venv/bin
 # `make test LOCKED=1` and `make demo LOCKED=1` install the versions of requirements/locked.txt, each file checked by its hash.
 LOCKED ?=
 
-.PHONY: help demo test check-slow check-data parity-torchtext reviews-at-hand format lock clean
+.PHONY: help demo test faults check-slow check-data parity-torchtext reviews-at-hand format lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo        train a CNN on 1,797 handwritten digits; needs no data"
 	@echo "make test        lint, types, tests; needs no network once .venv is there"
 	@echo "make check-slow  tests that take minutes"
+	@echo "make faults      try every fault for real, and write docs/reliability.md; an hour"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
 	@echo "make parity-torchtext  our words and ids beside those of torchtext 0.18, in .venv-torchtext (made once, 5 GB)"
 	@echo "make lock        write requirements/locked.txt anew: the newest versions that fit, with hashes"
@@ -32,6 +33,10 @@ test: .venv/.installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+
+# Each fault for real; an hour on two cores.
+faults: .venv/.installed-test
+	$(BIN)/python -m scripts.faults
 
 check-slow: .venv/.installed-test
 	$(BIN)/pytest -m "slow and not real_data and not gpu"

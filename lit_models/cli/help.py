@@ -54,6 +54,8 @@ COMMON_FLAGS = (
 )
 FLAGS = {
     "fit": (
+        ("--resume RUN", "run folder in which a stopped training goes on, exactly"),
+        ("--save_every TIME", "steps or time between checkpoints inside an epoch: 500, 30s, 5min"),
         ("--trainer.max_epochs N", "passes over the training part"),
         ("--test_weights WHICH", "weights to test after training: last, best or none"),
         ("--monitor METRIC", "metric that decides which epoch is the best"),
