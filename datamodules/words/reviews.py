@@ -17,14 +17,19 @@ import numpy as np
 
 from datamodules.errors import UserError
 from datamodules.storage.cache import cached_file
-from datamodules.storage.downloads import fetch, sha256
+from datamodules.storage.checksums import recorded_sha256
+from datamodules.storage.downloads import Published, fetch, sha256
 from datamodules.storage.npz import read_npz
 from datamodules.storage.progress import progress
 from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, split_words
 from datamodules.words.tokens import Rows, chunked, write_rows
 
-URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
-MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
+PUBLISHED = Published(
+    ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
+    most_bytes=2**27,  # it has 84,125,825
+    sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+)
+NPZ_SHA256 = "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"  # as `keras.datasets.imdb` checks it
 ARCHIVE, FOLDER, NPZ, WORD_INDEX = "aclImdb_v1.tar.gz", "aclImdb", "imdb.npz", "imdb_word_index.json"
 PARTS = [(split, label) for split in ("train", "test") for label in ("neg", "pos")]
 
@@ -50,10 +55,10 @@ def cached_reviews(data_dir: Path) -> Path:
     source = find_source(data_dir)
     if source is None:
         source = data_dir / ARCHIVE
-        fetch(URL, source, md5=MD5)
+        fetch(PUBLISHED, source)
     if source.suffix.lower() == ".npz":
         index = source.with_name(WORD_INDEX)
-        settings = {"npz": sha256(source), "words": sha256(index) if index.is_file() else None}
+        settings = {"npz": recorded_sha256(source), "words": recorded_sha256(index) if index.is_file() else None}
         return cached_file("imdb", settings, lambda path: write_npz(source, path))
     return cached_file("imdb", {"reviews": state_of(source)}, lambda path: write_reviews(source, path))
 
@@ -74,7 +79,7 @@ def find_source(data_dir: Path) -> Path | None:
 def state_of(source: Path) -> str:
     """What distinguishes a changed source: the SHA-256 of an archive; names, sizes and times of a folder's files."""
     if source.is_file():
-        return sha256(source)
+        return recorded_sha256(source)
     files = ((path.name, path.stat()) for _, path in review_files(source))
     return json.dumps([str(source.resolve()), [(name, s.st_size, s.st_mtime_ns) for name, s in files]])
 
@@ -82,8 +87,13 @@ def state_of(source: Path) -> str:
 def content_checksum(source: Path) -> str:
     """SHA-256 of a file; of a folder, SHA-256 over the checksums of its reviews."""
     if source.is_file():
-        return sha256(source)
+        return recorded_sha256(source)
     return hashlib.sha256("".join(sha256(path) for _, path in review_files(source)).encode()).hexdigest()
+
+
+def is_published(source: Path) -> bool:
+    """Whether the reviews are known to be the published ones: the archive, or Keras' file, by its checksum."""
+    return source.is_file() and recorded_sha256(source) in (PUBLISHED.sha256, NPZ_SHA256)
 
 
 def review_files(folder: Path) -> Iterator[tuple[int, Path]]:

@@ -9,6 +9,7 @@ import pytest
 
 from datamodules import IMDBDataModule
 from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.downloads import Published
 from datamodules.words import reviews as module
 from datamodules.words.reviews import cached_reviews, read_word_index
 from tests.datamodules.review_files import REVIEWS, make_archive, make_folder
@@ -65,10 +66,16 @@ def test_a_review_that_is_not_utf8_is_named(tmp_path: Path) -> None:
 
 
 def test_no_reviews_and_no_network_says_where_to_put_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, target: Path, *, md5: str) -> None:
-        raise MissingFileError(f"cannot download {url} (no network?): put the file at {target}")
-
-    monkeypatch.setattr(module, "fetch", fetch)
+    monkeypatch.setattr(module, "PUBLISHED", Published(("https://localhost:9/aclImdb_v1.tar.gz",), 1, ""))
     data = IMDBDataModule(data_dir=str(tmp_path))  # the constructor looks at no file
-    with pytest.raises(MissingFileError, match=f"put the file at {tmp_path}/aclImdb_v1.tar.gz"):
+    message = (
+        rf"cannot download https://localhost:9/aclImdb_v1.tar.gz \(no network\? .*: put the file at {tmp_path}/acl"
+    )
+    with pytest.raises(MissingFileError, match=message):
         data.prepare_data()
+
+
+def test_offline_the_reviews_are_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIT_MODELS_OFFLINE", "1")
+    with pytest.raises(MissingFileError, match=r"aclImdb_v1.tar.gz is missing, and LIT_MODELS_OFFLINE forbids to down"):
+        cached_reviews(tmp_path)
