@@ -138,6 +138,7 @@ def _take(path: Path, *, wait: bool) -> int | None:
 def _release(handle: int, path: Path) -> None:
     with suppress(OSError):  # Windows deletes no open file
         path.unlink()
+    _unlock(handle)  # closing it is not enough if a process was forked meanwhile
     os.close(handle)
 
 
@@ -154,6 +155,9 @@ if sys.platform == "win32":
             else:
                 return True
 
+    def _unlock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
+
 else:
     import fcntl
 
@@ -163,3 +167,6 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_UN)
