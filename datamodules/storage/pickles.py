@@ -24,6 +24,15 @@ CONTAINERS = {"EMPTY_LIST", "LIST", *TUPLES, *MAPPINGS}
 REFUSED = {"DUP", "EXT1", "EXT2", "EXT4", "BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER"}
 
 
+WORDS = {
+    "shared": "the same list or mapping in many places",
+    "copies": "the same object in many places",
+    "mappings": "many mappings or sets",
+    "tuples": "many tuples",
+}
+"""What a pickle contains if it exceeds a field of `Bounds`."""
+
+
 class TooLarge(Exception):
     """A pickle uses an operation that no file of arrays or words needs."""
 
@@ -87,4 +96,4 @@ def _count(used: dict[str, int], bounds: Bounds, what: str) -> None:
     if what:
         used[what] += 1
         if used[what] > getattr(bounds, what):
-            raise TooLarge(f"too many {what}")
+            raise TooLarge(WORDS[what])
