@@ -8,8 +8,6 @@ from contextlib import suppress
 from hashlib import sha256 as digest
 from pathlib import Path
 
-from lightning.pytorch.utilities import rank_zero_only
-
 from datamodules.storage.downloads import sha256
 from datamodules.storage.locations import data_cache
 from datamodules.storage.writing import make_folder, part_of, publish, sweep
@@ -46,10 +44,11 @@ def recorded_sha256(path: Path) -> str:
     return checksum
 
 
-@rank_zero_only
 def note(text: str) -> None:
     """Prints a note about data on standard error, in the first process only."""
-    print(f"note: {text}", file=sys.stderr, flush=True)
+    from lightning.pytorch.utilities import rank_zero_only
+
+    rank_zero_only(print)(f"note: {text}", file=sys.stderr, flush=True)
 
 
 def _record_path(path: Path) -> Path:

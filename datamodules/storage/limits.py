@@ -56,7 +56,7 @@ class Budget:
         """
         self.spent += num_bytes
         if self.spent > self.absolute:
-            gigabytes = f"more than {self.absolute / 2**30:g} GiB of memory"
+            gigabytes = f"more than {self.absolute / 2**30:.3g} GiB of memory"
             raise UserError(f"{self.path}: reading it takes {gigabytes}; set LIT_MODELS_MAX_GB to a larger number")
         if self.spent > self.relative:
             much = f"more than {self.relative / 2**20:.0f} MiB of memory, from a file of {self.size:,} bytes"

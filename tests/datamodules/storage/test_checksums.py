@@ -11,19 +11,19 @@ import pytest
 from datamodules.errors import UserError
 from datamodules.storage import checksums
 from datamodules.storage.checksums import note, recorded_sha256
+from datamodules.storage.downloads import sha256
 
 
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The files that were read."""
     files: list[Path] = []
-    original = checksums.sha256
 
-    def sha256(path: Path) -> str:
+    def noted(path: Path) -> str:
         files.append(path)
-        return original(path)
+        return sha256(path)
 
-    monkeypatch.setattr(checksums, "sha256", sha256)
+    monkeypatch.setattr(checksums, "sha256", noted)
     monkeypatch.setattr(checksums, "SETTLED_NS", 0)  # the files here are some milliseconds old
     return files
 
