@@ -106,9 +106,9 @@ def test_an_archive_of_links_devices_and_paths_outside_writes_nothing(tmp_path: 
 
 
 def test_an_archive_larger_than_the_limit_names_the_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_archive(tmp_path / "aclImdb_v1.tar.gz")
-    monkeypatch.setenv("LIT_MODELS_MAX_GB", "1e-6")
-    with pytest.raises(UserError, match=r"takes more than 1e-06 GiB of memory; set LIT_MODELS_MAX_GB to a larger numb"):
+    make_archive(tmp_path / "aclImdb_v1.tar.gz", {**REVIEWS, "train/pos/5_5.txt": " " * 11_000_000})  # 0.0102 GiB
+    monkeypatch.setenv("LIT_MODELS_MAX_GB", "0.01")
+    with pytest.raises(UserError, match=r"takes more than 0.01 GiB of memory; set LIT_MODELS_MAX_GB to a larger numb"):
         cached_reviews(tmp_path)
 
 
