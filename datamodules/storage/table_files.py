@@ -146,29 +146,29 @@ def _read_json_lines(path: Path, columns: list[str]) -> Iterator[Row]:
 
 
 def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def checked(read: Callable[[], Any]) -> Any:
+    def checked(read: Callable[[], Any], place: str = str(path)) -> Any:
         try:
             return read()
-        except (pa.ArrowException, OSError, MemoryError) as error:
-            raise UserError(f"{path}: this Parquet file cannot be read: {str(error).splitlines()[0]}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"{place}: the text is not UTF-8") from error
+        except Exception as error:  # a damaged file can fail in many ways
+            raise UserError(f"{place}: this Parquet file cannot be read: {_first_line(error)}") from error
 
     metadata = checked(lambda: pq.read_metadata(path))
-    _check_parquet(path, metadata)
-    flat = (metadata.schema.column(i) for i in range(metadata.num_columns))
+    _check_parquet(path, checked(lambda: _stated_sizes(metadata)))
     # A text that many rows share stays one text in the dictionary of its column.
-    texts = [column.path for column in flat if column.physical_type == "BYTE_ARRAY" and column.path in columns]
+    texts = [name for name in checked(lambda: _byte_columns(metadata)) if name in columns]
     file = checked(lambda: pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, pre_buffer=False))
     with file:
-        _find(path, None, columns, list(file.schema_arrow.names))
+        _find(path, None, columns, checked(lambda: list(file.schema_arrow.names)))
         longest, budget = longest_line(), Budget(path, factor=UNPACKED_FACTOR, streamed=True)
         line, batches = 0, file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False)
         while (batch := checked(lambda: next(batches, None))) is not None:
             for cells in zip(*(batch.column(name) for name in columns), strict=True):
                 line += 1
-                row = [checked(cell.as_py) for cell in cells]
+                row = [checked(cell.as_py, f"{path}:{line}") for cell in cells]
                 length = max(len(value) if isinstance(value, (str, bytes)) else 0 for value in row)
                 budget.spend(length)
                 if length > longest:
@@ -176,13 +176,29 @@ def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
                 yield line, row
 
 
-def _check_parquet(path: Path, metadata: Any) -> None:
-    """Checks the sizes that a Parquet file states, before any of its pages is unpacked. The sizes of single columns are
-    not asked for: pyarrow ends the process where they are damaged."""
-    Budget(path, streamed=True).spend(metadata.num_rows * ROW_BYTES)
-    for i in range(metadata.num_row_groups):
-        budget = Budget(path, factor=UNPACKED_FACTOR, streamed=True)
-        budget.spend(max(0, metadata.row_group(i).total_byte_size))
+def _byte_columns(metadata: Any) -> list[str]:
+    """The columns of a Parquet file that have texts or bytes."""
+    every = map(metadata.schema.column, range(metadata.num_columns))
+    return [column.path for column in every if column.physical_type == "BYTE_ARRAY"]
+
+
+def _stated_sizes(metadata: Any) -> tuple[int, list[int]]:
+    """The number of rows of a Parquet file, and the unpacked bytes of each of its groups of rows. The sizes of single
+    columns are not asked for: pyarrow ends the process where they are damaged."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    return metadata.num_rows, [max(0, group.total_byte_size) for group in groups]
+
+
+def _check_parquet(path: Path, sizes: tuple[int, list[int]]) -> None:
+    """Checks the sizes that a Parquet file states, before any of its pages is unpacked."""
+    num_rows, groups = sizes
+    Budget(path, streamed=True).spend(num_rows * ROW_BYTES)
+    for num_bytes in groups:
+        Budget(path, factor=UNPACKED_FACTOR, streamed=True).spend(num_bytes)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 READERS: dict[str, Reader] = {
