@@ -9,12 +9,13 @@ BIN := .venv/bin
 # `make test LOCKED=1` and `make demo LOCKED=1` install the versions of requirements/locked.txt, each file checked by its hash.
 LOCKED ?=
 
-.PHONY: help demo test faults check-slow check-data parity-torchtext reviews-at-hand format lock clean
+.PHONY: help demo test fuzz faults check-slow check-data parity-torchtext reviews-at-hand format lock clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo        train a CNN on 1,797 handwritten digits; needs no data"
 	@echo "make test        lint, types, tests; needs no network once .venv is there"
+	@echo "make fuzz        the readers of files on 20,000 damaged files each; LIT_MODELS_FUZZ sets another number"
 	@echo "make check-slow  tests that take minutes"
 	@echo "make faults      try every fault for real, and write docs/reliability.md; an hour"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
@@ -37,6 +38,9 @@ test: .venv/.installed-test
 # Each fault for real; an hour on two cores.
 faults: .venv/.installed-test
 	$(BIN)/python -m scripts.faults
+
+fuzz: .venv/.installed-test
+	LIT_MODELS_FUZZ=$${LIT_MODELS_FUZZ:-20000} OMP_NUM_THREADS=1 $(BIN)/pytest -m fuzz --numprocesses=auto --maxprocesses=4
 
 check-slow: .venv/.installed-test
 	$(BIN)/pytest -m "slow and not real_data and not gpu"

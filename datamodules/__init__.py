@@ -3,8 +3,11 @@
 The public names are imported when they are first used: `import datamodules` alone does not import torch.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from datamodules.storage.locations import offline
 
 if TYPE_CHECKING:
     from datamodules.base import DataModule, TensorTable
@@ -64,6 +67,10 @@ OTHERS = {
     "TensorTable": "datamodules.base",
     "UserError": "datamodules.errors",
 }
+
+
+if offline():
+    os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported, which reads it only then
 
 
 def __getattr__(name: str) -> Any:

@@ -13,9 +13,10 @@ from torch import Tensor
 from datamodules.base import Batch, DataModule, TensorTable
 from datamodules.errors import UserError, require_at_least, require_fraction
 from datamodules.spec import DataSpec, Kind
+from datamodules.storage.checksums import note
 from datamodules.storage.locations import resolve_data_dir
 from datamodules.words.records import read_texts
-from datamodules.words.reviews import NPZ, WORD_INDEX, cached_reviews, content_checksum, find_source
+from datamodules.words.reviews import NPZ, WORD_INDEX, cached_reviews, content_checksum, find_source, is_published
 from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, UNKNOWN_ID, WordTokenizer, tokenizer_from_dict
 from datamodules.words.tokens import TokenTable, read_metadata
 
@@ -86,6 +87,7 @@ class IMDBDataModule(DataModule):
         self._tokenizer: WordTokenizer | None = None
         self._texts: list[str] = []
         self._stage: str | None = None
+        self._noted = False
 
     def spec(self) -> DataSpec:
         return DataSpec(
@@ -147,6 +149,7 @@ class IMDBDataModule(DataModule):
 
     def _setup_reviews(self, *, train: bool) -> None:
         path = cached_reviews(self.data_dir)
+        self._note_source()
         metadata = read_metadata(path)
         words, num_train = metadata["words"], metadata["num_train"]
         if self._tokenizer is None:
@@ -165,6 +168,14 @@ class IMDBDataModule(DataModule):
             raise UserError(f"val_fraction {self.val_fraction} leaves none of {num_train} reviews for training")
         self.train_table = id_table(table, train_rows[:num_fit], kept)
         self.val_table = id_table(table, train_rows[num_fit:], kept) if num_fit < num_train else None
+
+    def _note_source(self) -> None:
+        """Says once if the reviews are others than the published ones."""
+        source = find_source(self.data_dir)
+        if source is not None and not self._noted and not is_published(source):
+            what = f"has another checksum than the published {source.name}" if source.is_file() else "is a folder"
+            note(f"{source} {what}, so its reviews may be others; results.json has the checksum")
+        self._noted = True
 
     def _set_words(self, words: list[str] | None) -> None:
         if words is not None:

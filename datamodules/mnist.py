@@ -12,10 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from datamodules.base import Batch, DataModule, TensorTable, array_checksum, split_validation
-from datamodules.errors import MissingFileError, UserError, require_at_least
+from datamodules.errors import MissingFileError, require_at_least
 from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
-from datamodules.storage.downloads import sha256
+from datamodules.storage.checksums import note, recorded_sha256
+from datamodules.storage.idx import SHAPES, download_idx, is_published, read_idx
 from datamodules.storage.image_files import image_files, read_image
 from datamodules.storage.locations import resolve_data_dir
 
@@ -29,13 +30,7 @@ CLASSES: dict[str, list[str]] = {
     ],
     "kmnist": ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"],
 }
-FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # torchvision's classes and folders
-RAW_BYTES = {
-    "train-images-idx3-ubyte": 47_040_016,
-    "train-labels-idx1-ubyte": 60_008,
-    "t10k-images-idx3-ubyte": 7_840_016,
-    "t10k-labels-idx1-ubyte": 10_008,
-}
+FOLDERS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}  # as torchvision names them
 
 
 class ImageTable(TensorTable):
@@ -133,7 +128,7 @@ class MNISTDataModule(DataModule):
 
     def prepare_data(self) -> None:
         if self.dataset != "digits" and self.inputs is None and any(not f.is_file() for f in self._raw_files()):
-            self._download()
+            download_idx(FOLDERS[self.dataset], self._raw, remedy=self._what_to_do())
 
     def setup(self, stage: str) -> None:
         if self.inputs is not None and stage == "predict":
@@ -154,48 +149,32 @@ class MNISTDataModule(DataModule):
 
     def checksums(self) -> dict[str, str]:
         if self.dataset != "digits":
-            return {f.name: sha256(f) for f in self._raw_files() if f.is_file()}
+            return {f.name: recorded_sha256(f) for f in self._raw_files() if f.is_file()}
         (images, labels), (test_images, test_labels) = self._digits()
         return {"digits": array_checksum(images, labels, test_images, test_labels)}
 
+    @property
+    def _raw(self) -> Path:
+        return self.data_dir / FOLDERS[self.dataset] / "raw"
+
     def _raw_files(self) -> list[Path]:
-        return [self.data_dir / FOLDERS[self.dataset] / "raw" / name for name in RAW_BYTES]
-
-    def _download(self) -> None:
-        import torchvision.datasets
-
-        try:
-            getattr(torchvision.datasets, FOLDERS[self.dataset])(str(self.data_dir), download=True)
-        except (OSError, RuntimeError) as error:
-            raise MissingFileError(
-                f"cannot download {FOLDERS[self.dataset]} (no network?): {self._what_to_do()}"
-            ) from error
+        return [self._raw / name for name in SHAPES]
 
     def _what_to_do(self) -> str:
         folder = f"{FOLDERS[self.dataset]}/raw"
-        files = ", ".join(RAW_BYTES)
-        return f"put {files} into {self.data_dir / folder}, or set LIT_MODELS_DATA to a folder that contains {folder}"
+        return f"put {', '.join(SHAPES)} into {self._raw}, or set LIT_MODELS_DATA to a folder that contains {folder}"
 
     def _read(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        import torchvision.datasets
-
-        for file in self._raw_files():
-            if not file.is_file():  # with images to predict, nothing is downloaded for other commands
-                raise MissingFileError(f"{FOLDERS[self.dataset]} is missing: {self._what_to_do()}")
-            expected = RAW_BYTES[file.name]
-            if (size := file.stat().st_size) != expected:
-                raise UserError(
-                    f"{file} is damaged: {size:,} bytes, expected {expected:,}; delete it to download it again"
-                )
-        dataset, raw = getattr(torchvision.datasets, FOLDERS[self.dataset]), self._raw_files()[0].parent
-        try:
-            parts = [dataset(str(self.data_dir), train=train) for train in (True, False)]
-        except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:  # of a header without sense
-            raise UserError(f"{raw}: the files are damaged; delete them to download them again") from error
-        for part in parts:
-            if not 0 <= int(part.targets.min()) <= int(part.targets.max()) < 10:
-                raise UserError(f"{raw}: a label is not 0 to 9, so the label files are damaged; delete them")
-        return (parts[0].data, parts[0].targets), (parts[1].data, parts[1].targets)
+        name, files = FOLDERS[self.dataset], self._raw_files()
+        if not all(
+            file.is_file() for file in files
+        ):  # with images to predict, nothing is downloaded for other commands
+            raise MissingFileError(f"{name} is missing: {self._what_to_do()}")
+        train, labels, test, test_labels = map(read_idx, files)
+        if others := [file.name for file in files if not is_published(name, file)]:
+            is_not = "is not" if len(others) == 1 else "are not"
+            note(f"{self._raw}: {', '.join(others)} {is_not} the published {name}; results.json has the checksums")
+        return (train, labels.long()), (test, test_labels.long())
 
     @staticmethod
     def _digits() -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:

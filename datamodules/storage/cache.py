@@ -2,14 +2,15 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from datamodules.errors import UserError
-from datamodules.storage.downloads import part_of, sha256
+from datamodules.storage.checksums import recorded_sha256
+from datamodules.storage.downloads import sha256
 from datamodules.storage.locations import data_cache
+from datamodules.storage.writing import disk_problem, make_folder, part_of, publish, sweep
 
 FORMAT = 2  # of the cached files; raise it when their layout changes
 
@@ -17,7 +18,8 @@ FORMAT = 2  # of the cached files; raise it when their layout changes
 def cached_file(kind: str, settings: dict[str, Any], build: Callable[[Path], None]) -> Path:
     """The file in the data cache that `build` makes from `settings`, which name everything that its content depends on.
 
-    Its name ends in the SHA-256 of its content. A file whose content has changed is made again.
+    Its name ends in the SHA-256 of its content. A file whose content has changed is made again. Of several processes
+    that want the same file, one makes it and the others wait.
 
     Args:
         kind: first part of the file's name.
@@ -25,20 +27,35 @@ def cached_file(kind: str, settings: dict[str, Any], build: Callable[[Path], Non
         build: writes the file to the path that it is given.
 
     Raises:
-        UserError: the data cache cannot be written.
+        UserError: the data cache cannot be written, or its disk is full.
     """
     text = json.dumps({"format": FORMAT, **settings}, sort_keys=True)
     stem = f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
     folder = data_cache() / "tokens"
-    for path in sorted(folder.glob(f"{stem}-*.arrow")):
-        if sha256(path) == path.stem.rpartition("-")[2]:
-            return path
-        path.unlink(missing_ok=True)
+    if (path := _whole(folder, stem)) is not None:
+        return path
     try:
+        make_folder(folder)
+        sweep(folder)
         with part_of(folder / f"{stem}.arrow") as part:
+            if (path := _whole(folder, stem)) is not None:
+                return path  # another process has made it meanwhile
+            for damaged in folder.glob(f"{stem}-*.arrow"):
+                damaged.unlink()
             build(part)
             path = folder / f"{stem}-{sha256(part)}.arrow"
-            os.replace(part, path)
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"cannot write to the data cache {folder}: set LIT_MODELS_CACHE to another folder") from error
+            publish(part, path)
+    except UserError:
+        raise
+    except OSError as error:
+        move = "set LIT_MODELS_CACHE to another folder"
+        raise disk_problem(error, folder, what="the data cache", remedy=move) or error from error
     return path
+
+
+def _whole(folder: Path, stem: str) -> Path | None:
+    """The file whose name begins with `stem` and ends in its own checksum."""
+    for path in sorted(folder.glob(f"{stem}-*.arrow")):
+        if recorded_sha256(path) == path.stem.rpartition("-")[2]:
+            return path
+    return None

@@ -1,17 +1,49 @@
-"""Files that arrive complete or not at all, and their checksums."""
+"""Files of the web: downloaded over https, completely or not at all, by one process for all; and their checksums."""
 
 import hashlib
-import os
-import socket
-import tempfile
+import ssl
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
+from typing import IO, Any, NamedTuple
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    UnknownHandler,
+)
 
 from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.locations import offline
+from datamodules.storage.writing import disk_problem, locked, make_folder, part_path, publish, sweep
 
-DOWNLOAD_TIMEOUT = 30  # seconds without an answer
+STALLED = 30.0  # seconds without enough data, after which a connection is given up
+LEAST_RATE = 1024  # bytes a second; a slower connection counts as stalled
+ATTEMPTS = 3  # for each address; the next attempt goes on where the last one ended
+BLOCK = 2**16
+
+
+class Published(NamedTuple):
+    """A file as it is published.
+
+    Args:
+        urls: addresses of the same file, which are tried in this order.
+        most_bytes: a longer file is refused before it is complete.
+        sha256: its checksum, in hexadecimal.
+    """
+
+    urls: tuple[str, ...]
+    most_bytes: int
+    sha256: str
 
 
 def sha256(path: Path) -> str:
@@ -27,40 +59,167 @@ def sha256(path: Path) -> str:
         raise UserError(f"{path}: the file cannot be read: {error.strerror}") from error
 
 
-def fetch(url: str, target: Path, *, md5: str) -> None:
-    """Downloads `url` to `target`, completely or not at all. A file that is already there is accepted unchecked.
+def fetch(published: Published, target: Path, *, remedy: str | None = None, stalled: float = STALLED) -> None:
+    """Downloads a file to `target`, completely or not at all. A file that is already there is accepted unchecked.
+
+    One process downloads, and others that want the same file wait for it. A download that was interrupted, also by the
+    end of its process, is continued.
+
+    Args:
+        published: the file.
+        target: where it is put.
+        remedy: what a user can do without a network; "put the file at `target`" if not given.
+        stalled: seconds without enough data, after which a connection is given up.
 
     Raises:
-        MissingFileError: the file cannot be downloaded.
-        UserError: the downloaded file is not the published one.
+        MissingFileError: the file cannot be downloaded, or LIT_MODELS_OFFLINE forbids it.
+        UserError: the downloaded file is not the published one, or cannot be written.
     """
     if target.is_file():
+        sweep(target.parent, of=target.name)
         return
-    from torchvision.datasets.utils import download_url
-
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    timeout = socket.getdefaulttimeout()
+    remedy = remedy or f"put the file at {target}"
+    if offline():
+        raise MissingFileError(f"{target} is missing, and LIT_MODELS_OFFLINE forbids to download it: {remedy}")
     try:
-        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        download_url(url, str(part.parent), filename=part.name, md5=md5)
-        os.replace(part, target)
+        make_folder(target.parent)
+        with locked(target):
+            if not target.is_file():  # another process may have downloaded it
+                _download(published, target, remedy=remedy, stalled=stalled)
+    except UserError:
+        raise
+    except OSError as error:
+        move = "set LIT_MODELS_DATA or LIT_MODELS_CACHE to another folder"
+        raise disk_problem(error, target.parent, what="the data folder", remedy=move) or error from error
+
+
+class _Failed(Exception):
+    """A download that did not work, for the reason in the message."""
+
+
+class _Interrupted(_Failed):
+    """A download that ended too early: the rest can be asked for."""
+
+
+class _HttpsOnly(HTTPRedirectHandler):
+    def redirect_request(self, req: Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if urlsplit(newurl).scheme != "https":
+            raise _Failed(f"it redirects to {newurl}, which is not https")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener() -> OpenerDirector:
+    """Opens https addresses and nothing else; a proxy of the environment is used."""
+    opener = OpenerDirector()
+    handlers = (ProxyHandler(), UnknownHandler(), HTTPSHandler(context=ssl.create_default_context()))
+    for handler in (*handlers, HTTPDefaultErrorHandler(), _HttpsOnly(), HTTPErrorProcessor()):
+        opener.add_handler(handler)
+    return opener
+
+
+def _download(published: Published, target: Path, *, remedy: str, stalled: float) -> None:
+    """Tries every address; at the end the whole file is at `target`."""
+    part, wrong, reasons = part_path(target), False, []
+    for url in published.urls:
+        resumed = part.is_file()
+        try:
+            _download_from(url, part, most_bytes=published.most_bytes, stalled=stalled)
+            if resumed and sha256(part) != published.sha256:  # its beginning may be of another file
+                part.unlink()
+                _download_from(url, part, most_bytes=published.most_bytes, stalled=stalled)
+        except _Failed as error:
+            reasons.append(f"cannot download {url} ({error})")
+            continue
+        if sha256(part) == published.sha256:
+            publish(part, target)
+            return
+        part.unlink()
+        wrong = True
+        reasons.append(f"{url} arrived with a wrong checksum")
+    kind = UserError if wrong else MissingFileError
+    raise kind(f"{'; '.join(reasons)}: {'try again, or ' if wrong else ''}{remedy}")
+
+
+def _download_from(url: str, part: Path, *, most_bytes: int, stalled: float) -> None:
+    """Downloads to `part`, or the rest of it. What has arrived when an attempt fails stays there.
+
+    Raises:
+        _Failed: says why.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            _attempt(url, part, most_bytes=most_bytes, stalled=stalled)
+            return
+        except _Interrupted:
+            if attempt == ATTEMPTS - 1:
+                raise
+
+
+def _attempt(url: str, part: Path, *, most_bytes: int, stalled: float) -> None:
+    have = part.stat().st_size if part.is_file() else 0
+    request = Request(url, headers={"User-Agent": "lit-models", **({"Range": f"bytes={have}-"} if have else {})})  # noqa: S310
+    try:
+        response = _opener().open(request, timeout=stalled)
+    except HTTPError as error:
+        error.close()
+        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:  # the part is longer than the file
+            part.unlink()
+            raise _Interrupted("the server has no such part") from error
+        raise _Failed(" ".join(f"{error.code} {error.reason}".split())) from error
     except (OSError, HTTPException) as error:
-        raise MissingFileError(f"cannot download {url} (no network?): put the file at {target}") from error
-    except RuntimeError as error:  # torchvision raises it for a wrong checksum
-        raise UserError(f"{url} arrived with a wrong checksum: try again, or put the file at {target}") from error
-    finally:
-        socket.setdefaulttimeout(timeout)
-        part.unlink(missing_ok=True)
+        raise _Failed(_reason(error, stalled)) from error
+    with closing(response):
+        if not str(response.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
+            have = 0  # the server sends the whole file
+        length = response.headers.get("Content-Length", "")
+        total = have + int(length) if length.isdecimal() else None
+        too_long = f"it has more than {most_bytes:,} bytes"
+        if (total or 0) > most_bytes:
+            raise _Failed(too_long)
+        with part.open("r+b" if have else "wb") as file, _bar(part, have, total) as bar:
+            file.seek(have)
+            for block in _blocks(response, stalled=stalled):
+                have += len(block)
+                if have > most_bytes:
+                    file.truncate(0)
+                    raise _Failed(too_long)
+                file.write(block)
+                bar.update(len(block))
+    if total is not None and have < total:
+        raise _Interrupted(f"the connection ended after {have:,} of {total:,} bytes")
 
 
-@contextmanager
-def part_of(target: Path) -> Iterator[Path]:
-    """Provides a temporary path beside `target`, to be renamed when the file is complete; otherwise it is deleted."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-    os.close(handle)
-    try:
-        yield Path(name)
-    finally:
-        Path(name).unlink(missing_ok=True)
+def _blocks(response: Any, *, stalled: float) -> Iterator[bytes]:
+    """The blocks of a response as they arrive.
+
+    Raises:
+        _Interrupted: the connection broke, or too little arrived in `stalled` seconds.
+    """
+    start, arrived = time.monotonic(), 0
+    while True:
+        try:
+            block = response.read1(BLOCK)
+        except (OSError, HTTPException) as error:
+            raise _Interrupted(_reason(error, stalled)) from error
+        if not block:
+            return
+        yield block
+        arrived += len(block)
+        if (passed := time.monotonic() - start) > stalled:
+            if arrived < LEAST_RATE * passed:
+                raise _Interrupted(f"only {arrived:,} bytes in {passed:.0f} s")
+            start, arrived = time.monotonic(), 0
+
+
+def _bar(part: Path, have: int, total: int | None) -> Any:
+    from tqdm import tqdm
+
+    name = part.name.removeprefix(".").removesuffix(".part")
+    return tqdm(desc=name, initial=have, total=total, unit="B", unit_scale=True, disable=None, leave=False)
+
+
+def _reason(error: Exception, stalled: float) -> str:
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, TimeoutError):
+        return f"no answer for {stalled:g} s"
+    return f"no network? {' '.join(str(cause).split())}" if str(cause) else type(cause).__name__

@@ -1,14 +1,27 @@
 """Checkpoints and datasets of the Hugging Face hub, or of a folder. No code of theirs is run.
 
-A hub that does not answer is given up after some seconds, where its library would try again and again.
+A hub that does not answer is given up after some seconds, where its library would try again and again. With
+LIT_MODELS_OFFLINE it is not asked at all.
 """
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.locations import offline
 
 HUB_TIMEOUT = 5  # seconds until the hub's first answer
+
+
+def obey_offline() -> None:
+    """Keeps the hub's library from asking the hub if LIT_MODELS_OFFLINE is set. The library reads its own variable
+    only when it is imported."""
+    if offline():
+        os.environ["HF_HUB_OFFLINE"] = "1"
+        if constants := sys.modules.get("huggingface_hub.constants"):
+            vars(constants)["HF_HUB_OFFLINE"] = True
 
 
 def checkpoint_folder(name: str) -> Path:
@@ -24,6 +37,7 @@ def checkpoint_folder(name: str) -> Path:
     needed = "put config.json, the tokenizer files and the weights in a folder and give that folder"
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") > 1 or not name.strip():
         raise MissingFileError(f"no checkpoint folder {name!r}: {needed}")
+    obey_offline()
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
@@ -43,6 +57,7 @@ def dataset_splits(dataset: str) -> Any:
         UserError: the package `datasets` is missing.
         MissingFileError: the dataset cannot be found or downloaded.
     """
+    obey_offline()
     try:
         import datasets
     except ImportError as error:

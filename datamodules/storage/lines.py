@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.limits import longest_line
 
 
 def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -11,7 +12,8 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Raises:
         MissingFileError: no such file.
-        UserError: the file cannot be read, is not UTF-8, or contains a NUL byte.
+        UserError: the file cannot be read, is not UTF-8, contains a NUL byte, or has a line of more than 16 MiB (see
+            `longest_line`).
     """
     require_file(path)
     try:
@@ -19,7 +21,13 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise UserError(f"{path}: the file cannot be read: {error.strerror}") from error
     with file:
-        for number, line in enumerate(file, start=1):
+        longest = longest_line()
+        for number, line in enumerate(iter(lambda: file.readline(longest + 1), b""), start=1):
+            if len(line) > longest:
+                raise UserError(
+                    f"{path}:{number}: a line of more than {longest:,} bytes; set LIT_MODELS_MAX_GB to a larger number "
+                    "if it is right"
+                )
             raw = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
             try:
                 text = raw.decode("utf-8")

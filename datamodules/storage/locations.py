@@ -22,3 +22,8 @@ def default_data_dir() -> Path:
 def resolve_data_dir(data_dir: str | None) -> Path:
     """The folder `data_dir`, with `~` replaced; the default folder when it is not given."""
     return Path(data_dir).expanduser() if data_dir else default_data_dir()
+
+
+def offline() -> bool:
+    """Whether nothing may be downloaded: `LIT_MODELS_OFFLINE` is set, and not to 0."""
+    return os.environ.get("LIT_MODELS_OFFLINE", "").lower() not in ("", "0", "false", "no")

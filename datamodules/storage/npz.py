@@ -1,12 +1,24 @@
-"""Arrays of an `.npz` file that could contain anything: no code in the file is run."""
+"""Arrays of an `.npz` file that could contain anything: no code in the file is run, and it cannot fill the memory."""
 
 import io
+import math
 import pickle
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from datamodules.errors import UserError
+from datamodules.storage.limits import Budget
+from datamodules.storage.lines import require_file
+from datamodules.storage.members import read_member
+from datamodules.storage.pickles import Bounds, TooLarge, check_pickle
+
+BOUNDS = Bounds(shared=0, copies=math.inf, mappings=0, tuples=math.inf)
+"""Arrays of lists share no list and have no mapping. Arrays share their dtype."""
+LONGEST_NAME = 64  # characters of the text that names a dtype
 
 
 def read_npz(path: Path) -> dict[str, Any]:
@@ -14,13 +26,18 @@ def read_npz(path: Path) -> dict[str, Any]:
     arrays, lists and plain values, and nothing that could run.
 
     Raises:
-        UserError: the file is damaged or contains something else.
+        MissingFileError: no such file.
+        UserError: the file is damaged, contains something else, or takes too much memory.
     """
+    require_file(path)
     try:
+        budget = Budget(path)
         with zipfile.ZipFile(path) as archive:
             names = [n for n in archive.namelist() if n.endswith(".npy")]
-            return {n.removesuffix(".npy"): _read_npy(io.BytesIO(archive.read(n))) for n in names}
-    except _Forbidden as error:
+            return {n.removesuffix(".npy"): _read_npy(read_member(archive, n, budget), budget) for n in names}
+    except UserError:
+        raise
+    except (_Forbidden, TooLarge) as error:
         raise UserError(
             f"{path} contains {error}, which does not belong in a file of arrays; it was not run"
         ) from error
@@ -29,20 +46,28 @@ def read_npz(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged: {reason}") from error
 
 
-def _read_npy(file: IO[bytes]) -> Any:
-    import numpy as np
+def _read_npy(content: bytes, budget: Budget) -> npt.NDArray[Any]:
     from numpy.lib import format as npy
 
+    file = io.BytesIO(content)
     version = npy.read_magic(file)
     read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, _, dtype = read_header(file)
+    start = file.tell()
     if not dtype.hasobject:
+        _require_size(shape, dtype, len(content) - start)
         file.seek(0)
         return npy.read_array(file, allow_pickle=False)
-    array = _ArrayUnpickler(file).load()
+    end = check_pickle(content, start, budget, BOUNDS)
+    array = _ArrayUnpickler(io.BytesIO(content[start:end]), budget).load()
     if not isinstance(array, np.ndarray) or array.shape != shape:
-        raise UserError("an array does not match its header")
-    return array
+        raise ValueError("an array does not match its header")
+    return np.asarray(array)
+
+
+def _require_size(shape: tuple[int, ...], dtype: np.dtype[Any], num_bytes: int) -> None:
+    if min(shape, default=0) < 0 or dtype.itemsize == 0 or math.prod(shape) * dtype.itemsize != num_bytes:
+        raise ValueError(f"{num_bytes:,} bytes are not an array {shape} of {dtype}")
 
 
 class _Forbidden(Exception):
@@ -53,16 +78,52 @@ class _ArrayUnpickler(pickle.Unpickler):
     """Reads arrays of lists and numbers. It knows only the names that numpy writes for an array, and replaces them by
     functions that make an empty array or a dtype, and do nothing else."""
 
-    def find_class(self, module: str, name: str, /) -> Any:
-        import numpy as np
+    def __init__(self, file: io.BytesIO, budget: Budget) -> None:
+        super().__init__(file)
+        self.budget = budget
 
+    def find_class(self, module: str, name: str, /) -> Any:
         match module.replace("numpy.core", "numpy._core"), name:
             case "numpy._core.multiarray", "_reconstruct":
-                return lambda subtype, shape, dtype: np.empty(0, dtype=np.int8)  # __setstate__ sets its content
+                return self._empty_array
             case "numpy", "ndarray":
                 return "ndarray"  # only ever an argument
             case "numpy", "dtype":
-                return np.dtype
+                return _dtype
             case "_codecs", "encode":
-                return lambda text, encoding: text.encode("latin1")
+                return _encode
         raise _Forbidden(f"{module}.{name}")
+
+    def _empty_array(self, subtype: Any, shape: Any, dtype: Any) -> Any:
+        array = np.empty(0, dtype=np.int8).view(_Array)
+        array.budget = self.budget
+        return array
+
+
+class _Array(np.ndarray[Any, Any]):
+    """An array whose content is set by a pickle, within the memory that the file may take."""
+
+    budget: Budget | None = None
+
+    def __setstate__(self, state: Any, /) -> None:
+        _, shape, dtype, _, content = state
+        assert self.budget is not None
+        self.budget.spend(len(content))
+        if dtype.hasobject:
+            if math.prod(shape) != len(content) or not isinstance(content, list):
+                raise ValueError("an array does not match its content")
+        else:
+            _require_size(shape, dtype, len(content))
+        super().__setstate__(state)
+
+
+def _dtype(name: Any, align: Any = False, copy: Any = False) -> np.dtype[Any]:
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
+        raise ValueError("a dtype has no name")
+    return np.dtype(name)
+
+
+def _encode(text: Any, encoding: Any) -> bytes:
+    if not isinstance(text, str) or len(text) > LONGEST_NAME:
+        raise ValueError("a name is too long")
+    return text.encode("latin1")

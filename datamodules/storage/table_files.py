@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.errors import UserError
+from datamodules.storage.limits import Budget, longest_line
 from datamodules.storage.lines import numbered_lines, require_file
 
 Row = tuple[int, list[Any]]
@@ -19,7 +20,10 @@ Row = tuple[int, list[Any]]
 Reader = Callable[[Path, list[str]], Iterator[Row]]
 """Yields the rows of a file with the columns that are named, in that order."""
 
-FIELD_LIMIT = 2**24  # characters in a field of a CSV file; an unclosed quote soon reaches it
+UNPACKED_FACTOR = 20  # bytes of the values in a Parquet file for each byte of it
+BATCH_ROWS = 1000
+LIMIT = "set LIT_MODELS_MAX_GB to a larger number if it is right"
+ROW_BYTES = 8  # that a row of a Parquet file counts for, beside its text
 
 
 def read_rows(path: Path, columns: list[str]) -> Iterator[Row]:
@@ -68,7 +72,7 @@ def _find(path: Path, line: int | None, columns: list[str], names: list[str]) ->
 
 
 def _read_delimited(path: Path, columns: list[str], *, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(max(csv.field_size_limit(), FIELD_LIMIT))
+    csv.field_size_limit(longest_line())  # an unclosed quote soon reaches it
     rows = _csv_rows(path, delimiter)
     first = next(rows, None)
     if first is None:
@@ -87,9 +91,19 @@ def _read_delimited(path: Path, columns: list[str], *, delimiter: str) -> Iterat
 
 def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     """The line where each row begins, and its fields; blank lines are skipped."""
-    reader = csv.reader((text for _, text in numbered_lines(path)), delimiter=delimiter, strict=True)
+    length, longest = 0, 2 * longest_line()
+
+    def lines() -> Iterator[str]:
+        nonlocal length
+        for number, text in numbered_lines(path):
+            length += len(text)
+            if length > longest:
+                raise UserError(f"{path}:{number}: a row of more than {longest:,} characters, {LIMIT}")
+            yield text
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     while True:
-        line = reader.line_num + 1
+        line, length = reader.line_num + 1, 0
         try:
             row = next(reader, None)
         except csv.Error as error:
@@ -132,23 +146,59 @@ def _read_json_lines(path: Path, columns: list[str]) -> Iterator[Row]:
 
 
 def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    def checked(read: Callable[[], Any]) -> Any:
+    def checked(read: Callable[[], Any], place: str = str(path)) -> Any:
         try:
             return read()
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path}: this Parquet file cannot be read: {str(error).splitlines()[0]}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"{place}: the text is not UTF-8") from error
+        except Exception as error:  # a damaged file can fail in many ways
+            raise UserError(f"{place}: this Parquet file cannot be read: {_first_line(error)}") from error
 
-    file = checked(lambda: pq.ParquetFile(path))
+    metadata = checked(lambda: pq.read_metadata(path))
+    _check_parquet(path, checked(lambda: _stated_sizes(metadata)))
+    # A text that many rows share stays one text in the dictionary of its column.
+    texts = [name for name in checked(lambda: _byte_columns(metadata)) if name in columns]
+    file = checked(lambda: pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, pre_buffer=False))
     with file:
-        _find(path, None, columns, list(file.schema_arrow.names))
-        line, batches = 0, file.iter_batches(batch_size=1000, columns=columns)
+        _find(path, None, columns, checked(lambda: list(file.schema_arrow.names)))
+        longest, budget = longest_line(), Budget(path, factor=UNPACKED_FACTOR, streamed=True)
+        line, batches = 0, file.iter_batches(batch_size=BATCH_ROWS, columns=columns, use_threads=False)
         while (batch := checked(lambda: next(batches, None))) is not None:
-            for row in zip(*(batch.column(name).to_pylist() for name in columns), strict=True):
+            for cells in zip(*(batch.column(name) for name in columns), strict=True):
                 line += 1
-                yield line, list(row)
+                row = [checked(cell.as_py, f"{path}:{line}") for cell in cells]
+                length = max(len(value) if isinstance(value, (str, bytes)) else 0 for value in row)
+                budget.spend(length)
+                if length > longest:
+                    raise UserError(f"{path}:{line}: a text of more than {longest:,} characters, {LIMIT}")
+                yield line, row
+
+
+def _byte_columns(metadata: Any) -> list[str]:
+    """The columns of a Parquet file that have texts or bytes."""
+    every = map(metadata.schema.column, range(metadata.num_columns))
+    return [column.path for column in every if column.physical_type == "BYTE_ARRAY"]
+
+
+def _stated_sizes(metadata: Any) -> tuple[int, list[int]]:
+    """The number of rows of a Parquet file, and the unpacked bytes of each of its groups of rows. The sizes of single
+    columns are not asked for: pyarrow ends the process where they are damaged."""
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    return metadata.num_rows, [max(0, group.total_byte_size) for group in groups]
+
+
+def _check_parquet(path: Path, sizes: tuple[int, list[int]]) -> None:
+    """Checks the sizes that a Parquet file states, before any of its pages is unpacked."""
+    num_rows, groups = sizes
+    Budget(path, streamed=True).spend(num_rows * ROW_BYTES)
+    for num_bytes in groups:
+        Budget(path, factor=UNPACKED_FACTOR, streamed=True).spend(num_bytes)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 READERS: dict[str, Reader] = {

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import tarfile
-import zlib
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,14 +16,21 @@ import numpy as np
 
 from datamodules.errors import UserError
 from datamodules.storage.cache import cached_file
-from datamodules.storage.downloads import fetch, sha256
+from datamodules.storage.checksums import recorded_sha256
+from datamodules.storage.downloads import Published, fetch, sha256
+from datamodules.storage.limits import JSON_FACTOR, Budget
 from datamodules.storage.npz import read_npz
 from datamodules.storage.progress import progress
 from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, split_words
 from datamodules.words.tokens import Rows, chunked, write_rows
 
-URL = "https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz"
-MD5 = "7c2ac02c03563afcf9b574c7e56c153a"
+PUBLISHED = Published(
+    ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
+    most_bytes=2**27,  # it has 84,125,825
+    sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
+)
+NPZ_SHA256 = "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"  # as `keras.datasets.imdb` checks it
+UNPACKED_FACTOR = 20  # bytes of an archive's content for each byte of it; the published one has 5
 ARCHIVE, FOLDER, NPZ, WORD_INDEX = "aclImdb_v1.tar.gz", "aclImdb", "imdb.npz", "imdb_word_index.json"
 PARTS = [(split, label) for split in ("train", "test") for label in ("neg", "pos")]
 
@@ -50,10 +56,10 @@ def cached_reviews(data_dir: Path) -> Path:
     source = find_source(data_dir)
     if source is None:
         source = data_dir / ARCHIVE
-        fetch(URL, source, md5=MD5)
+        fetch(PUBLISHED, source)
     if source.suffix.lower() == ".npz":
         index = source.with_name(WORD_INDEX)
-        settings = {"npz": sha256(source), "words": sha256(index) if index.is_file() else None}
+        settings = {"npz": recorded_sha256(source), "words": recorded_sha256(index) if index.is_file() else None}
         return cached_file("imdb", settings, lambda path: write_npz(source, path))
     return cached_file("imdb", {"reviews": state_of(source)}, lambda path: write_reviews(source, path))
 
@@ -74,7 +80,7 @@ def find_source(data_dir: Path) -> Path | None:
 def state_of(source: Path) -> str:
     """What distinguishes a changed source: the SHA-256 of an archive; names, sizes and times of a folder's files."""
     if source.is_file():
-        return sha256(source)
+        return recorded_sha256(source)
     files = ((path.name, path.stat()) for _, path in review_files(source))
     return json.dumps([str(source.resolve()), [(name, s.st_size, s.st_mtime_ns) for name, s in files]])
 
@@ -82,8 +88,13 @@ def state_of(source: Path) -> str:
 def content_checksum(source: Path) -> str:
     """SHA-256 of a file; of a folder, SHA-256 over the checksums of its reviews."""
     if source.is_file():
-        return sha256(source)
+        return recorded_sha256(source)
     return hashlib.sha256("".join(sha256(path) for _, path in review_files(source)).encode()).hexdigest()
+
+
+def is_published(source: Path) -> bool:
+    """Whether the reviews are known to be the published ones: the archive, or Keras' file, by its checksum."""
+    return source.is_file() and recorded_sha256(source) in (PUBLISHED.sha256, NPZ_SHA256)
 
 
 def review_files(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -172,10 +183,13 @@ def read_word_index(path: Path) -> list[str] | None:
     if not path.is_file():
         return None
     try:
+        Budget(path).spend(path.stat().st_size * JSON_FACTOR)
         ranks = json.loads(path.read_text(encoding="utf-8"))
         words = sorted(ranks, key=lambda word: int(ranks[word]))
         valid = bool(words) and [ranks[word] for word in words] == list(range(1, len(words) + 1))
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except UserError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError):
         valid, words = False, []
     if not valid:
         raise UserError(f"{path} is damaged: expected an object of words with their ranks 1, 2, 3 …")
@@ -183,19 +197,37 @@ def read_word_index(path: Path) -> list[str] | None:
 
 
 def _archive_reviews(source: Path) -> Iterator[tuple[int, str, bytes]]:
-    """Part, file name and content of each labelled review, in the archive's order."""
+    """Part, file name and content of each labelled review, in the archive's order. Nothing is written to the disk, and
+    the name is used for the order only; links, devices and files with holes are passed over."""
     pattern = re.compile(r"(?:\./)?(?:[^/]+/)?(train|test)/(neg|pos)/([^/]+\.txt)")
     try:
-        with gzip.open(source) as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+        with gzip.open(source) as packed:
+            stream = _Counted(packed, Budget(source, factor=UNPACKED_FACTOR))
+            with tarfile.open(fileobj=stream, mode="r|") as archive:  # type: ignore[call-overload]
                 for member in archive:
                     match = pattern.fullmatch(member.name)
-                    if match and member.isfile() and (content := archive.extractfile(member)):
+                    plain = member.isreg() and not member.issparse()
+                    if match and plain and (content := archive.extractfile(member)):
                         yield PARTS.index((match[1], match[2])), match[3], content.read()
             while stream.read(2**20):  # to the end, where the checksum is
                 pass
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise UserError(f"{source} is damaged or incomplete ({error}); delete it to download it again") from error
+    except UserError:
+        raise
+    except Exception as error:  # a damaged archive can fail in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{source} is damaged or incomplete ({reason}); delete it to download it again") from error
+
+
+class _Counted:
+    """A stream whose unpacked bytes are counted."""
+
+    def __init__(self, stream: gzip.GzipFile, budget: Budget) -> None:
+        self.stream, self.budget = stream, budget
+
+    def read(self, size: int) -> bytes:
+        content = self.stream.read(size)
+        self.budget.spend(len(content))
+        return content
 
 
 def _with_start(rows: list[Any], labels: list[int]) -> Iterator[Rows]:

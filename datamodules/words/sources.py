@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from datamodules.errors import UserError
-from datamodules.storage.downloads import sha256
+from datamodules.storage.checksums import recorded_sha256
 from datamodules.storage.hub import dataset_splits
 from datamodules.storage.lines import require_file
 from datamodules.words.records import Columns, Record, as_record, read_records
@@ -55,7 +55,7 @@ class FileSource:
 
     def checksums(self) -> dict[str, str]:
         require_file(self.path)
-        self._checksum = self._checksum or sha256(self.path)
+        self._checksum = self._checksum or recorded_sha256(self.path)
         return {str(self.path): self._checksum}
 
     def records(self) -> Iterator[Record]:
@@ -92,7 +92,7 @@ class HubSource:
     def checksums(self) -> dict[str, str]:
         if self._checksums is None:
             files = [Path(file["filename"]) for file in self.rows.cache_files]
-            self._checksums = {f"{self.name}/{file.name}": sha256(file) for file in files}
+            self._checksums = {f"{self.name}/{file.name}": recorded_sha256(file) for file in files}
         return self._checksums
 
     def records(self) -> Iterator[Record]:

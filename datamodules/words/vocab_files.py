@@ -3,19 +3,26 @@
 Source: torchtext 0.9 to 0.18, `torchtext.vocab.Vocab`. It pickles its version, default index, words, and an empty list.
 """
 
+import io
 import json
 import pickle
+import reprlib
 import zipfile
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from datamodules.errors import UserError
+from datamodules.storage.limits import JSON_FACTOR, Budget
 from datamodules.storage.lines import numbered_lines, require_file
+from datamodules.storage.members import read_member
+from datamodules.storage.pickles import Bounds, TooLarge, check_pickle
 from datamodules.words.tokenizers import VocabTokenizer
 
 TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # begins a file of torch.save that is not a zip archive
+BOUNDS = Bounds(shared=16, copies=16, mappings=1000, tuples=1000)  # torchtext's own files need less
+WORD_BYTES = 150  # memory of a word in a list and in a mapping, beside its characters
 
 
 def read_vocab(path: Path) -> VocabTokenizer:
@@ -54,18 +61,27 @@ def _words_by_id(content: Any) -> list[str]:
         raise UserError("it contains no words")
     for word in content:
         if not isinstance(word, str):
-            raise UserError(f"{str(word)[:60]!r} is of type {type(word).__name__}, expected a word")
+            raise UserError(f"{_shown(word)} is of type {type(word).__name__}, expected a word")
     if isinstance(content, list):
         return content
     by_id: dict[int, str] = {}
     for word, number in content.items():
         if not isinstance(number, int) or isinstance(number, bool):
-            raise UserError(f"the id of {word!r} is {str(number)[:60]!r}, expected a whole number")
-        if by_id.setdefault(number, word) != word:
+            raise UserError(f"the id of {word!r} is {_shown(number)}, expected a whole number")
+        if 0 <= number < len(content) and by_id.setdefault(number, word) != word:
             raise UserError(f"the words {by_id[number]!r} and {word!r} have the same id {number}, expected one each")
-    if (missing := next((i for i in range(len(by_id)) if i not in by_id), None)) is not None:
-        raise UserError(f"no word has the id {missing}, expected the ids 0 to {len(by_id) - 1} for {len(by_id)} words")
+    if (missing := next((i for i in range(len(content)) if i not in by_id), None)) is not None:
+        last = len(content) - 1
+        raise UserError(f"no word has the id {missing}, expected the ids 0 to {last} for {last + 1} words")
     return [by_id[i] for i in range(len(by_id))]
+
+
+def _shown(value: Any) -> str:
+    """The beginning of a value that may be huge, for a message."""
+    try:
+        return repr(value if isinstance(value, str) else reprlib.repr(value))[:60]
+    except ValueError:  # an integer of more digits than Python prints
+        return f"a huge {type(value).__name__}"
 
 
 def _read_json(path: Path) -> Any:
@@ -76,6 +92,7 @@ def _read_json(path: Path) -> Any:
             raise UserError(f"{path}: the word {doubled!r} occurs twice, expected once")
         return content
 
+    Budget(path).spend(path.stat().st_size * JSON_FACTOR)
     text = "".join(line for _, line in numbered_lines(path))
     try:
         return json.loads(text, object_pairs_hook=mapping)
@@ -87,7 +104,9 @@ def _read_json(path: Path) -> Any:
 
 def _read_lines(path: Path) -> list[str]:
     words = []
+    budget = Budget(path)
     for number, line in numbered_lines(path):
+        budget.spend(4 * len(line) + WORD_BYTES)
         words.append(line.rstrip("\r\n"))
         if not words[-1]:
             raise UserError(f"{path}:{number}: an empty line, expected one word per line")
@@ -133,28 +152,32 @@ def _read_pickle(path: Path) -> Any:
     command = f"import json, torch, torchtext; json.dump(torch.load({path.name!r}).get_itos(), open('vocab.json', 'w'))"
     remedy = f'where the file was made, run python -c "{command}" and give vocab.json'
     try:
-        with path.open("rb") as file:
-            if not zipfile.is_zipfile(file):
-                file.seek(0)
-                return _load(file)
-            with zipfile.ZipFile(file) as archive:
+        budget = Budget(path)
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
                 inside = next(name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl")
-                with archive.open(inside) as content:
-                    return _load(content)
-    except _Forbidden as error:
+                return _load(read_member(archive, inside, budget), budget)
+        budget.spend(budget.size)
+        return _load(path.read_bytes(), budget)
+    except UserError:
+        raise
+    except (_Forbidden, TooLarge) as error:
         problem = f"{path} contains {error}, which does not belong in a vocabulary; it was not run"
         raise UserError(f"{problem}: {remedy}") from error
     except Exception as error:  # a damaged pickle can fail in any way
         raise UserError(f"{path}: this vocabulary cannot be read here: {remedy}") from error
 
 
-def _load(file: IO[bytes]) -> Any:
+def _load(content: bytes, budget: Budget) -> Any:
     """The object in a pickle. In a file of `torch.save` that is not a zip archive, it is the fourth object."""
-    content = _VocabUnpickler(file).load()
-    if content == TORCH_MAGIC:
-        for _ in range(3):  # version, machine, object
-            content = _VocabUnpickler(file).load()
-    return content
+    loaded, start = None, 0
+    for number in range(4):  # the mark of such a file, version, machine, object
+        end = check_pickle(content, start, budget, BOUNDS)
+        loaded = _VocabUnpickler(io.BytesIO(content[start:end])).load()
+        if number == 0 and loaded != TORCH_MAGIC:
+            break
+        start = end
+    return loaded
 
 
 def _torchtext_words(path: Path, vocab: _Vocab) -> tuple[Any, int | None]:
@@ -163,7 +186,7 @@ def _torchtext_words(path: Path, vocab: _Vocab) -> tuple[Any, int | None]:
     match inner.state if isinstance(inner, _Vocab) else None:
         case (str(), [], list() as words, []):
             return words, None
-        case (str(), [int() as default_index], list() as words, []):
+        case (str(), [int() as default_index], list() as words, []) if abs(default_index) < 2**31:
             return words, default_index
     raise UserError(f"{path}: a vocabulary of torchtext in an unknown form: expected torchtext 0.9 to 0.18")
 

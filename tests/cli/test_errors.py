@@ -197,13 +197,10 @@ def test_missing_and_damaged_image_files_are_one_line(
     run: Run, empty_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mnist = ("fit", "--config", "mnist_cnn", "--data.data_dir", "data")
-
-    def unreachable(*arguments: object, **settings: object) -> None:
-        raise OSError("no network")
-
-    monkeypatch.setattr("torchvision.datasets.MNIST.download", unreachable)
+    monkeypatch.setenv("LIT_MODELS_OFFLINE", "1")
     line = refused(run, *mnist)
-    assert "cannot download MNIST (no network?): put train-images-idx3-ubyte" in line
+    assert "MNIST is missing: data/MNIST/raw/train-images-idx3-ubyte.gz is missing, and LIT_MODELS_OFFLINE" in line
+    assert "put train-images-idx3-ubyte" in line
     assert "into data/MNIST/raw" in line
     raw = empty_folder / "data/MNIST/raw"
     raw.mkdir(parents=True)

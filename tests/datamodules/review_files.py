@@ -17,6 +17,7 @@ REVIEWS = {
 
 
 def make_archive(path: Path, reviews: dict[str, str] = REVIEWS) -> Path:
+    path.parent.mkdir(exist_ok=True)
     with tarfile.open(path, "w:gz") as archive:
         for name, text in [("imdb.vocab", "x"), ("train/unsup/0_0.txt", "x"), *reversed(reviews.items())]:
             content = text.encode()

@@ -14,11 +14,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor
 
-from datamodules import mnist
 from datamodules.base import split_validation
 from datamodules.errors import MissingFileError, UserError
-from datamodules.mnist import ImageTable, MNISTDataModule
+from datamodules.mnist import CLASSES, ImageTable, MNISTDataModule
 from datamodules.spec import DataSpec
+from datamodules.storage.idx import ADDRESSES, SHA256, SHAPES
 
 RAW = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 SIZES = {"train": 12, "t10k": 5}
@@ -48,16 +48,14 @@ def write_raw(folder: Path, *, last_label: int = 9) -> dict[str, np.ndarray]:
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets twelve training and five test images pass for whole files."""
     for split, n in SIZES.items():
-        monkeypatch.setitem(mnist.RAW_BYTES, f"{split}-images-idx3-ubyte", 16 + n * 784)
-        monkeypatch.setitem(mnist.RAW_BYTES, f"{split}-labels-idx1-ubyte", 8 + n)
+        monkeypatch.setitem(SHAPES, f"{split}-images-idx3-ubyte", (n, 28, 28))
+        monkeypatch.setitem(SHAPES, f"{split}-labels-idx1-ubyte", (n,))
 
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*args: Any, **kwargs: Any) -> None:
-        raise OSError("no route to host")
-
-    monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", refuse)
+    for name in RAW.values():
+        monkeypatch.setitem(ADDRESSES, name, ("https://localhost:9/",))  # no server listens at 9
 
 
 def table_of(found: Any) -> ImageTable:
@@ -93,50 +91,44 @@ def test_the_splits_are_the_files(tmp_path: Path, dataset: Any) -> None:
         assert data.checksums()[name] == hashlib.sha256(idx(values)).hexdigest()
 
 
-def test_the_expected_sizes_are_those_of_60000_and_10000_images() -> None:
-    # an image is 28 * 28 = 784 bytes, a label 1; the headers have 4 + 3 * 4 and 4 + 4 bytes
-    assert mnist.RAW_BYTES == {
-        "train-images-idx3-ubyte": 16 + 60_000 * 784,
-        "train-labels-idx1-ubyte": 8 + 60_000,
-        "t10k-images-idx3-ubyte": 16 + 10_000 * 784,
-        "t10k-labels-idx1-ubyte": 8 + 10_000,
-    }
+def test_the_files_have_60000_and_10000_images() -> None:
+    assert list(SHAPES.values()) == [(60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,)]
+
+
+def note_of(capsys: pytest.CaptureFixture[str]) -> str:
+    return "".join(line for line in capsys.readouterr().err.splitlines() if line.startswith("note: "))
 
 
 @pytest.mark.usefixtures("few")
-def test_a_truncated_file_is_named_with_its_sizes(tmp_path: Path) -> None:
+def test_files_that_are_not_the_published_ones_are_used_with_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     raw = tmp_path / "MNIST" / "raw"
-    write_raw(raw)
-    file = raw / "train-images-idx3-ubyte"
-    file.write_bytes(file.read_bytes()[:1234])
+    contents = {name: hashlib.sha256(idx(values)).hexdigest() for name, values in write_raw(raw).items()}
+    MNISTDataModule(data_dir=str(tmp_path)).setup("fit")
+    are_not = f"{', '.join(contents)} are not the published MNIST; results.json has the checksums"
+    assert note_of(capsys) == f"note: {raw}: {are_not}"
+    for name, checksum in contents.items():
+        monkeypatch.setitem(SHA256, name, checksum)
+    MNISTDataModule(data_dir=str(tmp_path)).setup("fit")
+    assert note_of(capsys) == ""
+    images = raw / "t10k-images-idx3-ubyte"
+    flipped = bytearray(images.read_bytes())
+    flipped[1000] ^= 1
+    images.write_bytes(flipped)
     data = MNISTDataModule(data_dir=str(tmp_path))
-    data.prepare_data()
-    with pytest.raises(UserError) as caught:
-        data.setup("fit")
-    # 16 + 12 * 784 = 9,424
-    assert str(caught.value) == f"{file} is damaged: 1,234 bytes, expected 9,424; delete it to download it again"
+    data.setup("fit")
+    expected = f"note: {raw}: {images.name} is not the published MNIST; results.json has the checksums"
+    assert note_of(capsys) == expected
+    assert data.checksums()[images.name] == hashlib.sha256(flipped).hexdigest()
 
 
 @pytest.mark.usefixtures("few")
-def test_a_label_above_nine_is_refused(tmp_path: Path) -> None:
+def test_the_error_of_a_damaged_file_reaches_the_user(tmp_path: Path) -> None:
     raw = tmp_path / "MNIST" / "raw"
     write_raw(raw, last_label=10)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=r"train-labels-idx1-ubyte is damaged: it has the label 10, expected 0 to 9"):
         MNISTDataModule(data_dir=str(tmp_path)).setup("fit")
-    assert str(caught.value) == f"{raw}: a label is not 0 to 9, so the label files are damaged; delete them"
-
-
-@pytest.mark.parametrize("header", [b"", bytes(16), bytes([0, 0, 8, 3]) + b"\xff" * 12, bytes([0, 0, 9, 1])])
-@pytest.mark.usefixtures("few")
-def test_a_file_with_a_damaged_header_is_refused(header: bytes, tmp_path: Path) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    write_raw(raw)
-    file = raw / "t10k-images-idx3-ubyte"
-    content = file.read_bytes()
-    file.write_bytes((header or b"\xff" * 16) + content[len(header) or 16 :])
-    with pytest.raises(UserError) as caught:
-        MNISTDataModule(data_dir=str(tmp_path)).setup("fit")
-    assert str(caught.value) == f"{raw}: the files are damaged; delete them to download them again"
 
 
 @pytest.mark.usefixtures("few")
@@ -154,31 +146,13 @@ def test_missing_files_without_a_network_say_where_to_put_them(tmp_path: Path, d
     with pytest.raises(MissingFileError) as caught:
         data.prepare_data()
     name = RAW[dataset]
-    assert str(caught.value) == (
-        f"cannot download {name} (no network?): put train-images-idx3-ubyte, train-labels-idx1-ubyte, "
-        f"t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte into {tmp_path / name / 'raw'}, "
-        f"or set LIT_MODELS_DATA to a folder that contains {name}/raw"
+    assert str(caught.value).startswith(
+        f"{name} is missing: cannot download https://localhost:9/train-images-idx3-ubyte.gz (no network? "
     )
-
-
-def test_a_download_that_fails_midway_says_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(root: str, *, download: bool) -> None:
-        raise RuntimeError("File not found or corrupted.")
-
-    monkeypatch.setattr(torchvision.datasets, "MNIST", refuse)
-    with pytest.raises(MissingFileError, match=r"^cannot download MNIST \(no network\?\): put train-images"):
-        MNISTDataModule(data_dir=str(tmp_path)).prepare_data()
-
-
-@pytest.mark.usefixtures("few")
-def test_one_missing_file_is_downloaded_with_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    raw = tmp_path / "MNIST" / "raw"
-    write_raw(raw)
-    (raw / "t10k-labels-idx1-ubyte").unlink()
-    asked: list[tuple[str, bool]] = []
-    monkeypatch.setattr(torchvision.datasets, "MNIST", lambda root, download: asked.append((root, download)))
-    MNISTDataModule(data_dir=str(tmp_path)).prepare_data()
-    assert asked == [(str(tmp_path), True)]
+    assert str(caught.value).endswith(
+        f"): put train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, t10k-labels-idx1-ubyte into "
+        f"{tmp_path / name / 'raw'}, or set LIT_MODELS_DATA to a folder that contains {name}/raw"
+    )
 
 
 def test_the_environment_names_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,7 +233,7 @@ def test_the_model_is_told_one_channel_28_pixels_and_ten_names(dataset: Any) -> 
 
 
 def test_the_names_are_the_publishers() -> None:
-    datasets: list[Any] = list(mnist.CLASSES)
+    datasets: list[Any] = list(CLASSES)
     names = {dataset: MNISTDataModule(dataset=dataset).spec().class_names for dataset in datasets}
     assert names["fashion_mnist"] == torchvision.datasets.FashionMNIST.classes
     assert names["kmnist"] == torchvision.datasets.KMNIST.classes

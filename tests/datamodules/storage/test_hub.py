@@ -1,5 +1,7 @@
 """Checkpoints and datasets of the hub: without it, one line says what to do, soon."""
 
+import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -48,3 +50,30 @@ def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(name: str) -> N
     with pytest.raises(MissingFileError) as caught:
         checkpoint_folder(name)
     assert str(caught.value) == f"no checkpoint folder {name!r}: {needed}"
+
+
+@pytest.mark.parametrize("first", ["import huggingface_hub", "import datamodules"])
+def test_offline_the_hub_is_not_asked(first: str) -> None:
+    """Also if its library was imported before."""
+    code = f"""
+import sys
+{first}
+import socket
+def asked(*arguments, **settings):
+    sys.exit("the network was asked for")
+socket.getaddrinfo = socket.socket.connect = asked
+from datamodules.errors import MissingFileError
+from datamodules.storage.hub import checkpoint_folder
+try:
+    checkpoint_folder("bert-base-uncased")
+except MissingFileError:
+    import huggingface_hub
+    assert huggingface_hub.constants.HF_HUB_OFFLINE
+    print("refused")
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
+    environment["LIT_MODELS_OFFLINE"] = "1"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "refused\n"), done.stderr

@@ -149,6 +149,27 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
         list(read_rows(tmp_path / "f.parquet", ["label"]))  # the first column of the file
 
 
+def test_a_text_of_a_parquet_file_that_is_not_utf8_is_named_with_its_row(tmp_path: Path) -> None:
+    texts = pa.array([b"good", b"b\xe2d"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": texts}), tmp_path / "f.parquet")
+    with pytest.raises(UserError) as caught:
+        list(read_rows(tmp_path / "f.parquet", ["text"]))
+    assert str(caught.value) == f"{tmp_path / 'f.parquet'}:2: the text is not UTF-8"
+
+
+def test_rows_that_share_a_text_may_not_unpack_too_far(tmp_path: Path) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 1000, pa.int32()), pa.array(["a" * 100_000]))
+    pq.write_table(pa.table({"text": texts}), tmp_path / "f.parquet")
+    with pytest.raises(UserError, match=r"f.parquet: reading it takes more than 64 MiB of memory, from a file of "):
+        list(read_rows(tmp_path / "f.parquet", ["text"]))  # 1,000 * 100,000 characters
+
+
+def test_texts_that_many_rows_share_are_read(tmp_path: Path) -> None:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0, 1] * 500, pa.int32()), pa.array(["a" * 10_000, "b"]))
+    pq.write_table(pa.table({"text": texts, "label": ["x"] * 1000}), tmp_path / "f.parquet", compression="none")
+    assert [len(text) for _, (text, _) in read_rows(tmp_path / "f.parquet", ["text", "label"])] == [10_000, 1] * 500
+
+
 def test_a_missing_file_and_a_wrong_suffix_are_refused_before_the_first_row(tmp_path: Path) -> None:
     with pytest.raises(MissingFileError, match=r"^gone.csv: no such file$"):
         read_rows(Path("gone.csv"), ["text"])
