@@ -110,6 +110,8 @@ def _check_classes(path: Path, content: dict[str, Any]) -> None:
     foreign = {place: name for place, name in places if not trust.allows(name)}
     if not foreign:
         return
+    if own := [name for name in foreign.values() if not trust.can_be_trusted(name)]:
+        raise UserError(f"{path}: {trust.refusal(own[0])}")
     flags = []
     for place, name in foreign.items():
         part = place.removesuffix(".class_path")

@@ -119,6 +119,11 @@ def module_of(name: str) -> str:
     return name if top in {entry.partition(".")[0] for entry in ALLOWED} else top
 
 
+def can_be_trusted(name: str) -> bool:
+    """Whether the user could allow a name: it is no part of Python or of this program."""
+    return name.partition(".")[0] not in {*OURS, *sys.stdlib_module_names}
+
+
 def refusal(name: str) -> str:
     """The sentence for a name that is not imported, and what to type instead."""
     if name.partition(".")[0] in sys.stdlib_module_names:
