@@ -7,12 +7,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do "$$p" -c
 PYTHON_TORCHTEXT ?= $(shell for p in python3.11 python3.12 python3; do "$$p" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null && { echo "$$p"; break; }; done)
 BIN := .venv/bin
 
-.PHONY: help demo test check-slow check-data parity-torchtext reviews-at-hand format clean
+.PHONY: help demo test fuzz check-slow check-data parity-torchtext reviews-at-hand format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo        train a CNN on 1,797 handwritten digits; needs no data"
 	@echo "make test        lint, types, tests; needs no network once .venv is there"
+	@echo "make fuzz        the readers of files on 20,000 damaged files each; LIT_MODELS_FUZZ sets another number"
 	@echo "make check-slow  tests that take minutes"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
 	@echo "make parity-torchtext  our words and ids beside those of torchtext 0.18, in .venv-torchtext (made once, 5 GB)"
@@ -29,6 +30,9 @@ test: .venv/.installed-test
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+
+fuzz: .venv/.installed-test
+	LIT_MODELS_FUZZ=$${LIT_MODELS_FUZZ:-20000} OMP_NUM_THREADS=1 $(BIN)/pytest -m fuzz --numprocesses=auto --maxprocesses=4
 
 check-slow: .venv/.installed-test
 	$(BIN)/pytest -m "slow and not real_data and not gpu"
