@@ -16,10 +16,12 @@ jsonargparse applies the rules, as it resolves every import path in a value. It 
 
 import importlib
 import itertools
+import os
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
@@ -64,6 +66,10 @@ DENIED = (
 """Exceptions from `ALLOWED`."""
 
 
+LIBRARIES = {entry.partition(".")[0] for entry in ALLOWED} - set(OURS)
+"""Packages of which only parts may be named."""
+
+
 @contextmanager
 def enforced(program: type, *classes: Any) -> Iterator[None]:
     """Enforces the rules; the settings of jsonargparse are as before afterwards. Texts in values are read within the
@@ -104,8 +110,8 @@ def _bounded(text: str) -> str:
 def program_modules(program: type, *classes: Any) -> set[str]:
     """Modules of a program's own command line and classes, and of what it has imported from files of its own."""
     own = {cls.__module__ for cls in (program, *classes) if isinstance(cls, type)} | {"__main__"}
-    own |= {name for name, file in _loaded_files() if not _is_installed(file)}
-    return {name.partition(".")[0] for name in own} - set(OURS) - sys.stdlib_module_names
+    own |= _own_modules().keys()
+    return {name.partition(".")[0] for name in own} - {*OURS, *LIBRARIES} - sys.stdlib_module_names
 
 
 def allows(name: str) -> bool:
@@ -116,7 +122,7 @@ def allows(name: str) -> bool:
 def module_of(name: str) -> str:
     """What `--trust` takes to allow a class path: its top module, or the whole path where that is a library's."""
     top = name.partition(".")[0]
-    return name if top in {entry.partition(".")[0] for entry in ALLOWED} else top
+    return name if top in LIBRARIES else top
 
 
 def can_be_trusted(name: str) -> bool:
@@ -140,13 +146,12 @@ def allow_names(names: Iterable[str]) -> None:
         top = name.partition(".")[0]
         if top in OURS or top in sys.stdlib_module_names or not all(part.isidentifier() for part in name.split(".")):
             continue
-        known = {entry.partition(".")[0] for entry in ALLOWED}
-        entries = {name} if top in known else {top}
+        entries = {name} if top in LIBRARIES else {top}
         module = _import(name)
         cls = getattr(module, name.rpartition(".")[2], None)
         if isinstance(cls, type):
             entries.add(f"{cls.__module__}.{cls.__qualname__.partition('.')[0]}")
-        if top not in known:
+        if top not in LIBRARIES:
             entries |= _beside(sys.modules.get(top))
         set_parsing_settings(import_path_allowlist=sorted(entries - {""}))
 
@@ -253,22 +258,31 @@ def _import(name: str) -> Any:
 
 def _beside(module: Any) -> set[str]:
     """Loaded modules in the folder of a module's file, which are the user's own too."""
-    file = getattr(module, "__file__", None)
-    if not file or _is_installed(Path(file).resolve()):
+    own = _own_modules()
+    name = getattr(module, "__name__", None)
+    if name not in own:
         return set()
-    folder = Path(file).resolve().parent
-    return {name.partition(".")[0] for name, path in _loaded_files() if path.is_relative_to(folder)} - set(OURS)
+    folder = own[name].parent
+    return {name.partition(".")[0] for name, file in own.items() if file.is_relative_to(folder)} - set(OURS)
 
 
-def _loaded_files() -> list[tuple[str, Path]]:
-    """The name and the file of each imported module."""
-    modules = [(name, getattr(module, "__file__", None)) for name, module in list(sys.modules.items())]
-    return [(name, Path(file).resolve()) for name, file in modules if isinstance(file, str)]
+def _own_modules() -> dict[str, Path]:
+    """The imported modules whose files belong to no installed package, with these files."""
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    own = {name: file for name, file in files.items() if isinstance(file, str) and not file.startswith(_installed())}
+    paths = {
+        name: Path(file).resolve() for name, file in own.items() if os.path.isabs(file)
+    }  # torch.ops has no real one
+    return {name: path for name, path in paths.items() if not _is_installed(path)}
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """Beginnings of the paths of Python's files and of installed packages, as they are and with links resolved."""
+    places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return tuple(f"{folder}{os.sep}" for place in places for folder in (place, os.path.realpath(place)))
 
 
 def _is_installed(file: Path) -> bool:
     """Whether a file belongs to Python or to an installed package."""
-    places = {Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(file.is_relative_to(place) for place in places) or bool(
-        {"site-packages", "dist-packages"} & set(file.parts)
-    )
+    return str(file).startswith(_installed()) or bool({"site-packages", "dist-packages"} & set(file.parts))
