@@ -30,8 +30,6 @@ def load(text: str) -> Any:
         raise yaml.YAMLError(f"more than {MAX_BYTES:,} characters, which no config needs")
     try:
         return yaml.load(text, Loader=StrictLoader)  # noqa: S506  (a SafeLoader)
-    except (ValueError, ArithmeticError) as error:  # such as the number 0x_
-        raise yaml.YAMLError(f"a value cannot be read: {str(error).partition(';')[0]}") from error
     except RecursionError as error:
         raise yaml.YAMLError("a part of it contains itself") from error
 
@@ -66,14 +64,21 @@ class StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         if self.depth > MAX_DEPTH:
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(problem=f"more than {MAX_DEPTH} levels inside each other", problem_mark=mark)
         self.depth += 1
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node
 
-    def construct_scalar(self, node: yaml.ScalarNode) -> Any:
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, ArithmeticError, LookupError) as error:  # such as `!!bool x`
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.MarkedYAMLError(problem=f"a value is no {kind}", problem_mark=node.start_mark) from error
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
         if node.tag.endswith((":int", ":float")) and len(node.value) > MAX_DIGITS:
             problem = f"a number of {len(node.value):,} characters, expected at most {MAX_DIGITS}"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)

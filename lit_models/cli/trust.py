@@ -42,6 +42,7 @@ ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "selu", "celu", "rrelu", "s
 DTYPES = ("bfloat16", "float16", "float32", "float64", "int64")
 ALLOWED = (
     *(f"torch.{name}" for name in (*ACTIVATIONS, *DTYPES, "device", "dtype", "Tensor")),
+    *(f"torch._VariableFunctionsClass.{name}" for name in ACTIVATIONS),  # where they are defined
     "torch.nn",
     "torch._C._nn",  # where functions of torch.nn.functional are defined
     "torch.optim",
@@ -270,9 +271,7 @@ def _own_modules() -> dict[str, Path]:
     """The imported modules whose files belong to no installed package, with these files."""
     files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
     own = {name: file for name, file in files.items() if isinstance(file, str) and not file.startswith(_installed())}
-    paths = {
-        name: Path(file).resolve() for name, file in own.items() if os.path.isabs(file)
-    }  # torch.ops has no real one
+    paths = {name: Path(file).resolve() for name, file in own.items() if os.path.isabs(file)}
     return {name: path for name, path in paths.items() if not _is_installed(path)}
 
 

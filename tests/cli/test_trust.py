@@ -175,7 +175,8 @@ def test_what_a_checkpoint_may_not_set_is_left_out_and_named(
     assert (settings.trainer.max_epochs, settings.trainer.gradient_clip_val, settings.seed_everything) == (7, 0.5, 5)
     assert [callback.class_path for callback in settings.trainer.callbacks] == [stopping["class_path"]]
     assert settings.trainer.callbacks[0].init_args.monitor == "val/loss"
-    assert (settings.runs_dir, settings.trainer.default_root_dir, settings.trainer.profiler) == ("runs", None, None)
+    for place in ("runs_dir", "trainer.default_root_dir", "trainer.profiler", "trainer.logger"):
+        assert settings.get(place) is None
     flags = ["--runs_dir", "--trainer.default_root_dir", "--trainer.logger"]
     flags += [f"--trainer.callbacks+={callback['class_path']}" for callback in (lambdas, own)] + ["--trainer.profiler"]
     note = parsers["fit"].stored.note()
