@@ -1,4 +1,7 @@
-"""Hugging Face sequence classifiers: from a checkpoint, or small from a configuration; and their layers."""
+"""Hugging Face sequence classifiers: from a checkpoint, or small from a configuration; and their layers.
+
+No code of a checkpoint is run: modules that its configuration names are not loaded, and pickles are read as data.
+"""
 
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +28,7 @@ def build_pretrained(checkpoint: str, num_outputs: int) -> tuple[Any, bool]:
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
+            trust_remote_code=False,
         )
     except (OSError, ValueError) as error:
         raise cannot_load(checkpoint, error) from error
@@ -42,7 +46,7 @@ def checkpoint_labels(checkpoint: str) -> list[str]:
 
     path = checkpoint_path(checkpoint)
     try:
-        config = AutoConfig.from_pretrained(path)
+        config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise cannot_load(checkpoint, error) from error
     return [str(name) for name in config.id2label.values()]

@@ -19,8 +19,10 @@ WORDS = (
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Points the data cache at a folder of the test's own, for its subprocesses too; the hub stays offline."""
+    """Points the data cache and the program's memory at folders of the test's own, for its subprocesses too; the hub
+    stays offline."""
     monkeypatch.setenv("LIT_MODELS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("LIT_MODELS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return tmp_path / "cache"
 

@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from datamodules.errors import UserError
-from lit_models.cli import registry
+from lit_models.cli import registry, trust
 from lit_models.cli.arguments import (
     add_command_arguments,
     add_run_arguments,
@@ -131,7 +130,7 @@ class LitCLI(LightningCLI):
         self.current_run: Run | None = None
         self.keeps_hyperparameters = settings.setdefault("load_from_checkpoint_support", False)
         defaults: dict[str, Any] = {"seed_everything_default": 0, "parser_class": LitArgumentParser}
-        with plain_errors(debug=debug):
+        with plain_errors(debug=debug), trust.enforced(type(self), model_class, datamodule_class):
             super().__init__(model_class, datamodule_class, save_config_callback, **defaults | settings)
 
     # The parser
@@ -229,7 +228,7 @@ class LitCLI(LightningCLI):
             raise UserError("model is not set: use --config, or --model and --data (`list` shows them)")
         model, data = self.class_of("model"), self.class_of("data")
         if checkpoint is not None:
-            self._check_checkpoint_class(yaml.safe_load(checkpoint.get("config") or "{}"))
+            self._check_checkpoint_class(self.words_parser.stored.content)
         if settings.get("optimizer") and model and issubclass(model, LitTask):
             raise UserError(f"{model.__name__} has its own optimizers: use --model.optimizer NAME, not --optimizer")
         if model and data:
@@ -335,8 +334,8 @@ class LitCLI(LightningCLI):
             if finished and not self._run().can_be_finished:
                 raise UserError(f"{settings.ckpt_path} has had {done} of {wanted} epochs: raise --trainer.max_epochs")
             check_weights(Path(settings.ckpt_path), parser.checkpoint, self.model)
-            stored = yaml.safe_load(parser.checkpoint.get("config") or "{}")
-            for note in changed_settings(stored, settings, self.class_of("data")):
+            notes = changed_settings(parser.stored.content, settings, self.class_of("data"))
+            for note in filter(None, [parser.stored.note(), *notes]):
                 say(note)
 
     def fit(self, model: L.LightningModule, **settings: Any) -> None:

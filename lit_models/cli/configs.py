@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from datamodules.errors import MissingFileError, UserError
-from lit_models.cli import registry
+from lit_models.cli import registry, strict_yaml
 from lit_models.cli.messages import nearest
 from lit_models.runs.folder import start_folder
 
@@ -77,15 +77,14 @@ def read_config(path: Path) -> Config:
     """A YAML config file.
 
     Raises:
-        UserError: not UTF-8, not YAML, a key twice, or not a mapping; with `file:line`.
+        UserError: not UTF-8, not YAML, a key twice, too large, or not a mapping; with `file:line`.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  (a SafeLoader)
+        with path.open(encoding="utf-8") as file:
+            content = strict_yaml.load(file.read(strict_yaml.MAX_BYTES + 1))
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UserError(f"{path}{line}: {error.problem}") from error
-    except RecursionError as error:
-        raise UserError(f"{path}: a part of it contains itself") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a YAML text: {str(error).splitlines()[0]}") from error
     except OSError as error:
@@ -136,17 +135,3 @@ def _holds(content: Any, dotted: str) -> bool:
             return False
         content = content[step]
     return True
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """Reads YAML as YAML 1.1 does, but refuses a key that is there twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key must be a plain word", problem_mark=key.start_mark)
-            if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is there twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)

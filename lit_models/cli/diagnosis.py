@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import pydoc
 import re
 import sys
 from collections.abc import Iterable
@@ -14,7 +13,7 @@ from jsonargparse._typehints import ActionTypeHint
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 
-from lit_models.cli import registry
+from lit_models.cli import registry, trust
 from lit_models.cli.configs import Config
 from lit_models.cli.messages import nearest, unknown_class
 
@@ -34,6 +33,8 @@ def class_problem(part: str, name: str) -> str | None:
     if "." not in name:
         known = [*names, *(c.__name__ for c in all_subclasses(BASES[part]))]
         return None if name in known else unknown_class(part, name, names)
+    if not trust.allows(name):
+        return f"{part}: {trust.refusal(name)}"
     module, _, attribute = name.rpartition(".")
     try:
         content = importlib.import_module(module)
@@ -59,6 +60,8 @@ def part_problem(message: str) -> str | None:
         message: of the parser, which lists every type that it tried.
     """
     keys = re.findall(r'Parser key "([^"]+)"', message)
+    if keys and (denied := re.search(r"Importing '([^']+)' is not allowed", message)):
+        return f"{keys[-1]}: {trust.refusal(denied[1])}"
     if len(keys) != 1:  # of two, the second is a setting whose value is of the wrong type
         return None
     key = keys[0]
@@ -72,7 +75,8 @@ def part_problem(message: str) -> str | None:
     name, names = problem[1].rpartition(".")[2], re.findall(r"\w+", problem[3])
     if problem[2] != "Option":
         return f"{key}: {name} needs {', '.join(names)}: add --{key}.{names[0]}"
-    cls = pydoc.locate(problem[1])
+    module, _, short = problem[1].rpartition(".")
+    cls = getattr(sys.modules.get(module), short, None)
     hint = nearest(names[0], settings_of(cls)) if isinstance(cls, type) else ""
     return f"{key}: {name} has no setting {names[0]!r}{hint}"
 

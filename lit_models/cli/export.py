@@ -4,10 +4,8 @@ import argparse
 import importlib
 from pathlib import Path
 
-import yaml
-
 from datamodules.errors import MissingFileError, UserError
-from lit_models.cli import registry
+from lit_models.cli import registry, stored
 from lit_models.export.formats import FORMATS
 from lit_models.runs import checkpoint_files, checkpoints, folder
 from lit_models.runs.progress import say
@@ -62,7 +60,7 @@ def load_model(path: Path) -> LitTask:
         UserError: not a checkpoint of one of this package's models.
     """
     content = checkpoint_files.read_checkpoint(path)
-    name = class_path(path, content.get("config") or "")
+    name = str((stored.read_config(path, content).get("model") or {}).get("class_path", ""))
     entry = next(
         (e for e in registry.models() if name in (e.name, f"lit_models.{e.name}", f"{e.module}.{e.name}")), None
     )
@@ -78,16 +76,3 @@ def load_model(path: Path) -> LitTask:
     checkpoints.check_weights(path, content, fresh)
     module: LitTask = model_class.load_from_checkpoint(path, map_location="cpu", weights_only=True)
     return module.eval()
-
-
-def class_path(path: Path, config: str) -> str:
-    """The class of the model in the text of a checkpoint's config; empty if there is none.
-
-    Raises:
-        UserError: the text is not a config.
-    """
-    try:
-        content = yaml.safe_load(config) or {}
-        return str((content.get("model") or {}).get("class_path", ""))
-    except (yaml.YAMLError, AttributeError) as error:
-        raise UserError(f"{path}: its config is not a mapping with a model in it") from error

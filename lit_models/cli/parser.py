@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-import yaml
 from jsonargparse import Namespace
 from jsonargparse._actions import ActionConfigFile, _ActionPrintConfig
 from jsonargparse._typehints import ActionTypeHint
@@ -18,16 +17,15 @@ from lightning.pytorch.cli import LightningArgumentParser
 from datamodules.base import DataModule
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec, HasSpec
+from lit_models.cli import stored, trust
 from lit_models.cli.configs import Config, find_config, look_where_runs_started, read_config
 from lit_models.cli.diagnosis import BASES, class_problem, find_class, part_problem, setting_problem, unknown_setting
 from lit_models.cli.help import PROGRAM
 from lit_models.cli.messages import nearest, shorten_parser_error
 from lit_models.cli.pairing import section_settings
+from lit_models.cli.stored import Stored
 from lit_models.runs.checkpoint_files import read_checkpoint
-from lit_models.runs.folder import checkpoint_to_resume
-
-FROM_CHECKPOINT = ("model", "data", "seed_everything", "experiment")
-"""Settings that commands other than fit take from a checkpoint's own config."""
+from lit_models.runs.folder import checkpoint_to_resume, newest_config
 
 register_type(torch.device, fail_already_registered=False)  # "cpu" in a config, as of StochasticWeightAveraging
 
@@ -87,6 +85,8 @@ class LitArgumentParser(LightningArgumentParser):
     """The content of the checkpoint that `--ckpt_path` names."""
     restarted: Path | None = None
     """The folder of the run that begins again, as it was stopped before its first checkpoint."""
+    stored: Stored
+    """The config in that checkpoint; empty without one."""
     flags: set[str]
     """The flags of model and data that were typed, such as "--data.data_dir"."""
     reads_words = False
@@ -102,6 +102,7 @@ class LitArgumentParser(LightningArgumentParser):
         super().__init__(*args, **kwargs)
         self.typed = Namespace()  # type: ignore[no-untyped-call]
         self.configs, self.checkpoint, self.flags, self.commands, self.sectioned = [], None, set(), {}, []
+        self.stored = Stored()
 
     def add_lightning_class_args(self, lightning_class: Any, nested_key: str, *args: Any, **kwargs: Any) -> list[str]:
         added = super().add_lightning_class_args(lightning_class, nested_key, *args, **kwargs)
@@ -167,18 +168,21 @@ class LitArgumentParser(LightningArgumentParser):
         sections = [config.section_of(getattr(self, "subcommand", "")) for config in self.sectioned]
         self.configs = [config for config in sections if config is not None]
         self.configs += [read_config(find_config(name)) for name in sources.config]
-        look_where_runs_started([config.path for config in self.configs])
         base = namespace or Namespace()  # type: ignore[no-untyped-call]
         checkpoint = sources.ckpt_path or next((c for f in self.configs if (c := f.content.get("ckpt_path"))), None)
         if sources.resume and self._has("resume"):
             if checkpoint is not None:
                 raise UserError("resume and ckpt_path both name a checkpoint: leave one out")
-            checkpoint = checkpoint_to_resume(sources.resume)
-            if checkpoint is None:  # the run was stopped before its first checkpoint, so it begins again
-                self.restarted = Path(sources.resume).expanduser()
-                self.configs.insert(0, read_config(self.restarted / "config.yaml"))
+            run, checkpoint = Path(sources.resume).expanduser(), checkpoint_to_resume(sources.resume)
+            self.restarted = run if checkpoint is None else None
+            if run.is_dir():
+                self.configs.insert(0, read_config(newest_config(run)))
+        look_where_runs_started([config.path for config in self.configs])
+        trust.allow_names([*sources.trust, *trust.typed_names(rest)])
+        for config in self.configs:
+            trust.allow_config(config)
         if checkpoint is not None and self._has("ckpt_path"):
-            base = self._merged(base, self._stored_settings(Path(checkpoint)))
+            base = self._with_stored(base, Path(checkpoint))
             base["ckpt_path"] = str(checkpoint)
         for config in self.configs:
             base = self._with_config(base, config)
@@ -186,6 +190,7 @@ class LitArgumentParser(LightningArgumentParser):
         with _ActionPrintConfig.skip_print_config():
             typed: Namespace = super().parse_args(rest, base, env, False, **kwargs)
         self.typed = typed.clone()
+        trust.remember(name for _, name in trust.class_paths(typed.as_dict()))
         if hasattr(self, "subcommand"):
             return typed
         settings: Namespace = self.parse_object(typed, env=env, defaults=defaults)
@@ -211,21 +216,20 @@ class LitArgumentParser(LightningArgumentParser):
         merged: Namespace = merge_config(self, settings, base)
         return merged
 
-    def _stored_settings(self, path: Path) -> dict[str, Any]:
-        """The settings of the run that wrote a checkpoint, as far as this command takes them over.
+    def _with_stored(self, base: Namespace, path: Path) -> Namespace:
+        """The settings with those of the run that wrote a checkpoint over them, as far as they are taken over.
 
         Raises:
-            UserError: the file is missing or damaged, or its config is not a mapping.
+            UserError: the file is missing or damaged, its config is not one, or names a class that it may not.
         """
         self.checkpoint = read_checkpoint(path)
-        config = yaml.safe_load(self.checkpoint.get("config") or "{}")
-        if not isinstance(config, dict):
-            raise UserError(f"{path}: its config is a {type(config).__name__}, expected a mapping")
+        content = stored.read_config(path, self.checkpoint)
         fit = self.subcommand == "fit" if hasattr(self, "subcommand") else True
-        stored = {k: v for k, v in config.items() if (fit or k in FROM_CHECKPOINT) and k != "ckpt_path"}
-        if not fit and (precision := (config.get("trainer") or {}).get("precision")):
-            stored["trainer"] = {"precision": precision}
-        return stored
+        self.stored = stored.settings_of(path, content, fit=fit, runs_dir=self.get_default("runs_dir"))
+        try:
+            return self._merged(base, self.stored.taken)
+        except UserError as error:
+            raise UserError(f"{path}: in its config, {error}") from error
 
     def _has(self, dest: str) -> bool:
         return any(action.dest == dest for action in self._actions)
@@ -259,9 +263,10 @@ def section_of(settings: Namespace, part: str) -> Namespace:
 
 
 def _source_parser() -> argparse.ArgumentParser:
-    """Takes config files and the checkpoint out of the words, and leaves the rest."""
+    """Takes config files, the checkpoint and trusted modules out of the words, and leaves the rest."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--ckpt_path")
     parser.add_argument("--resume")
+    parser.add_argument("--trust", action="append", default=[])
     return parser

@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from datamodules.errors import UserError
 from lit_models.runs.durable import link, replaced
-from lit_models.runs.folder import config_text, new_file
+from lit_models.runs.folder import config_text, new_file, newest_config
 from lit_models.runs.logged import direction_of, monitor_of
 from lit_models.runs.metrics_file import MetricsFile
 from lit_models.runs.progress import say
@@ -56,7 +56,7 @@ class SaveConfig(SaveConfigCallback):
         """A resumed run with other settings keeps both: the new ones are in `config_2.yaml`."""
         if self.folder is None or not trainer.is_global_zero:
             return
-        path = self.folder / self.config_filename
+        path = newest_config(self.folder)
         if not path.exists() or not path.read_text(encoding="utf-8").endswith(self.text):
             with replaced(new_file(self.folder, self.config_filename)) as part:
                 part.write_text(config_text(self.text), encoding="utf-8")

@@ -103,6 +103,12 @@ def of_checkpoint(checkpoint: Path) -> Path | None:
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
 
 
+def newest_config(run: Path) -> Path:
+    """The config of a run; `config_N.yaml` with the highest number where it was resumed with other settings."""
+    numbers = [int(n) for path in run.glob("config_*.yaml") if (n := path.stem.removeprefix("config_")).isdigit()]
+    return run / (f"config_{max(numbers)}.yaml" if numbers else "config.yaml")
+
+
 def config_text(text: str) -> str:
     """The content of `config.yaml`: a first line with the folder in which the run was started, and the settings."""
     return f"{STARTED_IN}{os.getcwd()}\n{text}"

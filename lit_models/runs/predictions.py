@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,9 @@ from lit_models.tasks.targets import Classification
 Place = tuple[int, int]
 """Number of the dataloader, and position in it."""
 SCREEN_LINES = 20
+FORMULA = re.compile(r"[ \n]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
+"""The beginning of a text that a spreadsheet reads as a formula; also with full-width characters."""
+NUMBER = re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?")
 
 
 @runtime_checkable
@@ -236,7 +240,7 @@ def show(names: Sequence[str], rows: Rows, predictions: Tensor) -> None:
 
 
 def write(path: Path, names: Sequence[str], rows: Rows, predictions: Tensor) -> None:
-    """Writes the input and its prediction, a row or a JSON object a sample."""
+    """Writes the input and its prediction, a row or a JSON object a sample. The texts of a CSV file are no formulas."""
     records: Iterable[dict[str, Any]] = (
         {"input": name, **rows.row(prediction.tolist())} for name, prediction in zip(names, predictions, strict=True)
     )
@@ -247,8 +251,17 @@ def write(path: Path, names: Sequence[str], rows: Rows, predictions: Tensor) -> 
         table = csv.writer(file)
         for i, record in enumerate(records):
             if i == 0:
-                table.writerow(record)
-            table.writerow([f"{value:.8g}" if isinstance(value, float) else value for value in record.values()])
+                table.writerow([cell(name) for name in record])
+            table.writerow([cell(value) for value in record.values()])
+
+
+def cell(value: Any) -> Any:
+    """A value as it stands in a CSV file. A text that a spreadsheet would compute as a formula has an apostrophe before
+    it, as OWASP advises. Numbers stay numbers."""
+    if isinstance(value, float):
+        return f"{value:.8g}"
+    is_formula = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
+    return f"'{value}" if is_formula else value
 
 
 def nested(record: dict[str, Any]) -> dict[str, Any]:

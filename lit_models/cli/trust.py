@@ -1,0 +1,287 @@
+"""Which classes and functions a config file or a checkpoint may name. What they may not name is never imported.
+
+The rules, for every place where a class path or an import path can stand:
+
+- The models and data of this program, and the parts of torch, Lightning, torchmetrics and torchvision in `ALLOWED`, may
+  be named by anybody.
+- A module of the user's may be named if the user has named it: as the class of a flag (`--model my_file.LitMine`), or
+  with `--trust my_file`. Modules in its folder that it has imported may be named as well.
+- A config file that lies in the current folder, or below it, may name modules that lie there too.
+- A checkpoint may name modules that this user has run before, as the state folder remembers: the full path of each
+  module's file. So a foreign checkpoint cannot import a file that came with it.
+
+jsonargparse applies the rules, as it resolves every import path in a value. It also checks where an object is defined:
+`my_file.os.system` is `posix.system`, which no rule allows.
+"""
+
+import importlib
+import itertools
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import set_parsing_settings
+from jsonargparse._common import denying_import_path_entry, parsing_settings
+from jsonargparse._loaders_dumpers import loaders
+
+from lit_models.cli import registry, state, strict_yaml
+from lit_models.cli.configs import Config
+
+CLASS_FLAGS = ("model", "data", "optimizer", "lr_scheduler")
+CLASS_SETTINGS = ("callbacks", "logger", "strategy", "plugins", "profiler", "accelerator")
+"""Settings of the Trainer that are objects of a class."""
+OURS = ("lit_models", "datamodules")
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "selu", "celu", "rrelu", "sin", "cos", "exp", "log", "square")
+DTYPES = ("bfloat16", "float16", "float32", "float64", "int64")
+ALLOWED = (
+    *(f"torch.{name}" for name in (*ACTIVATIONS, *DTYPES, "device", "dtype", "Tensor")),
+    *(f"torch._VariableFunctionsClass.{name}" for name in ACTIVATIONS),  # where they are defined
+    "torch.nn",
+    "torch._C._nn",  # where functions of torch.nn.functional are defined
+    "torch.optim",
+    *(f"lightning.pytorch.{part}" for part in ("accelerators", "callbacks", "loggers", "plugins", "profilers")),
+    "lightning.pytorch.strategies",
+    "lightning.pytorch.cli.ReduceLROnPlateau",
+    *(f"lightning.fabric.{part}" for part in ("accelerators", "loggers", "plugins", "strategies")),
+    "torchmetrics",
+    *(f"torchvision.{part}" for part in ("datasets", "models", "ops", "transforms", "tv_tensors")),
+    *("lightning.Callback", "lightning.LightningModule", "lightning.LightningDataModule"),  # bases, as types name them
+    *("lightning.pytorch.core.module.LightningModule", "lightning.pytorch.core.datamodule.LightningDataModule"),
+    "datetime.timedelta",
+    "lit_models.runs.progress.ErrorLines",
+)
+"""What anybody may name, with everything below it."""
+DENIED = (
+    "lightning.pytorch.callbacks.LambdaCallback",  # runs any function that it is given
+    "lightning.pytorch.callbacks.lambda_function",
+    "torchmetrics.utilities",
+    "torchvision.datasets.utils",  # downloads and unpacks files
+)
+"""Exceptions from `ALLOWED`."""
+
+
+LIBRARIES = {entry.partition(".")[0] for entry in ALLOWED} - set(OURS)
+"""Packages of which only parts may be named."""
+
+
+@contextmanager
+def enforced(program: type, *classes: Any) -> Iterator[None]:
+    """Enforces the rules; the settings of jsonargparse are as before afterwards. Texts in values are read within the
+    limits of `strict_yaml`, and nothing is fetched from another machine.
+
+    Args:
+        program: class of the command line.
+        classes: of model and data, as the program fixes them.
+    """
+    before, read = dict(parsing_settings), loaders["yaml"]
+    own = [f"{entry.module.partition('.')[0]}.{entry.name}" for entry in (*registry.models(), *registry.data())]
+    try:
+        set_parsing_settings(
+            config_read_mode_urls_enabled=False,
+            config_read_mode_fsspec_enabled=False,
+            import_path_denylist=["*", *DENIED],
+            import_path_allowlist=[*ALLOWED, *registry.modules(), *own, *program_modules(program, *classes)],
+        )
+        loaders["yaml"] = lambda text: read(_bounded(text))
+        yield
+    finally:
+        parsing_settings.clear()
+        parsing_settings.update(before)
+        loaders["yaml"] = read
+
+
+def _bounded(text: str) -> str:
+    """The text of a value, if it has no aliases and is not too large to be read as YAML.
+
+    Raises:
+        yaml.YAMLError: it has or is.
+    """
+    if len(text) > strict_yaml.MAX_BYTES or ("&" in text and "*" in text and strict_yaml.has_aliases(text)):
+        raise yaml.YAMLError("a value with aliases, or a very long one, is not read as YAML")
+    return text
+
+
+def program_modules(program: type, *classes: Any) -> set[str]:
+    """Modules of a program's own command line and classes, and of what it has imported from files of its own."""
+    own = {cls.__module__ for cls in (program, *classes) if isinstance(cls, type)} | {"__main__"}
+    own |= _own_modules().keys()
+    return {name.partition(".")[0] for name in own} - {*OURS, *LIBRARIES} - sys.stdlib_module_names
+
+
+def allows(name: str) -> bool:
+    """Whether a class path may be named. A name without a dot means a class that is imported already."""
+    return "." not in name or denying_import_path_entry(name) is None
+
+
+def module_of(name: str) -> str:
+    """What `--trust` takes to allow a class path: its top module, or the whole path where that is a library's."""
+    top = name.partition(".")[0]
+    return name if top in LIBRARIES else top
+
+
+def can_be_trusted(name: str) -> bool:
+    """Whether the user could allow a name: it is no part of Python or of this program."""
+    return name.partition(".")[0] not in {*OURS, *sys.stdlib_module_names}
+
+
+def refusal(name: str) -> str:
+    """The sentence for a name that is not imported, and what to type instead."""
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return f"{name} is a part of Python that no setting may name"
+    if name.partition(".")[0] in OURS:
+        return f"{name} is not one of the classes that a setting may name (see `list`)"
+    return f"{name} is not imported, as you have not named it: if you trust its code, add --trust {module_of(name)}"
+
+
+def allow_names(names: Iterable[str]) -> None:
+    """Allows what the user has named: modules, or classes with their modules. Of an installed package that is no file
+    of the user's, such as torch, only the class itself is added."""
+    for name in names:
+        top = name.partition(".")[0]
+        if top in OURS or top in sys.stdlib_module_names or not all(part.isidentifier() for part in name.split(".")):
+            continue
+        entries = {name} if top in LIBRARIES else {top}
+        module = _import(name)
+        cls = getattr(module, name.rpartition(".")[2], None)
+        if isinstance(cls, type):
+            entries.add(f"{cls.__module__}.{cls.__qualname__.partition('.')[0]}")
+        if top not in LIBRARIES:
+            entries |= _beside(sys.modules.get(top))
+        set_parsing_settings(import_path_allowlist=sorted(entries - {""}))
+
+
+def allow_config(config: Config) -> None:
+    """Allows the modules that a config names, if both the config and their files lie in the current folder or below."""
+    here = Path.cwd().resolve()
+    if not config.path.resolve().is_relative_to(here):
+        return
+    names = [name for _, name in class_paths(config.content)]
+    names += [text for text in _texts(config.content) if not Path(text).exists()]
+    for name in dict.fromkeys(names):
+        file = module_file(name)
+        if file is not None and file.is_relative_to(here) and not _is_installed(file):
+            allow_names([name])
+
+
+def allow_remembered(names: Iterable[str]) -> None:
+    """Allows the modules of class paths that this user has run before."""
+    remembered = state.modules()
+    allow_names(name for name in names if not allows(name) and str(module_file(name)) in remembered)
+
+
+def remember(names: Iterable[str]) -> None:
+    """Notes the files of allowed modules of the user's, so that their checkpoints may name them from now on."""
+    files = {module_file(name) for name in names if "." in name and name.partition(".")[0] not in OURS and allows(name)}
+    state.add_modules(str(file) for file in files if file is not None and not _is_installed(file))
+
+
+def module_file(name: str) -> Path | None:
+    """The file of the top module of a class path, which is not imported; None where there is none."""
+    top = name.partition(".")[0]
+    if "." not in name or not top.isidentifier():
+        return None
+    spec = PathFinder.find_spec(top)
+    return Path(spec.origin).resolve() if spec and spec.origin and spec.has_location else None
+
+
+def class_paths(content: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every dotted name in a configuration that stands where a class stands, with its place."""
+    if isinstance(content, list):
+        for part in content:
+            yield from class_paths(part, place)
+        return
+    if not isinstance(content, dict):
+        if isinstance(content, str) and "." in content and _is_class_place(place):
+            yield place, content
+        return
+    for key, value in content.items():
+        inner = f"{place}.{key}" if place else str(key)
+        if key == "class_path" and isinstance(value, str):
+            if "." in value:
+                yield inner, value
+        else:
+            yield from class_paths(value, inner)
+
+
+def _is_class_place(place: str) -> bool:
+    parts = [part for part in place.split(".") if part != "init_args"]
+    return (len(parts) == 1 and parts[0] in CLASS_FLAGS) or (
+        len(parts) == 2 and parts[0] == "trainer" and parts[1] in CLASS_SETTINGS
+    )
+
+
+def typed_names(words: list[str]) -> list[str]:
+    """The dotted names that were typed as classes: `--model my_file.LitMine`, and class paths in YAML or JSON."""
+    flags = {*CLASS_FLAGS, *(f"trainer.{name}" for name in CLASS_SETTINGS)}
+    names: list[str] = []
+    for word, following in itertools.pairwise([*words, ""]):
+        flag, equals, value = word.partition("=")
+        setting = flag.removeprefix("--").removesuffix("+")
+        if not flag.startswith("--") or not (setting in flags or setting.endswith(".class_path")):
+            continue
+        text = value if equals else following
+        try:
+            content = strict_yaml.load(text)
+        except yaml.YAMLError:
+            continue
+        place = setting.removesuffix(".class_path") if isinstance(content, str) else setting
+        found = [content] if isinstance(content, str) and "." in content else []
+        names += found or [name for _, name in class_paths(content, place)]
+    return names
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """Every dotted text of a configuration that could be an import path."""
+    if isinstance(content, dict | list):
+        for part in content.values() if isinstance(content, dict) else content:
+            yield from _texts(part)
+    elif isinstance(content, str) and "." in content and all(part.isidentifier() for part in content.split(".")):
+        yield content
+
+
+def _import(name: str) -> Any:
+    """The module of a class path, or the module of that name; None where there is none."""
+    for module in filter(None, (name.rpartition(".")[0], name)):
+        try:
+            return importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name and not f"{name}.".startswith(f"{error.name}."):
+                raise
+    return None
+
+
+def _beside(module: Any) -> set[str]:
+    """Loaded modules in the folder of a module's file, which are the user's own too."""
+    own = _own_modules()
+    name = getattr(module, "__name__", None)
+    if name not in own:
+        return set()
+    folder = own[name].parent
+    return {name.partition(".")[0] for name, file in own.items() if file.is_relative_to(folder)} - set(OURS)
+
+
+def _own_modules() -> dict[str, Path]:
+    """The imported modules whose files belong to no installed package, with these files."""
+    files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+    own = {name: file for name, file in files.items() if isinstance(file, str) and not file.startswith(_installed())}
+    paths = {name: Path(file).resolve() for name, file in own.items() if os.path.isabs(file)}
+    return {name: path for name, path in paths.items() if not _is_installed(path)}
+
+
+@cache
+def _installed() -> tuple[str, ...]:
+    """Beginnings of the paths of Python's files and of installed packages, as they are and with links resolved."""
+    places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    return tuple(f"{folder}{os.sep}" for place in places for folder in (place, os.path.realpath(place)))
+
+
+def _is_installed(file: Path) -> bool:
+    """Whether a file belongs to Python or to an installed package."""
+    return str(file).startswith(_installed()) or bool({"site-packages", "dist-packages"} & set(file.parts))
