@@ -125,11 +125,14 @@ class Killed:
         words: the command.
     """
 
-    def __init__(self, stranger: Stranger, words: tuple[str, ...]) -> None:
+    def __init__(self, stranger: Stranger, words: tuple[str, ...], *, processes: int = 1) -> None:
         self.stranger, self.words = stranger, (*words, *EVERY_STEP)
+        self.runs = stranger.runs if processes == 1 else stranger.fresh
+        if processes > 1:
+            self.words += ("--trainer.devices", str(processes), "--trainer.strategy", "ddp")
         stranger.has(KILLER, "plain.py", "points.py")
         texts(stranger.folder / "texts.csv")
-        whole = stranger.runs(*self.words, "--experiment", "whole")
+        whole = self.runs(*self.words, "--experiment", "whole")
         assert whole.status == 0, whole.err
         self.whole = left(stranger.folder / "runs/whole/version_0")
         self.run = stranger.folder / "runs/cut/version_0"
@@ -141,10 +144,10 @@ class Killed:
         resume = ("fit", "--resume", "runs/cut/version_0")
         for i, moment in enumerate(moments):
             order.write_text(moment if len(moment.split()) == 3 else f"{moment} SIGKILL")
-            done = self.stranger.runs(*(resume if i else (*self.words, "--experiment", "cut")))
+            done = self.runs(*(resume if i else (*self.words, "--experiment", "cut")))
             assert done.status == status, f"{moment}: {done.err}{done.out}"
             order.unlink()
-        done = self.stranger.runs(*resume)
+        done = self.runs(*resume)
         assert done.status == 0, f"{moments}: {done.err}"
         assert [path.name for path in self.run.parent.iterdir()] == ["version_0"]
         return left(self.run) == self.whole
@@ -177,6 +180,17 @@ def test_a_run_that_is_killed_twice_in_one_epoch_goes_on_exactly(stranger: Stran
     twice = [(f"{AT_STEPS} 5", f"{AT_STEPS} 2"), (f"{AT_STEPS} 13", f"{AT_STEPS} 4", f"{AT_STEPS} 3")]
     tried = faults.sample(twice, 1)
     faults.record(PROMISE, "SIGKILL twice in an epoch", tried=len(tried), kept=sum(killed.survives(*m) for m in tried))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [PLAIN, DIGITS], ids=["plain", "digits"])
+def test_a_killed_run_of_two_processes_goes_on_exactly(
+    words: tuple[str, ...], stranger: Stranger, faults: Faults
+) -> None:
+    killed = Killed(stranger, words, processes=2)
+    tried = faults.sample([f"{AT_STEPS} 3", f"{AT_STEPS} 9", f"{AT_STEPS} 14", "on_validation_batch_end 1"], 2)
+    name = "SIGKILL of the first of 2 processes: " + ("any module" if words is PLAIN else "LitCNN")
+    faults.record(PROMISE, name, tried=len(tried), kept=sum(killed.survives(m) for m in tried))
 
 
 @pytest.mark.parametrize(
