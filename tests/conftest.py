@@ -22,6 +22,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Points the data cache at a folder of the test's own, for its subprocesses too; the hub stays offline."""
     monkeypatch.setenv("LIT_MODELS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("LIT_MODELS_OFFLINE", "LIT_MODELS_MAX_GB"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path / "cache"
 
 
