@@ -61,7 +61,7 @@ format: .venv/.installed-test
 	$(BIN)/ruff format
 
 clean:
-	rm -rf .venv .venv-lock .venv-torchtext dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lock .venv-torchtext dist build .hypothesis .pytest_cache .mypy_cache .ruff_cache
 	find lit_models datamodules scripts tests -name __pycache__ -prune -exec rm -rf {} +
 
 lock: .venv-lock/bin/uv

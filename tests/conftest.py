@@ -24,6 +24,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("LIT_MODELS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LIT_MODELS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("LIT_MODELS_OFFLINE", "LIT_MODELS_MAX_GB"):
+        monkeypatch.delenv(name, raising=False)
     return tmp_path / "cache"
 
 

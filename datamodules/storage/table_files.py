@@ -190,7 +190,8 @@ def _stated_sizes(metadata: Any) -> tuple[int, list[int]]:
 
 
 def _check_parquet(path: Path, sizes: tuple[int, list[int]]) -> None:
-    """Checks the sizes that a Parquet file states, before any of its pages is unpacked."""
+    """Checks the sizes that a Parquet file states, before any of its pages is unpacked. Where they are false, a page
+    may still take the 2 GiB that the format allows, until its text is refused."""
     num_rows, groups = sizes
     Budget(path, streamed=True).spend(num_rows * ROW_BYTES)
     for num_bytes in groups:

@@ -40,7 +40,7 @@ def pickles() -> dict[str, bytes]:
     """Pickles for the readers of vocabularies."""
     many = {f"w{i}": i for i in range(30_000)}
     begin = pickle.dumps(many, protocol=2)[:-1]  # the mapping is object 0
-    copies = begin + b"(" + b"ccollections\nOrderedDict\nh\x00\x85R" * 20_000 + b"l."
+    copies = begin + b"(" + b"ccollections\nOrderedDict\nh\x00\x85R" * 5_000 + b"l."
     tuples = b"".join(b"h%c\x86q%c" % (i, i + 1) for i in range(60))  # each holds the one before it twice
     return {
         "a number in the table of objects": b"\x80\x02Nr" + struct.pack("<I", 2**31 - 1) + b".",
@@ -80,7 +80,7 @@ def write_npzs(folder: Path) -> list[Path]:
     write_zip(folder / "laughs.npz", "x.npy", write_npy(pickle.dumps(rows), (2,)))
     write_zip(folder / "lists.npz", "x.npy", write_npy(b"\x80\x02(" + b"]" * (MANY // 10) + b"l.", (1,)))
     write_zip(folder / "table.npz", "x.npy", write_npy(pickles()["a number in the table of objects"], (1,)))
-    write_zip(folder / "bzip2.npz", "x.npy", bytes(MANY), zipfile.ZIP_BZIP2)
+    write_zip(folder / "bzip2.npz", "x.npy", bytes(MANY // 10), zipfile.ZIP_BZIP2)
     write_zip(folder / "copies.npz", "x.npy", write_npy(copied_bytes(), (1,)))
     names = ("zeros", "claims", "nothing", "laughs", "lists", "table", "bzip2", "copies")
     return [folder / f"{name}.npz" for name in names]
@@ -90,7 +90,7 @@ def copied_bytes() -> bytes:
     """A pickle of a list of arrays, each of which copies the same million bytes."""
     make = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\x00\x85C\x01btR"
     fill = b"(K\x01J\x40\x42\x0f\x00\x85cnumpy\ndtype\n(X\x02\x00\x00\x00u1\x89\x88tR\x89h\x00tb"
-    return b"\x80\x04B" + struct.pack("<I", 10**6) + bytes(10**6) + b"q\x000(" + (make + fill) * 20_000 + b"l."
+    return b"\x80\x04B" + struct.pack("<I", 10**6) + bytes(10**6) + b"q\x000(" + (make + fill) * 2_000 + b"l."
 
 
 def write_archives(folder: Path) -> list[Path]:
@@ -100,7 +100,7 @@ def write_archives(folder: Path) -> list[Path]:
         (folder / name).mkdir()
         path = folder / name / "aclImdb_v1.tar.gz"
         paths.append(path)
-        if name == "headers":  # a note of 300 MB about a member
+        if name == "headers":  # a note of 100 MB about a member
             info = tarfile.TarInfo("aclImdb/train/pos/0_1.txt")
             info.pax_headers = {"comment": "a" * MANY}
             with gzip.open(path, "wb", compresslevel=1) as file:

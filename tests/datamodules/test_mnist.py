@@ -124,6 +124,18 @@ def test_files_that_are_not_the_published_ones_are_used_with_a_note(
 
 
 @pytest.mark.usefixtures("few")
+def test_a_copy_that_an_old_torchvision_saved_is_not_used_in_place_of_the_files(tmp_path: Path) -> None:
+    arrays = write_raw(tmp_path / "MNIST" / "raw")
+    (tmp_path / "MNIST" / "processed").mkdir()
+    for name in ("training.pt", "test.pt"):
+        torch.save((torch.zeros(3, 28, 28, dtype=torch.uint8), torch.zeros(3)), tmp_path / "MNIST" / "processed" / name)
+    data = MNISTDataModule(data_dir=str(tmp_path))
+    data.setup("fit")
+    _, labels = table_of(data.train_table)[torch.arange(12)]
+    assert labels.tolist() == arrays["train-labels-idx1-ubyte"].tolist()
+
+
+@pytest.mark.usefixtures("few")
 def test_the_error_of_a_damaged_file_reaches_the_user(tmp_path: Path) -> None:
     raw = tmp_path / "MNIST" / "raw"
     write_raw(raw, last_label=10)
