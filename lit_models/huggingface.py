@@ -4,6 +4,7 @@ No code of a checkpoint is run: modules that its configuration names are not loa
 """
 
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, cast
 
 import torch
@@ -17,6 +18,7 @@ def build_pretrained(checkpoint: str, num_outputs: int) -> tuple[Any, bool]:
 
     Raises:
         MissingFileError: the folder does not exist, or the hub cannot be reached and has not been before.
+        UserError: the weights are a pickle of more than tensors.
     """
     from transformers import AutoModelForSequenceClassification
 
@@ -30,6 +32,9 @@ def build_pretrained(checkpoint: str, num_outputs: int) -> tuple[Any, bool]:
             output_loading_info=True,
             trust_remote_code=False,
         )
+    except UnpicklingError as error:
+        problem = f"the checkpoint {checkpoint!r} has pickled weights that hold more than tensors"
+        raise UserError(f"{problem}, and is not loaded: use one with model.safetensors") from error
     except (OSError, ValueError) as error:
         raise cannot_load(checkpoint, error) from error
     new_head = bool(info["missing_keys"]) or bool(info["mismatched_keys"])

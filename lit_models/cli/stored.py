@@ -64,12 +64,12 @@ def read_config(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
         content = strict_yaml.load(checkpoint.get("config") or "{}")
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-        raise UserError(f"{path}: its config is not YAML that is read: {problem}") from error
+        raise UserError(f"{path}: its config cannot be read: {problem}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: its config is a {type(content).__name__}, expected a mapping")
     for key in ("model", "data", "trainer"):
         if not isinstance(content.get(key, {}), dict | None):
-            raise UserError(f"{path}: {key} in its config is a {type(content[key]).__name__}, expected a mapping")
+            raise UserError(f"{path}: {key} in its config is of type {type(content[key]).__name__}, expected a mapping")
     return content
 
 

@@ -68,18 +68,15 @@ def test_a_perceptron_says_in_which_order_its_file_reads_images(run: Run) -> Non
     assert lines[1] == f"{rows}; flatten an image of several channels in the order channel, height, width"
 
 
-NO_MAPPING = "odd.ckpt: its config is not a mapping with a model in it"
-
-
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
         ({"hyper_parameters": {"foo": 1}}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
         ({"hyper_parameters": {"hidden_sizes": "x"}}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
         ({"hyper_parameters": 5}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
-        ({"config": "model: ["}, NO_MAPPING),
-        ({"config": "model: 5"}, NO_MAPPING),
-        ({"config": "- a"}, NO_MAPPING),
+        ({"config": "model: ["}, "odd.ckpt: its config cannot be read: expected the node content"),
+        ({"config": "model: 5"}, "odd.ckpt: model in its config is of type int, expected a mapping"),
+        ({"config": "- a"}, "odd.ckpt: its config is a list, expected a mapping"),
     ],
     ids=str,
 )
