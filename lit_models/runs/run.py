@@ -20,6 +20,7 @@ from datamodules.storage.downloads import sha256
 from lit_models.runs import folder as folders
 from lit_models.runs import results
 from lit_models.runs.checkpoints import BestCheckpoint, LastCheckpoint
+from lit_models.runs.environment import environment
 from lit_models.runs.finite import FiniteGuard, check_metrics
 from lit_models.runs.loaders import allow_positional_arguments
 from lit_models.runs.logged import direction_of, in_split, logged, table
@@ -273,9 +274,8 @@ class Run:
             "test_weights": "none",
             "parameters": trainable(model),
             "processes": self.trainer.world_size,
-            "device": results.device_name(self.trainer.strategy.root_device),
+            **environment(self.trainer.strategy.root_device),
             "precision": str(self.trainer.precision),
-            "versions": results.versions(),
             "commit": results.commit(),
         }
 
