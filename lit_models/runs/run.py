@@ -247,10 +247,16 @@ class Run:
     def predict(
         self, model: L.LightningModule, datamodule: L.LightningDataModule | None = None, ckpt_path: str | None = None
     ) -> None:
-        """Prints and writes the predictions."""
+        """Prints and writes the predictions.
+
+        Raises:
+            UserError: there is no sample.
+        """
         self._match_precision(model)
         settings: dict[str, Any] = {"datamodule": datamodule, "ckpt_path": ckpt_path, "weights_only": True}
         self.trainer.predict(model, return_predictions=False, **settings)
+        if not any(self.trainer.num_predict_batches):
+            raise UserError("nothing was predicted: the data have no sample, or trainer.limit_predict_batches is 0")
 
     def _match_precision(self, model: L.LightningModule) -> None:
         """Takes double precision before a checkpoint is loaded, so that its weights lose no bit."""

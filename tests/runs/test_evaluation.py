@@ -43,7 +43,7 @@ class Samples(DataModule):
 
 def model_of(task: TaskName) -> LitTask:
     torch.manual_seed(0)
-    sizes = {"num_targets": 2} if task == "regression" else {"num_classes": 3}
+    sizes: Any = {"num_targets": 2} if task == "regression" else {"num_classes": 3}
     return LitMLP(task=task, num_features=3, hidden_sizes=[64, 64], **sizes)
 
 
