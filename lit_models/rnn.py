@@ -38,7 +38,8 @@ class RNN(nn.Module):
             1.
         padding_id: the token id that pads; set by the data.
         mask_padding: leave the padding out of the recurrence (packed sequences). Otherwise the cells run over it, as in
-            the Keras program. Set by data whose batches are padded to their own longest text.
+            the Keras program, and outputs depend on the padding. Set by data whose batches are padded to their own
+            longest text.
 
     Raises:
         UserError: a number out of its range.

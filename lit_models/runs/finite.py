@@ -38,6 +38,7 @@ class FiniteGuard(Callback):
         self.batch_idx = 0
         self.steps = 0
         self.watched: list[tuple[str, Tensor]] = []
+        self.values: list[Tensor] = []
         self.flags: list[tuple[str, str, Tensor]] = []
         """What was not looked at yet: "loss" or "weights", the step, and the loss or the norm of the weights."""
         self.cause: str | None = None
@@ -45,6 +46,9 @@ class FiniteGuard(Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.steps, self.flags, self.cause, self.watched = trainer.global_step, [], None, []
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.watched = []  # a callback may have replaced weights
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -82,10 +86,15 @@ class FiniteGuard(Callback):
         self.steps = trainer.global_step
         if not self.watched:  # a lazy weight has a shape from the first step on
             self.watched = [(n, p) for n, p in pl_module.named_parameters() if p.is_floating_point() and not is_lazy(p)]
+            self.values = [weight.detach() for _, weight in self.watched]
         if not self.watched:
             return
-        self.flags.append(("weights", self._place(trainer), norm([p.detach() for _, p in self.watched])))
-        if pl_module.device.type == "cpu" or len(self.flags) >= 2 * WINDOW:
+        size = norm(self.values)
+        on_cpu = size.device.type == "cpu"
+        if on_cpu and math.isfinite(float(size)):
+            return
+        self.flags.append(("weights", self._place(trainer), size))
+        if on_cpu or len(self.flags) >= 2 * WINDOW:
             self._look(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -142,7 +151,10 @@ class FiniteGuard(Callback):
 
 def norm(tensors: list[Tensor]) -> Tensor:
     """One number that is finite only if all are; it can overflow before they do."""
-    return torch.stack([part.float() for part in torch._foreach_norm(tensors)]).sum()
+    sizes = torch._foreach_norm(tensors)
+    if len({part.dtype for part in sizes}) > 1:
+        sizes = tuple(part.float() for part in sizes)
+    return torch.stack(list(sizes)).sum()
 
 
 def weights_cause(place: str, weights: list[tuple[str, Tensor]]) -> str | None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins import CheckpointIO
@@ -24,6 +23,7 @@ from lit_models.runs import folder as folders
 from lit_models.runs import processes, results, torchrun
 from lit_models.runs.checkpoint_files import CheckpointFiles
 from lit_models.runs.checkpoints import Checkpoints, Saved
+from lit_models.runs.environment import environment
 from lit_models.runs.finite import FiniteGuard, check_metrics
 from lit_models.runs.loaders import allow_positional_arguments
 from lit_models.runs.logged import direction_of, in_split, logged, table
@@ -315,10 +315,16 @@ class Run:
     def predict(
         self, model: L.LightningModule, datamodule: L.LightningDataModule | None = None, ckpt_path: str | None = None
     ) -> None:
-        """Prints and writes the predictions."""
+        """Prints and writes the predictions.
+
+        Raises:
+            UserError: there is no sample.
+        """
         self._match_precision(model)
         settings: dict[str, Any] = {"datamodule": datamodule, "ckpt_path": ckpt_path, "weights_only": True}
         self.trainer.predict(model, return_predictions=False, **settings)
+        if not any(self.trainer.num_predict_batches):
+            raise UserError("nothing was predicted: the data have no sample, or trainer.limit_predict_batches is 0")
 
     def _match_precision(self, model: L.LightningModule) -> None:
         """Takes double precision before a checkpoint is loaded, so that its weights lose no bit."""
@@ -342,10 +348,8 @@ class Run:
             "test_weights": "none",
             "parameters": trainable(model),
             "processes": self.trainer.world_size,
-            "device": results.device_name(self.trainer.strategy.root_device),
+            **environment(self.trainer.strategy.root_device),
             "precision": str(self.trainer.precision),
-            "threads": torch.get_num_threads(),
-            "versions": results.versions(),
             "commit": results.commit(),
         }
 

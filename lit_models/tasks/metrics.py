@@ -103,7 +103,10 @@ class SplitMetrics(Metric):
     def __init__(self, target: Target, names: list[str]) -> None:
         super().__init__(compute_on_cpu=False)
         self.target = target
-        self.add_state("loss_sum", torch.zeros(()), dist_reduce_fx="sum")
+        self.loss_dtype = torch.float32
+        # In float64, the order of the batches and the number of processes do not change the float32 result.
+        wide = torch.float32 if torch.backends.mps.is_available() else torch.float64  # MPS has no float64
+        self.add_state("loss_sum", torch.zeros((), dtype=wide), dist_reduce_fx="sum")
         self.add_state("score_sum", torch.zeros((), dtype=target.score_dtype), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
         others = [name for name in names if name != target.score]  # the score is measured anyway, in float64
@@ -111,7 +114,8 @@ class SplitMetrics(Metric):
 
     def update(self, losses: Tensor, outputs: Tensor, target: Tensor) -> None:
         """Counts a batch: `losses` `(B,)`, `outputs` and `target` of the batch."""
-        self.loss_sum = self.loss_sum + losses.sum()  # takes the losses' precision, such as XOR's float64
+        self.loss_sum.add_(losses.sum())
+        self.loss_dtype = losses.dtype
         self.score_sum.add_(self.target.scores(outputs, target).sum())
         self.count.add_(len(target))
         if len(self.more):
@@ -133,7 +137,8 @@ class SplitMetrics(Metric):
 
     def compute(self) -> dict[str, Tensor]:
         """Mean loss, mean score and the other metrics over all samples since the last reset."""
-        values = {"loss": self.loss_sum / self.count, self.target.score: self.score_sum / self.count}
+        loss = (self.loss_sum / self.count).to(self.loss_dtype)
+        values = {"loss": loss, self.target.score: self.score_sum / self.count}
         for name, metric in self._more():
             if name in CORRELATIONS and self.count < 2:
                 continue

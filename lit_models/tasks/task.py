@@ -272,9 +272,10 @@ class LitTask(L.LightningModule):
         metrics = cast(SplitMetrics, getattr(self, f"{split}_metrics"))
         values = metrics.compute()
         metrics.reset()
-        # The values are equal in all processes; Lightning asks to say so, also for one process with the strategy ddp.
+        # The values are equal in all processes; Lightning asks for a reduction, also for one process with the strategy
+        # ddp. The mean of equal numbers can be another number, and their maximum cannot.
         several = torch.distributed.is_available() and torch.distributed.is_initialized()
-        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=several)
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=several, reduce_fx="max")
         return float(values["loss"])
 
     def _global_batch_size(self, target: Tensor, batch_idx: int) -> int:

@@ -318,3 +318,10 @@ def test_a_fine_tuned_checkpoint_needs_neither_its_encoder_nor_its_data_any_more
     message = f"leave out num_layers: sizes are for a small model, and '{encoder}' has its own"
     status, _, err = run(*common, "--model.num_layers", "3")
     assert (status, err) == (2, f"error: {message}\n")
+
+
+def test_predicting_no_sample_is_a_mistake_and_not_an_empty_folder(run: Run, checkpoint: Any) -> None:
+    status, _, err = run("predict", "--ckpt_path", checkpoint("xor_mlp"), "--trainer.limit_predict_batches", "0")
+    assert status == 2
+    assert err.endswith("nothing was predicted: the data have no sample, or trainer.limit_predict_batches is 0\n")
+    assert not list(Path().rglob("predictions*"))
