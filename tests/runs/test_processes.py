@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_models.runs.processes import ending, key_of, state_of
+from lit_models.runs.process_state import ending, state_of
+from lit_models.runs.processes import key_of
 
 ROOT = Path(__file__).parents[2]
 MEMBER = """
