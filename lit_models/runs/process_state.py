@@ -1,7 +1,6 @@
 """What the system knows of a process: whether it runs, is stopped or has ended, and how."""
 
 import contextlib
-import fcntl
 import os
 import signal
 import struct
@@ -55,7 +54,9 @@ def exit_status(handle: int) -> int | None:
     Args:
         handle: of `os.pidfd_open`.
     """
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ImportError):
+        import fcntl  # Windows has none
+
         mask, status = struct.unpack("Q52xi", fcntl.ioctl(handle, PIDFD_GET_INFO, struct.pack("Q", EXIT) + bytes(56)))
         return int(status) if mask & EXIT else None
     return None

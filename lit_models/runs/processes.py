@@ -254,8 +254,10 @@ class Watch:
         if first:
             who = f"{culprit} " if culprit else ""
             text = f"error: {who}{problem}; the other processes of the run were ended\n"
-            if not (culprit and culprit.end and culprit.rank == 0):  # the first process prints its own errors
-                os.write(2, text.encode())
+            os.write(2, text.encode())
+            end = time.monotonic() + 2
+            while culprit and culprit.end and self._lives(culprit) and time.monotonic() < end:
+                time.sleep(0.05)  # it prints its own error
             for member in [culprit, *self._known.values()]:
                 if member is not None and (state := state_of(member.pid)) and state.birth == member.birth:
                     kill(member.pid)
@@ -271,7 +273,8 @@ _watch: Watch | None = None
 
 
 def join(environment: Mapping[str, str] = os.environ, *, rank: int | None = None) -> Watch | None:
-    """Starts the watch if the environment says that this process is one of several; each process has one watch.
+    """Starts the watch if the environment says that this process is one of several; each process has one watch. Systems
+    without /proc have none.
 
     Args:
         environment: variables that a launcher sets, such as torchrun or Lightning.
@@ -281,11 +284,14 @@ def join(environment: Mapping[str, str] = os.environ, *, rank: int | None = None
     key = key_of(environment)
     if _watch is not None or key is None:
         return _watch
-    own, state = os.getuid(), state_of(os.getpid())
+    state = state_of(os.getpid())
+    if state is None:
+        return None
+    own = os.getuid()
     folder = Path(tempfile.gettempdir()) / f"lit-models-{own}-{key}"
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()
-    if state is None or facts.st_uid != own or not stat.S_ISDIR(facts.st_mode):
+    if facts.st_uid != own or not stat.S_ISDIR(facts.st_mode):
         return None
     node = environment.get("GROUP_RANK") or environment.get("NODE_RANK") or "0"
     local = environment["LOCAL_RANK"]
