@@ -6,16 +6,13 @@ the others: at once when one ends, and twice a second at its state. It starts be
 
 import atexit
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
 import platform
 import select
 import shutil
-import signal
 import stat
-import struct
 import subprocess
 import sys
 import tempfile
@@ -26,13 +23,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from lit_models.runs.heartbeat import Heartbeat
+from lit_models.runs.process_state import State, children_of_this, ending, exit_status, kill, state_of
+
 TICK = 0.5  # seconds between two looks
 STOPPED_TICKS = 10  # looks in a row: Ctrl-Z and `fg` reach all processes, but not at the same moment
 FAILED_TICKS = 20  # looks: a process may fail for the same reason as another, and a little later
 ORDERLY = (None, 0, 130, 143)
 """Exit statuses of a process that has done its work, or was asked to end."""
-PIDFD_GET_INFO = 0xC040FF0B
-"""The request of Linux 6.15 and newer that gives the exit status of any process, also after its parent has read it."""
 
 
 @dataclass(frozen=True)
@@ -57,42 +55,6 @@ class Member:
         return f"process {self.rank} (rank {self.rank}, pid {self.pid})"
 
 
-@dataclass(frozen=True)
-class State:
-    """The state of a process as the system sees it.
-
-    Args:
-        letter: of /proc/PID/stat: R, S, D run or wait, T is stopped, Z has ended.
-        birth: clock ticks at which it started.
-        status: as `waitpid` returns it, once it has ended.
-    """
-
-    letter: str
-    birth: str
-    status: int
-
-
-def state_of(pid: int) -> State | None:
-    """The state of a process; None if there is none with this id, or on a system without /proc."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    except OSError:
-        return None
-    return State(fields[0], fields[19], int(fields[-1]))  # a name in brackets comes before; its parts are fields 1, 2
-
-
-def ending(status: int) -> str:
-    """A status of `waitpid` in words."""
-    code = os.waitstatus_to_exitcode(status)
-    return f"was killed by signal {-code} ({_signal_name(-code)})" if code < 0 else f"ended with status {code}"
-
-
-def _signal_name(number: int) -> str:
-    with contextlib.suppress(ValueError):
-        return signal.Signals(number).name
-    return "unknown"
-
-
 def key_of(environment: Mapping[str, str]) -> str | None:
     """A word that all processes of a run share, and no other run; None if the environment starts a single process."""
     names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
@@ -115,6 +77,7 @@ class Watch:
     def __init__(self, folder: Path, member: Member) -> None:
         self.folder, self.member = folder, member
         self.launches: Any = None
+        self.heartbeat: Heartbeat | None = None
         self.launcher: int | None = None
         self._known: dict[str, Member] = {}
         self._counts: dict[str, int] = {}
@@ -149,6 +112,8 @@ class Watch:
                 self._write()
         if end == "finished":
             self._ended.set()
+            if self.heartbeat is not None:
+                self.heartbeat.stop()
             if threading.current_thread() is not self._thread:
                 self._thread.join(timeout=5)
             if all(m.end == "finished" or not self._lives(m) for m in self._members().values()):
@@ -191,7 +156,13 @@ class Watch:
             with self._lock:
                 if not self._ended.is_set():
                     self._look()
+            if self.heartbeat is not None and (problem := self.heartbeat.problem(self._local_ranks())):
+                with self._lock:
+                    self._end_all(None, problem)
             self._wait()
+
+    def _local_ranks(self) -> set[int]:
+        return {self.member.rank, *(member.rank for member in self._known.values())}
 
     def _wait(self) -> None:
         """Sleeps for a tick, or until another process ends."""
@@ -263,12 +234,8 @@ class Watch:
             return ending(-code if code < 0 else code << 8)
         if state is not None:
             return ending(state.status)
-        if member.pid in self._handles:
-            with contextlib.suppress(OSError):
-                request = struct.pack("Q", 1 << 3) + bytes(56)
-                mask, status = struct.unpack("Q52xi", fcntl.ioctl(self._handles[member.pid], PIDFD_GET_INFO, request))
-                if mask & 1 << 3:
-                    return ending(status)
+        if member.pid in self._handles and (status := exit_status(self._handles[member.pid])) is not None:
+            return ending(status)
         return "has ended before its work was done"
 
     def _count(self, member: Member, *, limit: int) -> bool:
@@ -287,16 +254,18 @@ class Watch:
         if first:
             who = f"{culprit} " if culprit else ""
             text = f"error: {who}{problem}; the other processes of the run were ended\n"
-            if not (culprit and culprit.end and culprit.rank == 0):  # the first process prints its own errors
-                os.write(2, text.encode())
+            os.write(2, text.encode())
+            end = time.monotonic() + 2
+            while culprit and culprit.end and self._lives(culprit) and time.monotonic() < end:
+                time.sleep(0.05)  # it prints its own error
             for member in [culprit, *self._known.values()]:
                 if member is not None and (state := state_of(member.pid)) and state.birth == member.birth:
-                    _kill(member.pid)
+                    kill(member.pid)
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             time.sleep(1)
-        for pid in _children():
-            _kill(pid)
+        for pid in children_of_this():
+            kill(pid)
         os._exit(1)
 
 
@@ -304,7 +273,8 @@ _watch: Watch | None = None
 
 
 def join(environment: Mapping[str, str] = os.environ, *, rank: int | None = None) -> Watch | None:
-    """Starts the watch if the environment says that this process is one of several; each process has one watch.
+    """Starts the watch if the environment says that this process is one of several; each process has one watch. Systems
+    without /proc have none.
 
     Args:
         environment: variables that a launcher sets, such as torchrun or Lightning.
@@ -314,11 +284,14 @@ def join(environment: Mapping[str, str] = os.environ, *, rank: int | None = None
     key = key_of(environment)
     if _watch is not None or key is None:
         return _watch
-    own, state = os.getuid(), state_of(os.getpid())
+    state = state_of(os.getpid())
+    if state is None:
+        return None
+    own = os.getuid()
     folder = Path(tempfile.gettempdir()) / f"lit-models-{own}-{key}"
     folder.mkdir(mode=0o700, exist_ok=True)
     facts = folder.lstat()
-    if state is None or facts.st_uid != own or not stat.S_ISDIR(facts.st_mode):
+    if facts.st_uid != own or not stat.S_ISDIR(facts.st_mode):
         return None
     node = environment.get("GROUP_RANK") or environment.get("NODE_RANK") or "0"
     local = environment["LOCAL_RANK"]
@@ -337,11 +310,14 @@ def attend(trainer: Any) -> None:
     if trainer.world_size < 2 or environment is None:
         return
     address = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
-    place = {"LOCAL_RANK": str(trainer.local_rank), "NODE_RANK": str(trainer.node_rank)}
-    watch = join({**os.environ, **address, **place}, rank=trainer.global_rank)
+    own = {"LOCAL_RANK": str(trainer.local_rank), "NODE_RANK": str(trainer.node_rank)}
+    watch = join({**os.environ, **address, **own}, rank=trainer.global_rank)
     if watch is not None:
         watch.set_rank(trainer.global_rank)
         watch.launches = trainer.strategy.launcher
+        if trainer.num_nodes > 1:
+            place = (environment.main_address, environment.main_port)
+            watch.heartbeat = Heartbeat(*place, rank=trainer.global_rank, num_processes=trainer.world_size)
 
 
 @contextlib.contextmanager
@@ -384,16 +360,3 @@ def _leave_in_order() -> None:
                 distributed.monitored_barrier(timeout=timedelta(seconds=60))
         distributed.destroy_process_group()
     _watch.leave("finished")
-
-
-def _children() -> list[int]:
-    """Processes that this one has started, such as workers of a DataLoader."""
-    with contextlib.suppress(OSError):
-        paths = Path("/proc/self/task").glob("*/children")
-        return [int(pid) for path in paths for pid in path.read_text().split()]
-    return []
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGKILL)

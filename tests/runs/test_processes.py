@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_models.runs.processes import ending, key_of, state_of
+from lit_models.runs.process_state import ending, state_of
+from lit_models.runs.processes import key_of
 
 ROOT = Path(__file__).parents[2]
 MEMBER = """
@@ -116,6 +117,16 @@ def test_an_error_that_another_process_has_caused_gives_way_to_the_cause(start: 
     runs(first, "time.sleep(2); raise RuntimeError('Connection closed by peer')")
     runs(second, "raise ValueError('cause')")
     assert end_of(first, seconds=6) == (1, error(second, 1, "failed with ValueError: cause"))
+
+
+def test_a_process_that_fails_prints_its_own_error_before_it_is_ended(start: Start) -> None:
+    first, second = start(0), start(1)
+    runs(second, "time.sleep(2); raise RuntimeError('Connection closed by peer')")
+    runs(first, "raise ValueError('cause')")
+    assert end_of(second, seconds=6) == (1, error(first, 0, "failed with ValueError: cause"))
+    status, errors = end_of(first, seconds=1)
+    assert status
+    assert errors.endswith("ValueError: cause\n")
 
 
 def test_the_same_mistake_in_all_processes_keeps_each_ones_own_status(start: Start) -> None:

@@ -1,0 +1,76 @@
+"""What the system knows of a process: whether it runs, is stopped or has ended, and how."""
+
+import contextlib
+import os
+import signal
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+PIDFD_GET_INFO, EXIT = 0xC040FF0B, 1 << 3
+"""The request of Linux 6.15 and newer for the exit status of any process of the user's."""
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of a process as the system sees it.
+
+    Args:
+        letter: of /proc/PID/stat: R, S, D run or wait, T is stopped, Z has ended.
+        birth: clock ticks at which it started.
+        status: as `waitpid` returns it, once it has ended.
+    """
+
+    letter: str
+    birth: str
+    status: int
+
+
+def state_of(pid: int) -> State | None:
+    """The state of a process; None if there is none with this id, or on a system without /proc."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return State(fields[0], fields[19], int(fields[-1]))  # a name in brackets comes before; its parts are fields 1, 2
+
+
+def ending(status: int) -> str:
+    """A status of `waitpid` in words."""
+    code = os.waitstatus_to_exitcode(status)
+    return f"was killed by signal {-code} ({_signal_name(-code)})" if code < 0 else f"ended with status {code}"
+
+
+def _signal_name(number: int) -> str:
+    with contextlib.suppress(ValueError):
+        return signal.Signals(number).name
+    return "unknown"
+
+
+def exit_status(handle: int) -> int | None:
+    """The status of a process that has ended, as `waitpid` returns it, also after its parent has read it; None before
+    Linux 6.15.
+
+    Args:
+        handle: of `os.pidfd_open`.
+    """
+    with contextlib.suppress(OSError, ImportError):
+        import fcntl  # Windows has none
+
+        mask, status = struct.unpack("Q52xi", fcntl.ioctl(handle, PIDFD_GET_INFO, struct.pack("Q", EXIT) + bytes(56)))
+        return int(status) if mask & EXIT else None
+    return None
+
+
+def children_of_this() -> list[int]:
+    """Processes that this one has started, such as workers of a DataLoader."""
+    with contextlib.suppress(OSError):
+        paths = Path("/proc/self/task").glob("*/children")
+        return [int(pid) for path in paths for pid in path.read_text().split()]
+    return []
+
+
+def kill(pid: int) -> None:
+    """Ends a process at once, if it is there and this one may end it."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)

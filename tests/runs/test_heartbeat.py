@@ -1,0 +1,78 @@
+"""Two processes that cannot see each other, as on two machines: the one that is stopped is noticed by its silence."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MEMBER = """
+import sys, time
+import torch
+from lit_models.runs import processes
+from lit_models.runs.heartbeat import Heartbeat
+watch = processes.join()
+port, rank = int(sys.argv[1]), int(sys.argv[2])
+watch.heartbeat = Heartbeat("127.0.0.1", port, rank=rank, num_processes=2)
+torch.distributed.init_process_group("gloo", rank=rank, world_size=2)
+print("here", flush=True)
+with processes.telling():
+    end = time.monotonic() + float(sys.argv[3])
+    while time.monotonic() < end:
+        sum(range(10_000_000))  # a step that is slow in Python
+    torch.distributed.all_reduce(torch.ones(1))
+"""
+Pair = Callable[[int], list["subprocess.Popen[str]"]]
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    """Starts two processes with folders of their own, which work for some seconds and then wait for each other."""
+    started: list[subprocess.Popen[str]] = []
+
+    def call(seconds: int) -> list["subprocess.Popen[str]"]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        for rank in ("0", "1"):
+            own = {"LOCAL_RANK": "0", "NODE_RANK": rank, "RANK": rank, "TMPDIR": str(tmp_path / rank)}
+            (tmp_path / rank).mkdir()
+            environment = os.environ | own | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "PYTHONPATH": str(ROOT)}
+            command = [sys.executable, "-c", MEMBER, port, rank, str(seconds)]
+            out, err = subprocess.PIPE, subprocess.PIPE
+            started.append(subprocess.Popen(command, env=environment, text=True, stdout=out, stderr=err))
+        for process in started:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "here\n"
+        return started
+
+    yield call
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", [0, 1])
+def test_a_process_that_is_stopped_on_another_machine_is_named_in_under_30_seconds(pair: Pair, stopped: int) -> None:
+    processes = pair(5)
+    time.sleep(4)
+    processes[stopped].send_signal(signal.SIGSTOP)
+    other = processes[1 - stopped]
+    _, errors = other.communicate(timeout=30)
+    assert other.returncode == 1
+    line = r"error: process {0} \(rank {0}, (on another machine|at 127.0.0.1:\d+)\) (has given no|cannot be).*\n"
+    assert re.fullmatch(line.format(stopped), errors), errors
+
+
+@pytest.mark.slow
+def test_slow_steps_are_no_silence_and_both_end_well(pair: Pair) -> None:
+    processes = pair(26)
+    assert [(p.communicate(timeout=60)[1], p.returncode) for p in processes] == [("", 0)] * 2
