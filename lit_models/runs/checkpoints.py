@@ -15,6 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from datamodules.errors import UserError
 from lit_models.runs.durable import link, replaced
+from lit_models.runs.environment import differences, environment
 from lit_models.runs.folder import config_text, new_file, newest_config
 from lit_models.runs.logged import direction_of, monitor_of
 from lit_models.runs.metrics_file import MetricsFile
@@ -277,7 +278,11 @@ class Checkpoints(Checkpoint):
             states = [None] * trainer.world_size
             torch.distributed.all_gather_object(states, ours)
         logs = [x.experiment.position() for x in trainer.loggers if isinstance(x, MetricsFile)]
-        checkpoint[KEY] = {"processes": states, "log": logs[0] if logs and trainer.is_global_zero else None}
+        checkpoint[KEY] = {
+            "processes": states,
+            "log": logs[0] if logs and trainer.is_global_zero else None,
+            "environment": environment(trainer.strategy.root_device),
+        }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Takes what an exact resume needs."""
@@ -287,9 +292,11 @@ class Checkpoints(Checkpoint):
         if state is None:
             say("note: this checkpoint cannot be resumed exactly: it lacks the states of random numbers and metrics")
             return
-        if len(state["processes"]) != trainer.world_size:
-            was, now = len(state["processes"]), trainer.world_size
-            say(f"note: {was} processes saved the checkpoint, so the run does not go on exactly in {now}")
+        changes = differences(state["environment"], environment(trainer.strategy.root_device))
+        if (was := len(state["processes"])) != trainer.world_size:
+            changes.append(f"{was} processes, now {trainer.world_size}")
+        if changes:
+            say(f"note: the run does not go on exactly, as the checkpoint was saved with {'; '.join(changes)}")
         self.between.loaded = state["processes"][min(trainer.global_rank, len(state["processes"]) - 1)]
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile) and trainer.is_global_zero and logger.continues and state["log"]:
