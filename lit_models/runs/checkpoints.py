@@ -14,7 +14,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from torch.nn.parameter import is_lazy
 
 from datamodules.errors import UserError
-from lit_models.runs.durable import link, replaced
+from lit_models.runs.durable import link, remove_parts, replaced
 from lit_models.runs.environment import differences, environment
 from lit_models.runs.folder import config_text, new_file, newest_config
 from lit_models.runs.logged import direction_of, monitor_of
@@ -113,6 +113,8 @@ class Checkpoints(Checkpoint):
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit":
+            if trainer.is_global_zero and self.folder.is_dir():
+                remove_parts(self.folder)  # of a process that was killed while it saved
             self.trainer, self.between = trainer, BetweenSteps(trainer, self.act)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -5,10 +5,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from datamodules.errors import UserError
+from datamodules.storage.writing import publish
 
 FULL = {
     errno.ENOSPC: "no space is left",
@@ -33,9 +34,7 @@ def replaced(path: Path) -> Iterator[Path]:
         os.fchmod(handle, 0o666 & ~_umask())
         os.close(handle)
         yield part
-        flush_to_disk(part)
-        os.replace(part, path)
-        flush_to_disk(path.parent)
+        publish(part, path)
     except OSError as error:
         reason = FULL.get(error.errno or 0) or error.strerror or str(error)
         raise UserError(f"{path} cannot be written: {reason}; the file that was there is unchanged") from error
@@ -53,9 +52,7 @@ def link(path: Path, name: Path) -> None:
             os.link(path, part)
         except OSError:  # a file system without hard links
             shutil.copyfile(path, part)
-            flush_to_disk(part)
-        os.replace(part, name)
-        flush_to_disk(name.parent)
+        publish(part, name)
     except OSError as error:
         raise UserError(f"{name} cannot be written: {FULL.get(error.errno or 0) or error.strerror}") from error
     finally:
@@ -63,13 +60,9 @@ def link(path: Path, name: Path) -> None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Waits until a file, or the list of files of a folder, is on the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some file systems cannot flush a folder
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Waits until a file is on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def remove_parts(folder: Path) -> None:
