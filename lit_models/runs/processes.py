@@ -116,7 +116,7 @@ class Watch:
                 self.heartbeat.stop()
             if threading.current_thread() is not self._thread:
                 self._thread.join(timeout=5)
-            if all(m.end == "finished" or not self._lives(m) for m in self._members().values()):
+            if all(m.end is not None or not self._lives(m) for m in self._members().values()):
                 shutil.rmtree(self.folder, ignore_errors=True)
 
     def explain(self) -> None:
