@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from datamodules.errors import MissingFileError
 from lit_models.keras.files.errors import KerasFileError
+from lit_models.keras.files.hdf5 import check_hdf5
 
 Array = NDArray[np.floating[Any]]
 ShapeCheck = Callable[[str, list[tuple[int, ...]]], None]
@@ -100,6 +101,7 @@ def read_weights(path: Path, layers: Sequence[tuple[str, str]], check: ShapeChec
             if WEIGHTS not in archive.namelist():
                 raise KerasFileError(f"the file has no {WEIGHTS}")
             content = io.BytesIO(read_member(archive, WEIGHTS, archive.getinfo(WEIGHTS).file_size))
+            check_hdf5(content.getvalue())
         with h5py.File(content, "r") as file:
             top = group_in(file, "layers" if "layers" in file else "_layer_checkpoint_dependencies")  # Keras 2.12
             datasets = list(numbered_datasets(top, [class_name for class_name, _ in layers]))
@@ -146,6 +148,8 @@ def reading(path: Path) -> Iterator[bytes]:
         start = file.read(8)
     if start[:4] != ZIP and start != HDF5:
         raise KerasFileError("not a Keras file: it is neither a zip archive (.keras) nor HDF5 (.h5)")
+    if start == HDF5:
+        check_hdf5(path.read_bytes())
     try:
         yield ZIP if start[:4] == ZIP else HDF5
     except (KerasFileError, ModuleNotFoundError):
