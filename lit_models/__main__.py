@@ -6,6 +6,8 @@ import os
 import sys
 from importlib import import_module
 
+from datamodules.errors import UserError
+from lit_models.cli.configs import find_config, read_config
 from lit_models.cli.help import (
     COMMANDS,
     FILE_COMMANDS,
@@ -50,11 +52,14 @@ def dispatch(argv: list[str]) -> int:
     command, *arguments = words
     if command.startswith("-"):
         command = command_after_configs(words)
+        if command and not command.startswith("-") and command not in COMMANDS:
+            return refuse(unknown(command))
+        if not command and has_sections(words):
+            return refuse(f"the command is missing: {PROGRAM} {' '.join(argv)} fit")
         if command not in TRAINER_COMMANDS:
             return refuse(f"the command comes before its options: {PROGRAM} {' '.join(command_first(argv))}")
     if command not in COMMANDS:
-        hint = nearest(command, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
-        return refuse(f"unknown command {command!r}{hint}")
+        return refuse(unknown(command))
     if command in TRAINER_COMMANDS:
         if options.help:
             print(command_help(command))
@@ -91,6 +96,23 @@ def command_after_configs(words: list[str]) -> str:
     except argparse.ArgumentError:
         return ""
     return rest[0] if rest else ""
+
+
+def has_sections(words: list[str]) -> bool:
+    """Whether the words name a config that has a section for each command."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-c", "--config", action="append", default=[])
+    names = parser.parse_known_args(words)[0].config
+    try:
+        return any(COMMANDS.keys() & read_config(find_config(name)).content.keys() for name in names)
+    except UserError:  # the command says what is wrong with the file
+        return False
+
+
+def unknown(command: str) -> str:
+    """The sentence for a command that does not exist."""
+    hint = nearest(command, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+    return f"unknown command {command!r}{hint}"
 
 
 def refuse(message: str) -> int:

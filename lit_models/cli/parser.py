@@ -14,6 +14,7 @@ from jsonargparse._typehints import ActionTypeHint
 from jsonargparse._util import merge_config
 from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser
+from lightning_utilities.core.enums import StrEnum
 
 from datamodules.base import DataModule
 from datamodules.errors import UserError
@@ -29,6 +30,7 @@ from lit_models.runs.folder import checkpoint_to_resume
 FROM_CHECKPOINT = ("model", "data", "seed_everything", "experiment")
 """Settings that commands other than fit take from a checkpoint's own config."""
 
+yaml.SafeDumper.add_multi_representer(StrEnum, lambda dumper, value: dumper.represent_str(value.value))  # as Timer's
 register_type(torch.device, fail_already_registered=False)  # "cpu" in a config, as of StochasticWeightAveraging
 
 
@@ -40,6 +42,9 @@ class ClassAction(ActionTypeHint):
             return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
         parser, settings, value, flag = args
         parser.flags.add(flag)
+        part, _, setting = flag.removeprefix("--").partition(".")
+        if setting in ("", "class_path"):
+            parser.forget_other_class(settings, part, value)
         try:
             return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
         except (TypeError, ValueError) as error:
@@ -168,7 +173,10 @@ class LitArgumentParser(LightningArgumentParser):
         self.configs = [config for config in sections if config is not None]
         self.configs += [read_config(find_config(name)) for name in sources.config]
         base = namespace or Namespace()  # type: ignore[no-untyped-call]
+        none = sources.ckpt_path == "null"  # as `--print_config` shows it
         checkpoint = sources.ckpt_path or next((c for f in self.configs if (c := f.content.get("ckpt_path"))), None)
+        if none and self._has("ckpt_path"):
+            checkpoint, rest = None, [*rest, "--ckpt_path=null"]
         if sources.resume and self._has("resume"):
             if checkpoint is not None:
                 raise UserError("resume and ckpt_path both name a checkpoint: leave one out")
@@ -198,10 +206,20 @@ class LitArgumentParser(LightningArgumentParser):
         config = Config(config.path, content, config.section)
         if problem := unknown_setting(self, config, base):
             raise UserError(problem)
+        for part in BASES.keys() & content.keys():
+            self.forget_other_class(base, part, content[part])
         try:
             return self._merged(base, content)
         except UserError as error:
             raise UserError(f"{config.place_of_message(str(error))}: {error}") from error
+
+    def forget_other_class(self, settings: Namespace, part: str, value: Any) -> None:
+        """Drops the checkpoint's settings of "model" or "data" if another class is named: they may mean other things
+        there."""
+        name = value.get("class_path") if isinstance(value, dict) else value
+        stored = section_of(settings, part).get("class_path") if self.checkpoint is not None else None
+        if stored and isinstance(name, str) and find_class(part, name) is not find_class(part, stored):
+            settings.pop(part)
 
     def _merged(self, base: Namespace, content: dict[str, Any]) -> Namespace:
         settings = self.parse_object(
@@ -264,3 +282,12 @@ def _source_parser() -> argparse.ArgumentParser:
     parser.add_argument("--ckpt_path")
     parser.add_argument("--resume")
     return parser
+
+
+def extended_parser(parser_class: type[LightningArgumentParser]) -> type[LightningArgumentParser]:
+    """The parser class of a program, with what ours adds."""
+    if issubclass(parser_class, LitArgumentParser):
+        return parser_class
+    if issubclass(LitArgumentParser, parser_class):
+        return LitArgumentParser
+    return type(parser_class.__name__, (LitArgumentParser, parser_class), {})

@@ -135,7 +135,7 @@ def table(metrics: Mapping[str, float], module: L.LightningModule) -> str:
         elif is_by_class(full_name, module):
             classes.setdefault(split, {}).setdefault(label, {})[metric] = value
         else:
-            splits[split][name] = value
+            splits[split][full_name if name in splits[split] else name] = value
     lines = _grid({split: cells for split, cells in splits.items() if cells})
     if classes:
         split = max(classes, key=list(splits).index)
