@@ -275,7 +275,7 @@ class LitCLI(LightningCLI):
         return find_class(part, section.class_path) if section else None
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """The Trainer, with the run's folder, callbacks and loggers; Lightning's own without a command of Lightning's."""
+        """The Trainer, with the run's folder, callbacks and loggers; Lightning's own for commands of a subclass."""
         if self.subcommand not in TRAINER_COMMANDS:
             return super().instantiate_trainer(**kwargs)
         config = dict(self._get(self.config_init, "trainer"))

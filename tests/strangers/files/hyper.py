@@ -155,3 +155,11 @@ class Opens(Trained):
 
     def training_step(self, batch: Any, batch_idx: int) -> Any:
         Path.cwd().open()
+
+
+class Greedy(L.Trainer):
+    """A Trainer with a fault in its constructor."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        len(5)  # type: ignore[arg-type]
