@@ -105,3 +105,12 @@ def test_double_precision_loses_no_bit_in_a_checkpoint(stranger: Stranger) -> No
     fitted, tested = (stranger.results("xor_mlp", name)["metrics"] for name in ("results.json", "test.json"))
     assert fitted["test/loss"] == tested["test/loss"]
     assert fitted["test/loss"] != pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_a_class_that_only_a_later_batch_has_is_one_line(stranger: Stranger, command: str) -> None:
+    sizes = ("--model.num_features", "2", "--model.num_classes", "3")
+    words = ("--model", "LitMLP", *sizes, "--data", "hyper.Late", "--seed_everything", "1")
+    line = stranger.refused(command, *words)
+    expected = "class 3, and the model has the classes 0 to 2: set --model.num_classes 4 or more"
+    assert line == f"error: the data's target is {expected}"

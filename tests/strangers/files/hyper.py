@@ -11,7 +11,10 @@ import torch
 from lightning.pytorch.cli import OptimizerCallable
 from plain import Plain, Trained  # type: ignore[import-not-found]
 from points import Points  # type: ignore[import-not-found]
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from lit_models import LitTask
 
 
 class Color(Enum):
@@ -163,3 +166,29 @@ class Greedy(L.Trainer):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         len(5)  # type: ignore[arg-type]
+
+
+class Normed(nn.Module):
+    """A linear layer on normalised inputs; DDP sends the buffers of its BatchNorm in each step."""
+
+    def __init__(self, num_features: int = 2, num_outputs: int = 1) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.BatchNorm1d(num_features), nn.Linear(num_features, num_outputs))
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """`inputs`: float `(B, num_features)`; returns `(B, num_outputs)`."""
+        outputs: Tensor = self.layers(inputs)
+        return outputs
+
+
+class LitNormed(LitTask, network=Normed):
+    """A task of a stranger's."""
+
+
+class Late(Points):
+    """Points of a fourth class at the end."""
+
+    def split(self, size: int, seed: int) -> TensorDataset:
+        points, target = super().split(size, seed).tensors
+        target[-1] = 3
+        return TensorDataset(points, target)
