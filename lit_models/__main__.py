@@ -51,10 +51,11 @@ def dispatch(argv: list[str]) -> int:
         return 0
     command, *arguments = words
     if command.startswith("-"):
-        command = command_after_configs(words)
+        configs, rest = split_configs(words)
+        command = rest[0] if rest else ""
         if command and not command.startswith("-") and command not in COMMANDS:
             return refuse(unknown(command))
-        if not command and has_sections(words):
+        if not command and has_sections(configs):
             return refuse(f"the command is missing: {PROGRAM} {' '.join(argv)} fit")
         if command not in TRAINER_COMMANDS:
             return refuse(f"the command comes before its options: {PROGRAM} {' '.join(command_first(argv))}")
@@ -87,22 +88,19 @@ def front_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def command_after_configs(words: list[str]) -> str:
-    """The first word after `--config` files, which may come before a command; empty where there is none."""
+def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
+    """The `--config` files, which may come before a command, and the other words."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-c", "--config", action="append")
-    try:
-        _, rest = parser.parse_known_args(words)
-    except argparse.ArgumentError:
-        return ""
-    return rest[0] if rest else ""
-
-
-def has_sections(words: list[str]) -> bool:
-    """Whether the words name a config that has a section for each command."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-c", "--config", action="append", default=[])
-    names = parser.parse_known_args(words)[0].config
+    try:
+        options, rest = parser.parse_known_args(words)
+    except argparse.ArgumentError:
+        return [], []
+    return options.config, rest
+
+
+def has_sections(names: list[str]) -> bool:
+    """Whether one of the configs has a section for each command."""
     try:
         return any(COMMANDS.keys() & read_config(find_config(name)).content.keys() for name in names)
     except UserError:  # the command says what is wrong with the file

@@ -1,6 +1,5 @@
 """LitCLI: Lightning's command line with config names, data that tell the model, run folders and results."""
 
-import argparse
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -34,7 +33,7 @@ from lit_models.cli.pairing import (
     dropped_settings,
     without_derived,
 )
-from lit_models.cli.parser import LitArgumentParser, extended_parser
+from lit_models.cli.parser import LitArgumentParser, extended_parser, take_debug
 from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
 from lit_models.runs.progress import say
@@ -147,7 +146,7 @@ class LitCLI(LightningCLI):
         """Reads the arguments. In a command line, `--debug` is ours unless the program has an argument of that name."""
         parsers = (parser, *getattr(self, "_subcommand_parsers", {}).values())
         if args is None and not any("--debug" in each._option_string_actions for each in parsers):
-            self.debug, args = _take_debug(self.words)
+            self.debug, args = take_debug(self.words)
             self.words = args
         super().parse_arguments(parser, args)
 
@@ -391,11 +390,3 @@ class LitCLI(LightningCLI):
     def _run(self) -> Run:
         assert self.current_run is not None, "a command has a run"
         return self.current_run
-
-
-def _take_debug(words: list[str]) -> tuple[bool, list[str]]:
-    """Whether `--debug` is one of the words, and the others."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--debug", action="store_true")
-    options, rest = parser.parse_known_args(words)
-    return options.debug, rest

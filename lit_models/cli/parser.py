@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -9,7 +10,7 @@ from typing import Any, NoReturn
 import torch
 import yaml
 from jsonargparse import Namespace
-from jsonargparse._actions import ActionConfigFile, _ActionPrintConfig
+from jsonargparse._actions import ActionConfigFile, _ActionHelpClassPath, _ActionPrintConfig
 from jsonargparse._typehints import ActionTypeHint
 from jsonargparse._util import merge_config
 from jsonargparse.typing import register_type
@@ -19,9 +20,10 @@ from lightning_utilities.core.enums import StrEnum
 from datamodules.base import DataModule
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec, HasSpec
+from lit_models.cli import registry
 from lit_models.cli.configs import Config, find_config, read_config
 from lit_models.cli.diagnosis import BASES, class_problem, find_class, part_problem, setting_problem, unknown_setting
-from lit_models.cli.help import PROGRAM
+from lit_models.cli.help import PROGRAM, section, width
 from lit_models.cli.messages import nearest, shorten_parser_error
 from lit_models.cli.pairing import section_settings
 from lit_models.runs.checkpoint_files import read_checkpoint
@@ -59,6 +61,20 @@ class ClassAction(ActionTypeHint):
             return class_problem(part, str(value))
         current = settings.get(part)
         return setting_problem(part, current.get("class_path") if current else None, setting.partition(".")[0])
+
+
+class ClassHelpAction(_ActionHelpClassPath):
+    """`--model.help` and `--data.help`: without a class, they list the classes."""
+
+    def print_help(self, call_args: Any) -> None:
+        parser, _, value, flag = call_args
+        part = flag.removeprefix("--").partition(".")[0]
+        if value is None and part in BASES and self._help_types[0] is BASES[part]:
+            entries = registry.models() if part == "model" else registry.data()
+            print("\n".join(section(f"{flag} CLASS shows the settings of", ((e.name, e.summary) for e in entries))[1:]))
+            print("or of a class of your own: file.Class")
+            parser.exit()
+        super().print_help(call_args)  # type: ignore[no-untyped-call]
 
 
 class SectionsAction(ActionConfigFile):
@@ -113,7 +129,14 @@ class LitArgumentParser(LightningArgumentParser):
         for action in self._actions:
             if action.dest == nested_key and nested_key in BASES and isinstance(action, ActionTypeHint):
                 action.__class__ = ClassAction
+            if isinstance(action, _ActionHelpClassPath):
+                action.__class__ = ClassHelpAction
         return added
+
+    def format_help(self, formatter: Any = None) -> str:
+        """The help, with lines that fit the screen."""
+        lines = super().format_help(formatter).splitlines()
+        return "\n".join(part for line in lines for part in _wrapped(line)) + "\n"
 
     def add_commands(self, commands: "dict[str, LitArgumentParser]") -> None:
         """Takes the parsers of the program's commands, which then know each other."""
@@ -269,6 +292,12 @@ class LitArgumentParser(LightningArgumentParser):
         return f"unknown flag {flag}{nearest(flag, self._option_string_actions)}"
 
 
+def _wrapped(line: str) -> list[str]:
+    """A line of a help screen, or several that fit the screen."""
+    indent = " " * min(width() // 2, len(line) - len(line.lstrip()))
+    return textwrap.wrap(line, width(), subsequent_indent=indent) if len(line) > width() else [line]
+
+
 def section_of(settings: Namespace, part: str) -> Namespace:
     """The settings of "model" or "data"; empty where there are none."""
     section: Namespace = settings.get(part) or Namespace()  # type: ignore[no-untyped-call]
@@ -291,3 +320,11 @@ def extended_parser(parser_class: type[LightningArgumentParser]) -> type[Lightni
     if issubclass(LitArgumentParser, parser_class):
         return LitArgumentParser
     return type(parser_class.__name__, (LitArgumentParser, parser_class), {})
+
+
+def take_debug(words: list[str]) -> tuple[bool, list[str]]:
+    """Whether `--debug` is one of the words, and the others."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true")
+    options, rest = parser.parse_known_args(words)
+    return options.debug, rest

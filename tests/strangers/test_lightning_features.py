@@ -278,3 +278,24 @@ def test_no_checkpoint_is_null_as_in_a_printed_config(stranger: Stranger) -> Non
     stranger.writes("c.yaml", "model: plain.Trained\ndata: points.Points\nckpt_path: missing.ckpt\n")
     assert stranger.refused("test", "--config", "c.yaml") == "error: no checkpoint missing.ckpt"
     stranger.succeeds("test", "--config", "c.yaml", "--ckpt_path", "null")
+
+
+def test_a_config_with_sections_and_without_a_command_is_one_line(stranger: Stranger) -> None:
+    stranger.writes("both.yaml", "fit:\n  model: plain.Trained\n")
+    line = stranger.refused("--config", "both.yaml")
+    assert line == "error: the command is missing: python -m lit_models --config both.yaml fit"
+
+
+def test_data_of_another_class_do_not_take_the_settings_of_the_checkpoint(stranger: Stranger) -> None:
+    stranger.has("hyper.py")
+    stranger.succeeds("fit", *TRAINED, "--trainer.max_epochs", "1", "--data.batch_size", "4")
+    checkpoint = "runs/run/version_0/checkpoints/last.ckpt"
+    stranger.writes("other.yaml", "data: hyper.Sized\n")
+    for words in (("--data", "hyper.Sized"), ("--data.class_path", "hyper.Sized"), ("--config", "other.yaml")):
+        assert "batches of 8" in stranger.succeeds("test", "--ckpt_path", checkpoint, *words)
+    words = ("--data", "hyper.Sized", "--data.batch_size", "16")
+    assert "batches of 16" in stranger.succeeds("test", "--ckpt_path", checkpoint, *words)
+    done = stranger.succeeds(
+        "fit", "--resume", "runs/run/version_0", "--trainer.max_epochs", "2", "--data", "points.Points"
+    )
+    assert stranger.results("run", "results_2.json")["steps"] == 2 * 96 // 4, done

@@ -192,3 +192,10 @@ class Late(Points):
         points, target = super().split(size, seed).tensors
         target[-1] = 3
         return TensorDataset(points, target)
+
+
+class Sized(Points):
+    """Says its batch size."""
+
+    def setup(self, stage: str) -> None:
+        print("batches of", self.batch_size)
