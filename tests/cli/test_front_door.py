@@ -189,7 +189,7 @@ def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
         ),
         (
             ["--config", "digits_cnn", "zzz"],
-            "unknown command 'zzz'; there are fit, validate, test, predict, import-keras,",
+            "unknown command 'zzz'; there are fit, validate, test, predict, import-keras, export, list, doctor",
         ),
         (["--model", "LitMLP"], "the command comes before its options: python -m lit_models fit --model LitMLP"),
     ],

@@ -293,8 +293,8 @@ def test_data_of_another_class_do_not_take_the_settings_of_the_checkpoint(strang
     stranger.writes("other.yaml", "data: hyper.Sized\n")
     for words in (("--data", "hyper.Sized"), ("--data.class_path", "hyper.Sized"), ("--config", "other.yaml")):
         assert "batches of 8" in stranger.succeeds("test", "--ckpt_path", checkpoint, *words)
-    words = ("--data", "hyper.Sized", "--data.batch_size", "16")
-    assert "batches of 16" in stranger.succeeds("test", "--ckpt_path", checkpoint, *words)
+    sized = ("--data", "hyper.Sized", "--data.batch_size", "16")
+    assert "batches of 16" in stranger.succeeds("test", "--ckpt_path", checkpoint, *sized)
     done = stranger.succeeds(
         "fit", "--resume", "runs/run/version_0", "--trainer.max_epochs", "2", "--data", "points.Points"
     )
