@@ -83,7 +83,7 @@ def _prepare(trainer: L.Trainer, prepare: Any, dataloader: object, shuffle: bool
 def can_be_shared(dataloader: "DataLoader[Any]") -> bool:
     """Whether a DataLoader can be built again from its attributes: one of torch's own classes, with all samples."""
     usual = type(dataloader) is DataLoader and type(dataloader.batch_sampler) is BatchSampler
-    return usual and not dataloader.drop_last
+    return usual and dataloader.batch_size is not None and not dataloader.drop_last
 
 
 def shared(dataloader: "DataLoader[Any]", *, rank: int, num_processes: int) -> "DataLoader[Any]":

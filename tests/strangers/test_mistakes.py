@@ -114,3 +114,8 @@ def test_a_class_that_only_a_later_batch_has_is_one_line(stranger: Stranger, com
     line = stranger.refused(command, *words)
     expected = "class 3, and the model has the classes 0 to 2: set --model.num_classes 4 or more"
     assert line == f"error: the data's target is {expected}"
+
+
+def test_a_loader_class_that_cannot_be_built_again_is_one_line(stranger: Stranger) -> None:
+    line = stranger.refused("predict", "--model", "plain.Trained", "--data", "hyper.Ambiguous")
+    assert line.startswith("error: The Own implementation has an error where more than one `__init__` argument")
