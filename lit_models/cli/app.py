@@ -249,10 +249,9 @@ class LitCLI(LightningCLI):
 
     def _check_optimizer(self, model: type | None) -> None:
         """Refuses `--optimizer` and `--lr_scheduler` where they would have no effect."""
-        ours = {"optimizer": "--model.optimizer NAME", "lr_scheduler": "--model.schedule NAME"}
-        for name, advice in ours.items():
+        for name, ours in (("optimizer", "optimizer"), ("lr_scheduler", "schedule")):
             if self.settings.get(name) and model and issubclass(model, LitTask):
-                raise UserError(f"{model.__name__} has its own {name}: use {advice}, not --{name}")
+                raise UserError(f"{model.__name__} has its own {ours}s: use --model.{ours} NAME, not --{name}")
         if self.settings.get("lr_scheduler") and "optimizer" in self.settings and not self.settings.get("optimizer"):
             raise UserError("lr_scheduler needs an optimizer from the command line: add --optimizer NAME")
 

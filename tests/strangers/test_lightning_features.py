@@ -264,7 +264,7 @@ def test_an_optimizer_of_the_command_line_takes_the_place_of_the_modules(strange
 def test_a_network_of_ours_has_its_own_optimizer_and_schedule(stranger: Stranger, flag: str, advice: str) -> None:
     name = flag.partition("=")[0]
     line = stranger.refused("fit", "--config", "digits_cnn", f"--{flag}")
-    assert line == f"error: LitCNN has its own {name}: use --model.{advice} NAME, not --{name}"
+    assert line == f"error: LitCNN has its own {advice}s: use --model.{advice} NAME, not --{name}"
 
 
 def test_overfitting_takes_a_loader_with_arguments_by_position(stranger: Stranger) -> None:
