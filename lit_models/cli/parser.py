@@ -14,8 +14,8 @@ from jsonargparse._actions import ActionConfigFile, _ActionHelpClassPath, _Actio
 from jsonargparse._typehints import ActionTypeHint
 from jsonargparse._util import merge_config
 from jsonargparse.typing import register_type
+from lightning.pytorch.callbacks.timer import Interval
 from lightning.pytorch.cli import LightningArgumentParser
-from lightning_utilities.core.enums import StrEnum
 
 from datamodules.base import DataModule
 from datamodules.errors import UserError
@@ -32,7 +32,7 @@ from lit_models.runs.folder import checkpoint_to_resume
 FROM_CHECKPOINT = ("model", "data", "seed_everything", "experiment")
 """Settings that commands other than fit take from a checkpoint's own config."""
 
-yaml.SafeDumper.add_multi_representer(StrEnum, lambda dumper, value: dumper.represent_str(value.value))  # as Timer's
+yaml.SafeDumper.add_representer(Interval, lambda dumper, value: dumper.represent_str(value.value))  # as of Timer
 register_type(torch.device, fail_already_registered=False)  # "cpu" in a config, as of StochasticWeightAveraging
 
 
