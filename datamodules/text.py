@@ -151,7 +151,7 @@ class TextDataModule(DataModule):
             self.test_table = self._table("test")
         self.predict_table = self.test_table
         if stage == "predict" and self.test_table is None:
-            raise UserError("there is nothing to predict: give --data.inputs (sentences or files), or a test_file")
+            raise UserError("there is nothing to predict: give --inputs (sentences or files), or a test_file")
 
     def predict_names(self) -> list[str]:
         """The texts."""

@@ -6,6 +6,8 @@ import os
 import sys
 from importlib import import_module
 
+from datamodules.errors import UserError
+from lit_models.cli.configs import find_config, read_config
 from lit_models.cli.help import (
     COMMANDS,
     FILE_COMMANDS,
@@ -50,12 +52,16 @@ def dispatch(argv: list[str]) -> int:
         return 0
     command, *arguments = words
     if command.startswith("-"):
-        command = command_after_configs(words)
+        configs, rest = split_configs(words)
+        command = rest[0] if rest else ""
+        if command and not command.startswith("-") and command not in COMMANDS:
+            return refuse(unknown(command))
+        if not command and has_sections(configs):
+            return refuse(f"the command is missing: {PROGRAM} {' '.join(argv)} fit")
         if command not in TRAINER_COMMANDS:
             return refuse(f"the command comes before its options: {PROGRAM} {' '.join(command_first(argv))}")
     if command not in COMMANDS:
-        hint = nearest(command, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
-        return refuse(f"unknown command {command!r}{hint}")
+        return refuse(unknown(command))
     if command in TRAINER_COMMANDS:
         if options.help:
             print(command_help(command))
@@ -84,15 +90,29 @@ def front_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def command_after_configs(words: list[str]) -> str:
-    """The first word after `--config` files, which may come before a command; empty where there is none."""
+def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
+    """The `--config` files, which may come before a command, and the other words."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-c", "--config", action="append")
+    parser.add_argument("-c", "--config", action="append", default=[])
     try:
-        _, rest = parser.parse_known_args(words)
+        options, rest = parser.parse_known_args(words)
     except argparse.ArgumentError:
-        return ""
-    return rest[0] if rest else ""
+        return [], []
+    return options.config, rest
+
+
+def has_sections(names: list[str]) -> bool:
+    """Whether one of the configs has a section for each command."""
+    try:
+        return any(COMMANDS.keys() & read_config(find_config(name)).content.keys() for name in names)
+    except UserError:  # the command says what is wrong with the file
+        return False
+
+
+def unknown(command: str) -> str:
+    """The sentence for a command that does not exist."""
+    hint = nearest(command, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
+    return f"unknown command {command!r}{hint}"
 
 
 def refuse(message: str) -> int:

@@ -145,6 +145,28 @@ def test_labels_and_numbers_have_their_metrics(folder: Path) -> None:
     assert {"val/mae", "test/rmse"} <= results("LitMLP-Numbers", folder).keys()
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no file wrong.csv: set --data.file"),
+        ("a,b\n1,x\n", "wrong.csv is not a table of numbers with a header: could not convert string to float: 'x'"),
+        ("a,b\n1,2\n1\n", "wrong.csv is not a table of numbers with a header: expected sequence of length 2"),
+        ("", "wrong.csv is not a table of numbers with a header: not enough values"),
+        ("a,b\n1,2\n", "wrong.csv needs at least two columns and five rows of numbers"),
+    ],
+)
+def test_a_wrong_file_of_numbers_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], content: str | None, message: str
+) -> None:
+    path = folder / "wrong.csv"
+    path.unlink(missing_ok=True)
+    if content is not None:
+        path.write_text(content)
+    words = ["fit", "--model", "LitMLP", "--data", "my_numbers.NumbersDataModule", "--data.file", "wrong.csv"]
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
 def test_the_autoencoders_predictions_are_kept(folder: Path) -> None:
     assert main(shortened(["fit", *command_with("autoencoder.Waves"), "--experiment", "waves"])) == 0
     assert results("waves", folder).keys() == {"train_loss", "val_loss", "test_loss"}

@@ -1,9 +1,8 @@
 """LitCLI: Lightning's command line with config names, data that tell the model, run folders and results."""
 
-import argparse
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from datamodules.errors import UserError
 from lit_models.cli import registry, trust
@@ -24,14 +24,15 @@ from lit_models.cli.arguments import (
 )
 from lit_models.cli.building import Builder, missing_package
 from lit_models.cli.diagnosis import find_class
-from lit_models.cli.messages import is_users, one_line
+from lit_models.cli.help import TRAINER_COMMANDS
+from lit_models.cli.messages import is_raised_in, is_users, one_line
 from lit_models.cli.pairing import (
     changed_settings,
     check_pair,
     dropped_settings,
     without_derived,
 )
-from lit_models.cli.parser import LitArgumentParser
+from lit_models.cli.parser import LitArgumentParser, extended_parser, take_debug
 from lit_models.runs import processes
 from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
@@ -44,6 +45,8 @@ from lit_models.runs.stopping import Stopped
 from lit_models.tasks.task import LitTask
 
 TRAINER_DEFAULTS = {"max_epochs": 10, "num_sanity_val_steps": 0, "enable_model_summary": False}
+LATE_HOOKS = ("setup", "configure_model")
+"""Hooks in which a module may still build layers."""
 
 
 def main(words: list[str], *, debug: bool = False) -> int:
@@ -57,7 +60,7 @@ def main(words: list[str], *, debug: bool = False) -> int:
         Exit status: 0; 2 after a mistake of the user's; 143 after SIGTERM.
     """
     try:
-        with plain_errors(debug=debug):
+        with plain_errors(debug=lambda: debug):
             LitCLI(args=words)
     except SystemExit as stop:
         return int(stop.code or 0)
@@ -65,8 +68,8 @@ def main(words: list[str], *, debug: bool = False) -> int:
 
 
 @contextmanager
-def plain_errors(*, debug: bool) -> Iterator[None]:
-    """Ends the process after a mistake of the user's, with one line and status 2, unless `debug`."""
+def plain_errors(*, debug: Callable[[], bool]) -> Iterator[None]:
+    """Ends the process after a mistake of the user's, with one line and status 2, unless `debug` returns True."""
     try:
         with processes.telling():
             yield
@@ -82,7 +85,7 @@ def plain_errors(*, debug: bool) -> Iterator[None]:
             raise stop.__context__ from None
         raise
     except Exception as error:
-        if debug or not is_users(error):
+        if debug() or not is_users(error):
             raise
         if not getattr(rank_zero_only, "rank", 0):
             print(one_line(error), file=sys.stderr)
@@ -123,15 +126,14 @@ class LitCLI(LightningCLI):
         shown = {"enable_progress_bar": sys.stderr.isatty()}
         settings["trainer_defaults"] = TRAINER_DEFAULTS | shown | (settings.get("trainer_defaults") or {})
         settings["parser_kwargs"] = {"allow_abbrev": False} | (settings.get("parser_kwargs") or {})
-        debug = True
-        if settings.get("args") is None:
-            debug, settings["args"] = _take_debug(sys.argv[1:])
-        self.words = settings["args"] if isinstance(settings["args"], list) else sys.argv[1:]
+        self.debug = settings.get("args") is not None
+        self.words = settings["args"] if isinstance(settings.get("args"), list) else sys.argv[1:]
         self.current_run: Run | None = None
         self.keeps_hyperparameters = settings.setdefault("load_from_checkpoint_support", False)
-        defaults: dict[str, Any] = {"seed_everything_default": 0, "parser_class": LitArgumentParser}
-        with plain_errors(debug=debug), trust.enforced(type(self), model_class, datamodule_class):
-            super().__init__(model_class, datamodule_class, save_config_callback, **defaults | settings)
+        settings["parser_class"] = extended_parser(settings.get("parser_class", LitArgumentParser))
+        settings.setdefault("seed_everything_default", 0)
+        with plain_errors(debug=lambda: self.debug), trust.enforced(type(self), model_class, datamodule_class):
+            super().__init__(model_class, datamodule_class, save_config_callback, **settings)
 
     # The parser
 
@@ -140,6 +142,14 @@ class LitCLI(LightningCLI):
         if isinstance(parser, LitArgumentParser):
             parser.reads_words = True
         return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Reads the arguments. In a command line, `--debug` is ours unless the program has an argument of that name."""
+        parsers = (parser, *getattr(self, "_subcommand_parsers", {}).values())
+        if args is None and not any("--debug" in each._option_string_actions for each in parsers):
+            self.debug, args = take_debug(self.words)
+            self.words = args
+        super().parse_arguments(parser, args)
 
     def add_default_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         super().add_default_arguments_to_parser(parser)
@@ -229,8 +239,7 @@ class LitCLI(LightningCLI):
         model, data = self.class_of("model"), self.class_of("data")
         if checkpoint is not None:
             self._check_checkpoint_class(self.words_parser.stored.content)
-        if settings.get("optimizer") and model and issubclass(model, LitTask):
-            raise UserError(f"{model.__name__} has its own optimizers: use --model.optimizer NAME, not --optimizer")
+        self._check_optimizer(model)
         if model and data:
             check_pair(model, data)
         elif model and self.data_needed and self.subclass_mode_model and model.__module__ in registry.modules():
@@ -238,6 +247,14 @@ class LitCLI(LightningCLI):
         inputs = self.words_parser.flags & {"--data.inputs", "--data.init_args.inputs"}
         if inputs and self.subcommand != "predict" and data and data.__module__ in registry.modules():
             raise UserError(f"{min(inputs)} belongs to predict, and {self.subcommand} does not use it: leave it out")
+
+    def _check_optimizer(self, model: type | None) -> None:
+        """Refuses `--optimizer` and `--lr_scheduler` where they would have no effect."""
+        for name, ours in (("optimizer", "optimizer"), ("lr_scheduler", "schedule")):
+            if self.settings.get(name) and model and issubclass(model, LitTask):
+                raise UserError(f"{model.__name__} has its own {ours}s: use --model.{ours} NAME, not --{name}")
+        if self.settings.get("lr_scheduler") and "optimizer" in self.settings and not self.settings.get("optimizer"):
+            raise UserError("lr_scheduler needs an optimizer from the command line: add --optimizer NAME")
 
     def _check_checkpoint_class(self, stored: dict[str, Any]) -> None:
         was, now = (stored.get("model") or {}).get("class_path"), (self.settings.get("model") or {}).get("class_path")
@@ -257,8 +274,8 @@ class LitCLI(LightningCLI):
         return find_class(part, section.class_path) if section else None
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """The Trainer, with the run's folder, callbacks and loggers. Without a command, Lightning's own Trainer."""
-        if self.subcommand is None:
+        """The Trainer, with the run's folder, callbacks and loggers; Lightning's own for commands of a subclass."""
+        if self.subcommand not in TRAINER_COMMANDS:
             return super().instantiate_trainer(**kwargs)
         config = dict(self._get(self.config_init, "trainer"))
         data = type(self.datamodule).__name__ if self.datamodule else ""
@@ -274,9 +291,22 @@ class LitCLI(LightningCLI):
             return super().instantiate_trainer(**self.current_run.trainer_settings(config) | kwargs)
         except BaseException as error:
             self.current_run.close()
-            if isinstance(error, ValueError | TypeError) and not isinstance(error, UserError):
+            if isinstance(error, ValueError | TypeError) and is_raised_in("lightning", error):
                 raise UserError(f"trainer: {str(error).strip().splitlines()[0]}") from error
             raise
+
+    def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
+        """Builds the optimizer and the scheduler of the command line.
+
+        Raises:
+            UserError: a setting of theirs is out of its range.
+        """
+        try:
+            super()._add_configure_optimizers_method_to_model(subcommand)
+        except (ValueError, TypeError, ZeroDivisionError) as error:
+            sections = [self.settings.get(name) for name in ("optimizer", "lr_scheduler")]
+            names = [s.class_path.rpartition(".")[2] for s in sections if s and "class_path" in s]
+            raise UserError(f"{' and '.join(names) or 'optimizer'}: {error} (--debug shows where)") from error
 
     def stored_config(self) -> str:
         """The configuration that a run keeps, YAML."""
@@ -290,7 +320,7 @@ class LitCLI(LightningCLI):
             runs_dir=Path(settings.runs_dir),
             experiment=settings.experiment,
             seed=settings.seed_everything,
-            checkpoint=Path(settings.ckpt_path) if settings.ckpt_path else None,
+            checkpoint=Path(settings.ckpt_path) if settings.get("ckpt_path") else None,
             restarted=self.words_parser.restarted,
             resumed_step=checkpoint.get("global_step") if KEY in checkpoint else None,
             config=stored,
@@ -307,7 +337,9 @@ class LitCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Runs the command in its folder; a folder that stayed empty because of an error is removed."""
         run = self.current_run
-        assert run is not None, "the Trainer of a command has a run"
+        if run is None:  # a command that a subclass has added
+            super()._run_subcommand(subcommand)
+            return
         try:
             self._check_run()
             run.attach(self.trainer)
@@ -333,7 +365,8 @@ class LitCLI(LightningCLI):
             finished = self.subcommand == "fit" and wanted is not None and 0 <= wanted <= done
             if finished and not self._run().can_be_finished:
                 raise UserError(f"{settings.ckpt_path} has had {done} of {wanted} epochs: raise --trainer.max_epochs")
-            check_weights(Path(settings.ckpt_path), parser.checkpoint, self.model)
+            if isinstance(self.model, LitTask) and not any(is_overridden(hook, self.model) for hook in LATE_HOOKS):
+                check_weights(Path(settings.ckpt_path), parser.checkpoint, self.model)
             notes = changed_settings(parser.stored.content, settings, self.class_of("data"))
             for note in filter(None, [parser.stored.note(), *notes]):
                 say(note)
@@ -357,11 +390,3 @@ class LitCLI(LightningCLI):
     def _run(self) -> Run:
         assert self.current_run is not None, "a command has a run"
         return self.current_run
-
-
-def _take_debug(words: list[str]) -> tuple[bool, list[str]]:
-    """Whether `--debug` is one of the words, and the others."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--debug", action="store_true")
-    options, rest = parser.parse_known_args(words)
-    return options.debug, rest

@@ -54,7 +54,8 @@ class Builder:
             self.derived.data |= changed.keys() - {"data_dir", "inputs"}
             self._fill("data", kwargs, changed, links=applied_instantiation_links)
             self.data = self._construct("data", class_type, *args, links=applied_instantiation_links, **kwargs)
-            if state := (self.parser.checkpoint or {}).get(class_type.__qualname__):
+            state = (self.parser.checkpoint or {}).get(class_type.__qualname__)
+            if state and isinstance(self.data, DataModule):  # the state of others is loaded by Lightning, after setup
                 self.data.load_state_dict(state)
             return self.data
 

@@ -2,14 +2,19 @@
 
 import difflib
 import re
+import sys
+import sysconfig
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 
 from datamodules.errors import UserError
 
 UNUSABLE_PLACES = (PermissionError, NotADirectoryError, IsADirectoryError)
 """Errors of the operating system about a place that the user named."""
 
-
+OURS = ("lit_models", "datamodules")
+"""Our packages."""
 OTHER_FORMS = ("<class 'NoneType'>", "dot import path string", "path but ")
 """Beginnings of what jsonargparse also tries for a value, and a person does not think of."""
 
@@ -21,8 +26,39 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def is_users(error: BaseException) -> bool:
-    """Whether an exception is a mistake that the user can mend; every other one keeps its traceback."""
-    return isinstance(error, (UserError, *UNUSABLE_PLACES)) or type(error).__name__ == "MisconfigurationException"
+    """Whether an exception is a mistake that the user can mend; every other one keeps its traceback. A place that
+    cannot be used is the user's mistake where the program uses it, and a fault of their own code elsewhere."""
+    if isinstance(error, UNUSABLE_PLACES):
+        return _is_raised_for_us(error)
+    exceptions = sys.modules.get("lightning.fabric.utilities.exceptions")  # not imported here: it takes seconds
+    return isinstance(error, (UserError, *([exceptions.MisconfigurationException] if exceptions else [])))
+
+
+def is_raised_in(package: str, error: BaseException) -> bool:
+    """Whether code of a package has raised an exception itself."""
+    return _modules_of(error)[-1].partition(".")[0] == package
+
+
+def _is_raised_for_us(error: BaseException) -> bool:
+    """Whether our code called what raised an exception, and no code of the user's was called in between."""
+    for module in reversed(_modules_of(error)):
+        package = module.partition(".")[0]
+        if package in OURS:
+            return True
+        if package not in sys.stdlib_module_names and not _is_installed(package):
+            return False
+    return False
+
+
+def _is_installed(package: str) -> bool:
+    """Whether a module comes from an installed package, and not from a file of the user's."""
+    path = getattr(sys.modules.get(package), "__file__", None) or ""
+    return any(Path(path).is_relative_to(sysconfig.get_path(kind)) for kind in ("purelib", "platlib"))
+
+
+def _modules_of(error: BaseException) -> list[str]:
+    """Names of the modules in an exception's traceback, the one that raised it last."""
+    return [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
 def one_line(error: Exception) -> str:

@@ -13,6 +13,8 @@ from datamodules.errors import UserError
 from datamodules.spec import DataSpec, HasFixedSettings, HasKind, HasSpec, HasTokenizer
 from lit_models.cli import registry
 from lit_models.cli.configs import Config
+from lit_models.runs.plain_values import plain_settings
+from lit_models.tasks.task import LitTask
 
 DATA_DIR_VARIABLE = "LIT_MODELS_DATA"
 UNCOMPARED = {"inputs", "data_dir"}  # settings that may differ from the checkpoint's without a note
@@ -126,6 +128,8 @@ def model_settings(
     if (checkpoint := pretrained_checkpoint(model, settings)) and spec.tokenizer and spec.tokenizer != checkpoint:
         raise UserError(f"{checkpoint!r} needs its own token ids, and the data have those of {spec.tokenizer!r}")
     known = spec.for_model()
+    if not issubclass(model, LitTask):  # a setting of that name may mean anything in another class
+        known.pop("task", None)
     if spec.task != "classification" and "task" not in settings and isinstance(model, HasAccepts):
         raise UserError(f"{type(data).__name__} has targets for {spec.task}, and {model.__name__} classifies")
     changed = {}
@@ -212,9 +216,10 @@ def changed_settings(stored: Mapping[str, Any], config: Namespace, data: object)
     notes = []
     fixed: frozenset[str] = data.fixed_settings if isinstance(data, HasFixedSettings) else frozenset()
     for part in ("model", "data"):
-        before, now = section_settings(stored.get(part)), section_settings(config.get(part))
+        before, now = section_settings(stored.get(part)), plain_settings(section_settings(config.get(part)))
         for name in sorted(before.keys() & now.keys() - UNCOMPARED):
-            if before[name] == now[name] or _same_path(before[name], now[name]):
+            same = _without_none(before[name]) == _without_none(now[name])
+            if same or _same_path(before[name], now[name]):
                 continue
             if part == "data" and name in fixed:
                 raise UserError(
@@ -222,3 +227,10 @@ def changed_settings(stored: Mapping[str, Any], config: Namespace, data: object)
                 )
             notes.append(f"note: {part}.{name} is {now[name]!r}, and was {before[name]!r} when the checkpoint was made")
     return notes
+
+
+def _without_none(value: Any) -> Any:
+    """A setting without the settings of its class that are None, which a stored config may leave out."""
+    if isinstance(value, dict):
+        return {name: _without_none(each) for name, each in value.items() if each is not None}
+    return value

@@ -2,31 +2,35 @@
 
 import argparse
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
+import yaml
 from jsonargparse import Namespace
-from jsonargparse._actions import ActionConfigFile, _ActionPrintConfig
+from jsonargparse._actions import ActionConfigFile, _ActionHelpClassPath, _ActionPrintConfig
 from jsonargparse._typehints import ActionTypeHint
 from jsonargparse._util import merge_config
 from jsonargparse.typing import register_type
+from lightning.pytorch.callbacks.timer import Interval
 from lightning.pytorch.cli import LightningArgumentParser
 
 from datamodules.base import DataModule
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec, HasSpec
-from lit_models.cli import stored, trust
+from lit_models.cli import registry, stored, trust
 from lit_models.cli.configs import Config, find_config, look_where_runs_started, read_config
 from lit_models.cli.diagnosis import BASES, class_problem, find_class, part_problem, setting_problem, unknown_setting
-from lit_models.cli.help import PROGRAM
+from lit_models.cli.help import PROGRAM, section, width
 from lit_models.cli.messages import nearest, shorten_parser_error
 from lit_models.cli.pairing import section_settings
 from lit_models.cli.stored import Stored
 from lit_models.runs.checkpoint_files import read_checkpoint
 from lit_models.runs.folder import checkpoint_to_resume, newest_config
 
+yaml.SafeDumper.add_representer(Interval, lambda dumper, value: dumper.represent_str(value.value))  # as of Timer
 register_type(torch.device, fail_already_registered=False)  # "cpu" in a config, as of StochasticWeightAveraging
 
 
@@ -38,6 +42,9 @@ class ClassAction(ActionTypeHint):
             return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
         parser, settings, value, flag = args
         parser.flags.add(flag)
+        part, _, setting = flag.removeprefix("--").partition(".")
+        if setting in ("", "class_path"):
+            parser.forget_other_class(settings, part, value)
         try:
             return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
         except (TypeError, ValueError) as error:
@@ -52,6 +59,20 @@ class ClassAction(ActionTypeHint):
             return class_problem(part, str(value))
         current = settings.get(part)
         return setting_problem(part, current.get("class_path") if current else None, setting.partition(".")[0])
+
+
+class ClassHelpAction(_ActionHelpClassPath):
+    """`--model.help` and `--data.help`: without a class, they list the classes."""
+
+    def print_help(self, call_args: Any) -> None:
+        parser, _, value, flag = call_args
+        part = flag.removeprefix("--").partition(".")[0]
+        if value is None and part in BASES and self._help_types[0] is BASES[part]:
+            entries = registry.models() if part == "model" else registry.data()
+            print("\n".join(section(f"{flag} CLASS shows the settings of", ((e.name, e.summary) for e in entries))[1:]))
+            print("or of a class of your own: file.Class")
+            parser.exit()
+        super().print_help(call_args)  # type: ignore[no-untyped-call]
 
 
 class SectionsAction(ActionConfigFile):
@@ -109,7 +130,14 @@ class LitArgumentParser(LightningArgumentParser):
         for action in self._actions:
             if action.dest == nested_key and nested_key in BASES and isinstance(action, ActionTypeHint):
                 action.__class__ = ClassAction
+            if isinstance(action, _ActionHelpClassPath):
+                action.__class__ = ClassHelpAction
         return added
+
+    def format_help(self, formatter: Any = None) -> str:
+        """The help, with lines that fit the screen."""
+        lines = super().format_help(formatter).splitlines()
+        return "\n".join(part for line in lines for part in _wrapped(line)) + "\n"
 
     def add_commands(self, commands: "dict[str, LitArgumentParser]") -> None:
         """Takes the parsers of the program's commands, which then know each other."""
@@ -169,7 +197,10 @@ class LitArgumentParser(LightningArgumentParser):
         self.configs = [config for config in sections if config is not None]
         self.configs += [read_config(find_config(name)) for name in sources.config]
         base = namespace or Namespace()  # type: ignore[no-untyped-call]
+        none = sources.ckpt_path == "null"  # as `--print_config` shows it
         checkpoint = sources.ckpt_path or next((c for f in self.configs if (c := f.content.get("ckpt_path"))), None)
+        if none and self._has("ckpt_path"):
+            checkpoint, rest = None, [*rest, "--ckpt_path=null"]
         if sources.resume and self._has("resume"):
             if checkpoint is not None:
                 raise UserError("resume and ckpt_path both name a checkpoint: leave one out")
@@ -204,10 +235,20 @@ class LitArgumentParser(LightningArgumentParser):
         config = Config(config.path, content, config.section)
         if problem := unknown_setting(self, config, base):
             raise UserError(problem)
+        for part in BASES.keys() & content.keys():
+            self.forget_other_class(base, part, content[part])
         try:
             return self._merged(base, content)
         except UserError as error:
             raise UserError(f"{config.place_of_message(str(error))}: {error}") from error
+
+    def forget_other_class(self, settings: Namespace, part: str, value: Any) -> None:
+        """Drops the checkpoint's settings of "model" or "data" if another class is named: they may mean other things
+        there."""
+        name = value.get("class_path") if isinstance(value, dict) else value
+        stored = section_of(settings, part).get("class_path") if self.checkpoint is not None else None
+        if stored and isinstance(name, str) and find_class(part, name) is not find_class(part, stored):
+            settings.pop(part)
 
     def _merged(self, base: Namespace, content: dict[str, Any]) -> Namespace:
         settings = self.parse_object(
@@ -256,6 +297,12 @@ class LitArgumentParser(LightningArgumentParser):
         return f"unknown flag {flag}{nearest(flag, self._option_string_actions)}"
 
 
+def _wrapped(line: str) -> list[str]:
+    """A line of a help screen, or several that fit the screen."""
+    indent = " " * min(width() // 2, len(line) - len(line.lstrip()))
+    return textwrap.wrap(line, width(), subsequent_indent=indent) if len(line) > width() else [line]
+
+
 def section_of(settings: Namespace, part: str) -> Namespace:
     """The settings of "model" or "data"; empty where there are none."""
     section: Namespace = settings.get(part) or Namespace()  # type: ignore[no-untyped-call]
@@ -270,3 +317,20 @@ def _source_parser() -> argparse.ArgumentParser:
     parser.add_argument("--resume")
     parser.add_argument("--trust", action="append", default=[])
     return parser
+
+
+def extended_parser(parser_class: type[LightningArgumentParser]) -> type[LightningArgumentParser]:
+    """The parser class of a program, with what ours adds."""
+    if issubclass(parser_class, LitArgumentParser):
+        return parser_class
+    if issubclass(LitArgumentParser, parser_class):
+        return LitArgumentParser
+    return type(parser_class.__name__, (LitArgumentParser, parser_class), {})
+
+
+def take_debug(words: list[str]) -> tuple[bool, list[str]]:
+    """Whether `--debug` is one of the words, and the others."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--debug", action="store_true")
+    options, rest = parser.parse_known_args(words)
+    return options.debug, rest

@@ -5,7 +5,9 @@ file, and torch, Lightning and zip tools read it as before.
 """
 
 import hashlib
+import io
 import os
+import pickle
 import pickletools
 import struct
 import zipfile
@@ -18,12 +20,14 @@ from torch import Tensor
 
 from datamodules.errors import MissingFileError, UserError
 from lit_models.runs.durable import replaced
+from lit_models.runs.plain_values import plain_settings
 
 MARK = b"sha256:"
 SEAL_SIZE = len(MARK) + 64
 END_OF_ZIP = b"PK\x05\x06"
 LARGEST_PICKLE = 2**26
 """Bytes of a checkpoint's values other than tensors: settings, counters, names."""
+HYPER_PARAMETERS = {"hyper_parameters", "datamodule_hyper_parameters"}
 ALLOWED = {
     "collections OrderedDict",
     "collections Counter",
@@ -48,21 +52,30 @@ class CheckpointFiles(CheckpointIO):
     """Writes and reads the checkpoints of a Trainer."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Writes a checkpoint durably, with its checksum.
+        """Writes a checkpoint durably, with its checksum, as plain data.
 
         Raises:
-            UserError: a weight or a number of the optimizer is not finite, or the file cannot be written.
+            UserError: a weight or a number of the optimizer is not finite, a part of the checkpoint is not plain data,
+                or the file cannot be written.
         """
         del storage_options  # Lightning's interface for other storages
         check_finite(checkpoint)
+        for key in HYPER_PARAMETERS & checkpoint.keys():
+            checkpoint[key] = plain_settings(checkpoint[key])
         with replaced(Path(path)) as part:
             try:
                 with part.open("wb") as file:
                     torch.save(checkpoint, file)
+                with zipfile.ZipFile(part) as archive:
+                    _check_members(part, archive)
             except RuntimeError as error:
                 if isinstance(error.__context__, OSError):  # torch hides that the disk is full
                     raise error.__context__ from error
                 raise
+            except (UserError, pickle.PicklingError, AttributeError, TypeError) as error:
+                if (place := unreadable_part(checkpoint)) is None:
+                    raise
+                raise _not_plain(*place) from error
             seal(part)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
@@ -89,6 +102,32 @@ def check_finite(checkpoint: dict[str, Any]) -> None:
     for name, tensor in floats.items():
         if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):
             raise UserError(f"{name} has numbers that are not finite: nothing was saved, and the last checkpoint stays")
+
+
+def unreadable_part(content: dict[Any, Any], name: str = "") -> tuple[str, Any] | None:
+    """The name and the value of the first part of a checkpoint that could not be read again; None if all can."""
+    for key, value in content.items():
+        if _is_readable(value):
+            continue
+        place = f"{name}.{key}" if name else str(key)
+        return (unreadable_part(value, place) if isinstance(value, dict) else None) or (place, value)
+    return None
+
+
+def _is_readable(value: Any) -> bool:
+    file = io.BytesIO()
+    try:
+        torch.save(value, file)
+        with zipfile.ZipFile(file) as archive:
+            _check_names(Path("part"), archive)
+    except (UserError, pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
+
+
+def _not_plain(name: str, value: Any) -> UserError:
+    text = f"the checkpoint's {name} holds a {type(value).__name__}, which could not be read again safely"
+    return UserError(f"{text}: keep numbers, texts, tensors, lists and dicts in it; nothing was saved")
 
 
 def seal(path: Path) -> None:
@@ -153,13 +192,22 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     """Refuses what could take more memory than the file has bytes.
 
     Raises:
-        UserError: compressed or overlapping members, too many values, or a name that a checkpoint has no use for.
+        UserError: compressed or overlapping members, or what `_check_names` refuses.
     """
     members = archive.infolist()
     stored = all(m.compress_type == zipfile.ZIP_STORED for m in members)
     if not stored or sum(m.file_size for m in members) > path.stat().st_size:
         raise UserError(f"{path} is not a checkpoint that can be read safely: it is compressed")
-    for member in members:
+    _check_names(path, archive)
+
+
+def _check_names(path: Path, archive: zipfile.ZipFile) -> None:
+    """Refuses names that a checkpoint has no use for.
+
+    Raises:
+        UserError: such a name, or too many values.
+    """
+    for member in archive.infolist():
         if not member.filename.endswith("/data.pkl"):
             continue
         if member.file_size > LARGEST_PICKLE:

@@ -1,26 +1,140 @@
-"""Lets Lightning build a DataLoader again whose arguments were given by position, such as `DataLoader(samples, 16)`.
+"""The user's DataLoaders in Lightning's loops: arguments by position, each sample evaluated once, and plain errors.
 
-Lightning replaces the sampler of a user's DataLoader to predict, and to share the samples among processes. It then
-calls the constructor with the recorded positional arguments and its own keyword arguments, and both may set one name.
+Lightning replaces the sampler of a user's DataLoader to predict, to overfit, and to share the samples among processes.
+It then calls the constructor with the recorded positional arguments and its own keyword arguments, and both may set one
+name. To share samples, it repeats some of them, so that all processes have equally many.
 """
 
+from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from typing import Any, cast
 
 import lightning as L
+from lightning.pytorch.trainer.states import RunningStage
+from lightning.pytorch.utilities.combined_loader import CombinedLoader
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
+
+from datamodules.errors import UserError
+from lit_models.tasks.task import LitTask
+
+COPIED = (
+    "dataset",
+    "num_workers",
+    "pin_memory",
+    "timeout",
+    "worker_init_fn",
+    "multiprocessing_context",
+    "generator",
+    "prefetch_factor",
+    "persistent_workers",
+    "pin_memory_device",
+)
+"""Attributes of a DataLoader that are its settings too."""
 
 
-def allow_positional_arguments(trainer: L.Trainer) -> None:
-    """Makes `trainer` read the positional arguments of a DataLoader by their names."""
-    connector = cast(Any, trainer)._data_connector
-    connector._prepare_dataloader = partial(_prepare, connector._prepare_dataloader)
+def prepare_loaders(trainer: L.Trainer) -> None:
+    """Makes `trainer` take DataLoaders as this module says."""
+    loops = cast(Any, trainer)
+    evaluation = (loops.fit_loop.epoch_loop.val_loop, loops.validate_loop, loops.test_loop, loops.predict_loop)
+    for loop in (loops.fit_loop, *evaluation):
+        loop._data_source.dataloader = partial(_with_named_arguments, loop._data_source.dataloader)
+    for loop in evaluation:
+        loop._verify_dataloader_idx_requirement = partial(_verify, loop._verify_dataloader_idx_requirement)
+    connector = loops._data_connector
+    connector._prepare_dataloader = partial(_prepare, trainer, connector._prepare_dataloader)
 
 
-def _prepare(prepare: Any, dataloader: object, *args: Any, **kwargs: Any) -> object:
-    recorded = vars(dataloader) if hasattr(dataloader, "__pl_saved_args") else {}
-    names, values = recorded.get("__pl_saved_arg_names", ()), recorded.get("__pl_saved_args", ())
-    if len(names) == len(values):  # `*args` of a class of the user's have no names
-        for name, value in zip(names, values, strict=True):
-            recorded["__pl_saved_kwargs"][name] = value
-        recorded |= {"__pl_saved_args": (), "__pl_saved_arg_names": ()} if recorded else {}
-    return prepare(dataloader, *args, **kwargs)
+def _with_named_arguments(dataloader: Callable[[], Any]) -> Any:
+    """The dataloaders of a module, with the positional arguments recorded by their names."""
+    loaders = dataloader()
+    for loader in loaders.flattened if isinstance(loaders, CombinedLoader) else tree_leaves(loaders):
+        recorded = vars(loader) if hasattr(loader, "__pl_saved_args") else {}
+        names, values = recorded.get("__pl_saved_arg_names", ()), recorded.get("__pl_saved_args", ())
+        if recorded and len(names) == len(values):  # `*args` of a class of the user's have no names
+            recorded["__pl_saved_kwargs"] |= dict(zip(names, values, strict=True))
+            recorded |= {"__pl_saved_args": (), "__pl_saved_arg_names": ()}
+    return loaders
+
+
+def _verify(verify: Callable[[], None]) -> None:
+    try:
+        verify()
+    except RuntimeError as error:  # several dataloaders, and a step without `dataloader_idx`
+        raise UserError(str(error)) from error
+
+
+def _prepare(trainer: L.Trainer, prepare: Any, dataloader: object, shuffle: bool, mode: RunningStage) -> object:
+    if isinstance(dataloader, DataLoader) and cast(Any, trainer)._data_connector._requires_distributed_sampler(
+        dataloader
+    ):
+        size, several = len(cast(Any, dataloader.sampler)), trainer.world_size
+        if mode == RunningStage.PREDICTING and size < several:
+            text = f"the data to predict have {size} samples for {several} processes"
+            raise UserError(f"{text}: use at most --trainer.devices {max(size, 1)}")
+        evaluates = mode in (RunningStage.VALIDATING, RunningStage.SANITY_CHECKING, RunningStage.TESTING)
+        if evaluates and isinstance(trainer.lightning_module, LitTask) and can_be_shared(dataloader):
+            return shared(dataloader, rank=trainer.global_rank, num_processes=several)
+    return prepare(dataloader, shuffle, mode)
+
+
+def can_be_shared(dataloader: "DataLoader[Any]") -> bool:
+    """Whether a DataLoader can be built again from its attributes: one of torch's own classes, with all samples."""
+    usual = type(dataloader) is DataLoader and type(dataloader.batch_sampler) is BatchSampler
+    return usual and dataloader.batch_size is not None and not dataloader.drop_last
+
+
+def shared(dataloader: "DataLoader[Any]", *, rank: int, num_processes: int) -> "DataLoader[Any]":
+    """A process's part of the samples, each sample in one process. All processes have equally many batches, as
+    modules with buffers wait for each other in each batch; the last batches may be smaller, or empty."""
+    sampler = dataloader.sampler
+    if isinstance(sampler, RandomSampler | SequentialSampler):
+        sampler = SequentialSampler(cast(Any, dataloader.dataset))
+    assert dataloader.batch_size is not None, "a BatchSampler has a batch size"
+    batches = EvenBatches(sampler, dataloader.batch_size, rank=rank, num_processes=num_processes)
+    collate = Collate(dataloader.collate_fn, dataloader.dataset, next(iter(sampler), 0))
+    settings = {name: getattr(dataloader, name) for name in COPIED}
+    return DataLoader(**settings, batch_sampler=batches, collate_fn=collate)
+
+
+class EvenBatches(Sampler[list[int]]):
+    """Batches of every `num_processes`-th sample, equally many in each process.
+
+    Args:
+        sampler: the samples of all processes, in the same order in each.
+        batch_size: samples in a batch of one process.
+        rank: number of this process.
+        num_processes: that share the samples.
+    """
+
+    def __init__(self, sampler: Any, batch_size: int, *, rank: int, num_processes: int) -> None:
+        self.sampler, self.batch_size = sampler, batch_size
+        self.rank, self.num_processes = rank, num_processes
+
+    def __len__(self) -> int:
+        return -(-len(self.sampler) // (self.num_processes * self.batch_size))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        samples = islice(self.sampler, self.rank, None, self.num_processes)
+        for _ in range(len(self)):
+            yield list(islice(samples, self.batch_size))
+
+
+class Collate:
+    """Makes a batch of samples, also of no sample.
+
+    Args:
+        collate: the user's function.
+        dataset: the samples.
+        index: of any sample, which shows what a batch looks like.
+    """
+
+    def __init__(self, collate: Any, dataset: Any, index: Any) -> None:
+        self.collate, self.dataset, self.index = collate, dataset, index
+
+    def __call__(self, samples: Any) -> Any:
+        if len(samples):
+            return self.collate(samples)
+        return tree_map_only(Tensor, lambda tensor: tensor[:0], self.collate([self.dataset[self.index]]))

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import lightning as L
 
 from datamodules.errors import UserError
+from lit_models.tasks.targets import Classification, MultiLabel
 from lit_models.tasks.task import LitTask
 
 Mode = Literal["min", "max"]
@@ -135,22 +136,35 @@ def table(metrics: Mapping[str, float], module: L.LightningModule) -> str:
         elif is_by_class(full_name, module):
             classes.setdefault(split, {}).setdefault(label, {})[metric] = value
         else:
-            splits[split][name] = value
+            splits[split][full_name if name in splits[split] else name] = value
     lines = _grid({split: cells for split, cells in splits.items() if cells})
     if classes:
         split = max(classes, key=list(splits).index)
-        lines += [*([""] if lines else []), f"{split}, by class", *_grid(classes[split])]
+        lines += [*([""] if lines else []), f"{split}, by {_part_of(module)}", *_grid(classes[split])]
     width = max((len(name) for name in others), default=0)
     return "\n".join([*lines, *(f"{name:{width}}  {value:.4f}" for name, value in others.items())])
 
 
+def _part_of(module: L.LightningModule) -> str:
+    """What a value of a LitTask such as `val/recall/cat` belongs to."""
+    target = module.target if isinstance(module, LitTask) else None
+    return "class" if isinstance(target, Classification) else "label" if isinstance(target, MultiLabel) else "target"
+
+
+def _width(column: str) -> int:
+    """Columns of the screen that a number and its name take."""
+    return max(10, 2 + len(column))
+
+
 def _grid(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Named rows under the columns that they have, six columns at a time."""
+    """Named rows under the columns that they have, at most six columns at a time and at most 80 characters wide."""
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
     first = max(5, *(len(name) for name in rows)) if rows else 0
-    lines = []
-    for start in range(0, len(columns), 6):
-        part = columns[start : start + 6]
+    lines: list[str] = []
+    while columns:
+        taken = (n for n in range(min(6, len(columns)), 1, -1) if first + sum(map(_width, columns[:n])) <= 80)
+        size = next(taken, 1)
+        part, columns = columns[:size], columns[size:]
         texts = {name: [f"{cells[c]:.4f}" if c in cells else "-" for c in part] for name, cells in rows.items()}
         widths = [max(10, 2 + max(map(len, column))) for column in zip(part, *texts.values(), strict=True)]
         lines.append(" " * first + "".join(f"{c:>{w}}" for c, w in zip(part, widths, strict=True)))

@@ -25,13 +25,14 @@ from lit_models.runs.checkpoint_files import CheckpointFiles
 from lit_models.runs.checkpoints import Checkpoints, Saved
 from lit_models.runs.environment import environment
 from lit_models.runs.finite import FiniteGuard, check_metrics
-from lit_models.runs.loaders import allow_positional_arguments
+from lit_models.runs.loaders import prepare_loaders
 from lit_models.runs.logged import direction_of, in_split, logged, table
 from lit_models.runs.metrics_file import MetricsFile
 from lit_models.runs.predictions import PredictionWriter
 from lit_models.runs.progress import EpochLines, NoProfiler, say, trainable
 from lit_models.runs.save_every import SaveEvery
 from lit_models.runs.stopping import Stopped
+from lit_models.runs.weights import explain_weights
 from lit_models.tasks.task import LitTask
 
 
@@ -164,7 +165,8 @@ class Run:
 
     def attach(self, trainer: L.Trainer) -> None:
         """Takes the Trainer that does the work."""
-        allow_positional_arguments(trainer)
+        prepare_loaders(trainer)
+        explain_weights(trainer, self.settings.checkpoint)
         processes.attend(trainer)
         self.trainer = trainer
 

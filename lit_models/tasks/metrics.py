@@ -2,8 +2,8 @@
 
 A metric's name is one of `CLASSIFICATION` or `REGRESSION`. For classes and labels, a suffix chooses the average:
 "f1_macro", "f1_micro", "f1_weighted", or "f1_per_class" for one number a class, logged as `val/f1/CLASS`. Without a
-suffix, two classes are measured on the second one (the positive class), and several by the macro average, as
-torchmetrics does.
+suffix, a metric of two classes is that of the second one (the positive class). With more classes, and with labels, it
+is the macro average, as in torchmetrics.
 """
 
 import inspect
@@ -66,7 +66,7 @@ def build_metric(name: str, target: Target) -> Metric:
     kind = CLASSIFICATION.get(name.removesuffix(suffix))
     if kind is None:
         raise UserError(
-            f"metrics: {name!r} is not a metric of classification: use {', '.join(CLASSIFICATION)}, "
+            f"metrics: {name!r} is not a metric of {kind_of(target)}: use {', '.join(names_for(target))}, "
             f"with {', '.join(AVERAGES)} behind it where an average is wanted"
         )
     size = len(target.names)
@@ -77,8 +77,8 @@ def build_metric(name: str, target: Target) -> Metric:
     else:
         prefix, settings = "Multiclass", {"num_classes": size}
     found = getattr(torchmetrics.classification, f"{prefix}{kind}", None)
-    if found is None or (kind == "ExactMatch" and prefix != "Multilabel"):  # of one class, it is the accuracy
-        raise UserError(f"metrics: {name!r} is not defined for {type(target).__name__.lower()} targets")
+    if found is None or name.removesuffix(suffix) not in names_for(target):
+        raise UserError(f"metrics: {name!r} is not defined for {kind_of(target)}: use {', '.join(names_for(target))}")
     if suffix:
         if "average" not in inspect.signature(found).parameters:
             raise UserError(f"metrics: {name!r} has no average: use {name.removesuffix(suffix)!r}")
@@ -86,6 +86,19 @@ def build_metric(name: str, target: Target) -> Metric:
             raise UserError(f"metrics: {name!r} is not defined for classes: use {name.removesuffix(suffix)}_macro")
         settings["average"] = AVERAGES[suffix]
     return cast(Metric, found(**settings, validate_args=False))
+
+
+def names_for(target: Target) -> list[str]:
+    """Names of the metrics that are defined for classes or labels. The exact match of one class is its accuracy."""
+    labels = isinstance(target, MultiLabel)
+    prefix = "Multilabel" if labels else "Multiclass"
+    defined = [name for name, kind in CLASSIFICATION.items() if hasattr(torchmetrics.classification, prefix + kind)]
+    return [name for name in defined if labels or name != "exact_match"]
+
+
+def kind_of(target: Target) -> str:
+    """What one target is, for a message."""
+    return "labels" if isinstance(target, MultiLabel) else "classes"
 
 
 class SplitMetrics(Metric):

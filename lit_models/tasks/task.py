@@ -1,7 +1,8 @@
 """LitTask: the training, evaluation and prediction steps that every network here shares."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any, ClassVar, Literal, cast
 
@@ -186,7 +187,8 @@ class LitTask(L.LightningModule):
         inputs = batch[0] if not isinstance(batch, Tensor | Mapping) else batch
         if batch_idx == 0:
             check_batch(self.hparams, self.target, inputs)
-        return self.predictions(self._outputs(inputs))
+        with self._explained(inputs):
+            return self.predictions(self._outputs(inputs))
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch.
@@ -257,10 +259,20 @@ class LitTask(L.LightningModule):
         inputs, target = batch
         if batch_idx == 0:
             check_batch(self.hparams, self.target, inputs, target)
-        outputs = self._outputs(inputs)
-        losses = self.target.sample_losses(outputs, target)
+        with self._explained(inputs, target):
+            outputs = self._outputs(inputs)
+            losses = self.target.sample_losses(outputs, target)
         cast(SplitMetrics, getattr(self, f"{split}_metrics")).update(losses.detach(), outputs.detach(), target)
         return losses
+
+    @contextmanager
+    def _explained(self, inputs: Inputs, target: Tensor | None = None) -> Iterator[None]:
+        """Checks a batch that torch cannot compute; only the first one of a split is checked before."""
+        try:
+            yield
+        except (IndexError, RuntimeError):
+            check_batch(self.hparams, self.target, inputs, target)
+            raise
 
     def _outputs(self, inputs: Inputs) -> Tensor:
         """The network's outputs; in a process that has no sample of a split, none."""

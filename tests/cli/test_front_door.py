@@ -146,6 +146,28 @@ def test_every_setting_can_be_seen(arguments: list[str]) -> None:
     assert expected in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("flag", "name"),
+    [
+        ("--model.help", ""),
+        ("--data.help", ""),
+        ("--model.help", "LitCNN"),
+        ("--model.help", "LitBERT"),
+        ("--data.help", "TextDataModule"),
+    ],
+)
+def test_the_help_of_a_class_fits_80_columns(
+    flag: str, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert front_door.main(["fit", flag, *([name] if name else [])]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    if not name:
+        entries = registry.models() if flag == "--model.help" else registry.data()
+        assert {entry.name for entry in entries} <= {line.split()[0] for line in lines}
+
+
 def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
     assert run("list", "--help").stdout.startswith("usage: python -m lit_models list\n")
     done = run("doctor", "--fast", "now")
@@ -168,6 +190,10 @@ def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
         (
             ["--config=x.yaml", "--model", "LitMLP", "test", "--debug"],
             "the command comes before its options: python -m lit_models test --config=x.yaml --model LitMLP --debug",
+        ),
+        (
+            ["--config", "digits_cnn", "zzz"],
+            "unknown command 'zzz'; there are fit, validate, test, predict, import-keras, export, list, doctor",
         ),
         (["--model", "LitMLP"], "the command comes before its options: python -m lit_models fit --model LitMLP"),
     ],

@@ -92,7 +92,7 @@ def test_a_mistake_in_a_config_is_one_line_with_its_place(run: Run, text: str, m
         (("--model.lr", "0.1", "--data", "XORDataModule"), "model.lr is set, but no model: add --model CLASS"),
         (("--config",), "-c/--config: expected one argument"),
         (("--config", "xor_mlp", "--monitor_mode", "up"), "monitor_mode: up is not valid, expected min, max"),
-        (("--config", "xor_mlp", "--model.metrics", "[rmse]"), "metrics: 'rmse' is not a metric of classification"),
+        (("--config", "xor_mlp", "--model.metrics", "[rmse]"), "metrics: 'rmse' is not a metric of classes"),
         (("--config", "xor_mlp", "--inputs", "1,0"), "--inputs belongs to predict, and fit does not use it"),
         (("--config", "xor_mlp", "--trainer.logger", "WandbLogger"), "WandbLogger needs a package that is not"),
         (("--model", "LitMLP", "--data", "XORDataModule", "--model.task", "regression"), "model.task is 'regression'"),

@@ -362,7 +362,7 @@ def test_nothing_to_learn_from_says_what_to_give(bert_checkpoint: Path) -> None:
     known: dict[str, Any] = {"tokenizer": str(bert_checkpoint), "class_names": ["a", "b"]}
     with pytest.raises(UserError, match=r"^there is nothing to train on: give --data.train_file with a file .csv, "):
         ready("fit", **known)
-    with pytest.raises(UserError, match=r"^there is nothing to predict: give --data.inputs"):
+    with pytest.raises(UserError, match=r"^there is nothing to predict: give --inputs"):
         ready("predict", **known)
 
 

@@ -4,6 +4,7 @@ import lightning as L
 import pytest
 
 from datamodules import UserError
+from datamodules.spec import TaskName
 from lit_models import LitMLP
 from lit_models.runs.logged import direction_of, in_split, monitor_of, split_of, table
 
@@ -113,3 +114,20 @@ def test_large_values_do_not_touch_each_other() -> None:
         {"train/loss": 109876.03125, "train/acc": 123456789.0, "test/loss": 1.0}, L.LightningModule()
     ).splitlines()
     assert [line.split() for line in lines[:2]] == [["loss", "acc"], ["train", "109876.0312", "123456789.0000"]]
+
+
+def test_a_table_of_several_loaders_fits_80_columns() -> None:
+    values = {f"test_{name}/dataloader_idx_{i}": 0.5 for i in (0, 1, 2) for name in ("loss", "acc", "a_long_name")}
+    text = table(values, PLAIN)
+    assert max(map(len, text.splitlines())) <= 80
+    assert {name.removeprefix("test_") for name in values} <= set(text.split())
+    wide = table({"test_" + "x" * 90: 0.5, "test_y": 0.25}, PLAIN)
+    assert "x" * 90 in wide  # a name is never cut
+
+
+@pytest.mark.parametrize(
+    ("task", "part"), [("classification", "class"), ("multilabel", "label"), ("regression", "target")]
+)
+def test_values_of_one_split_are_apart_by_class_label_or_target(task: TaskName, part: str) -> None:
+    text = table({"test/loss": 1.0, "test/r2/rooms": 0.5}, LitMLP(num_features=2, num_classes=3, task=task))
+    assert f"test, by {part}" in text.splitlines()

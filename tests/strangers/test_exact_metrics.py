@@ -18,7 +18,7 @@ TWO = ("--trainer.devices", "2", "--trainer.strategy", "ddp", "--trainer.acceler
 
 @pytest.fixture(autouse=True)
 def files(stranger: Stranger) -> None:
-    stranger.has("ragged.py")
+    stranger.has("ragged.py", "hyper.py", "points.py", "plain.py")
 
 
 def expected(folder: Path, size: int, num_classes: int) -> dict[str, Any]:
@@ -89,3 +89,25 @@ def test_predictions_of_a_plain_loader_in_two_processes_are_in_input_order(stran
     predictions = torch.load(stranger.folder / "runs/Echo-Numbered/version_0/predictions.pt", weights_only=True)
     torch.testing.assert_close(predictions["number"], torch.arange(23.0)[:, None], rtol=0, atol=0)
     assert predictions["name"] == [f"sample {i}" for i in range(23)]
+
+
+def test_each_sample_of_a_plain_loader_is_measured_once_in_two_processes(stranger: Stranger) -> None:
+    # 21 samples in batches of 5: of the third batch, the first process has one sample and the second has none.
+    words = ("--data", "points.Points", "--data.batch_size", "5", "--trainer.max_epochs", "1", "--experiment", "run")
+    done = stranger.fresh("fit", "--model", "hyper.LitNormed", *words, *TWO)
+    assert done.status == 0, done.err
+    two = stranger.results("run")
+    assert two["processes"] == 2
+    for command, split in (("validate", "val"), ("test", "test")):
+        stranger.succeeds(command, "--ckpt_path", "runs/run/version_0/checkpoints/last.ckpt", "--trainer.devices", "1")
+        one = stranger.results("run", f"{command}.json")["metrics"]
+        assert one == {name: pytest.approx(two["metrics"][name], rel=1e-6) for name in one}
+        assert set(one) == {f"{split}/loss", f"{split}/acc"}
+
+
+@pytest.mark.slow  # two more processes that import torch
+def test_fewer_samples_to_predict_than_processes_are_one_line(stranger: Stranger) -> None:
+    done = stranger.fresh("predict", "--model", "ragged.Echo", "--data", "ragged.Numbered", "--data.size", "1", *TWO)
+    expected = "error: the data to predict have 1 samples for 2 processes: use at most --trainer.devices 1"
+    assert (done.status, expected in done.err.splitlines()) == (2, True), done.err
+    assert "Traceback" not in done.err

@@ -160,6 +160,15 @@ def test_a_module_without_an_optimizer_takes_one_from_the_command_line(stranger:
         ("--optimizer Adan", "optimizer: no class 'Adan', did you mean Adam? (your own: file.Class)"),
         ("--optimizer SGD --optimizer.lrr 0.1", "optimizer: SGD has no setting 'lrr', did you mean lr?"),
         ("--optimizer SGD --optimizer.lr fast", "optimizer.lr: fast is not valid, expected float"),
+        ("--optimizer SGD --optimizer.lr -3", "SGD: Invalid learning rate: -3.0 (--debug shows where)"),
+        (
+            "--optimizer SGD --lr_scheduler OneCycleLR --lr_scheduler.max_lr 1 --lr_scheduler.total_steps -1",
+            "SGD and OneCycleLR: Expected positive integer total_steps, but got -1 (--debug shows where)",
+        ),
+        (
+            "--lr_scheduler ExponentialLR --lr_scheduler.gamma 0.9",
+            "lr_scheduler needs an optimizer from the command line: add --optimizer NAME",
+        ),
         ("--optimizer SGD --lr_scheduler StepLR", "lr_scheduler: StepLR needs step_size: add --lr_scheduler.step_size"),
         (
             "--trainer.callbacks+=EarlyStoping",
@@ -231,3 +240,62 @@ def test_a_checkpoint_may_come_after_other_flags(stranger: Stranger) -> None:
     assert tested["metrics"]["test_loss"] == pytest.approx(stranger.results("run")["metrics"]["test_loss"], rel=1e-5)
     stranger.succeeds("fit", "--trainer.max_epochs", "2", "--ckpt_path", last)
     assert stranger.results("run", version=1)["epochs"] == 2
+
+
+def test_a_timer_stops_training_and_is_in_the_config(stranger: Stranger) -> None:
+    timer = ("--trainer.callbacks", "Timer", "--trainer.callbacks.duration", "00:00:01:00")
+    done = stranger.runs("fit", *TRAINED, "--trainer.max_epochs", "1", *timer)
+    assert done.status == 0, done.err
+    stored = yaml.safe_load((stranger.folder / "runs/run/version_0/config.yaml").read_text())
+    settings = {"duration": "00:00:01:00", "interval": "step", "verbose": True}
+    assert stored["trainer"]["callbacks"][0]["init_args"] == settings
+    done = stranger.runs("fit", "--config", "runs/run/version_0/config.yaml", "--experiment", "again")
+    assert done.status == 0, done.err
+
+
+def test_an_optimizer_of_the_command_line_takes_the_place_of_the_modules(stranger: Stranger) -> None:
+    done = stranger.runs("fit", *TRAINED, "--trainer.max_epochs", "1", "--optimizer", "Adam", "--optimizer.lr", "0.01")
+    assert (done.status, "will be overridden" in done.err) == (0, True), done.err
+    last = torch.load(stranger.folder / "runs/run/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert "betas" in last["optimizer_states"][0]["param_groups"][0]
+
+
+@pytest.mark.parametrize(("flag", "advice"), [("optimizer=SGD", "optimizer"), ("lr_scheduler=ConstantLR", "schedule")])
+def test_a_network_of_ours_has_its_own_optimizer_and_schedule(stranger: Stranger, flag: str, advice: str) -> None:
+    name = flag.partition("=")[0]
+    line = stranger.refused("fit", "--config", "digits_cnn", f"--{flag}")
+    assert line == f"error: LitCNN has its own {advice}s: use --model.{advice} NAME, not --{name}"
+
+
+def test_overfitting_takes_a_loader_with_arguments_by_position(stranger: Stranger) -> None:
+    words = ("--data", "points.Positional", "--experiment", "run", "--trainer.max_epochs", "2")
+    done = stranger.runs("fit", "--model", "plain.Trained", *words, "--trainer.overfit_batches", "1")
+    assert done.status == 0, done.err
+    assert stranger.results("run")["steps"] == 2
+
+
+def test_no_checkpoint_is_null_as_in_a_printed_config(stranger: Stranger) -> None:
+    stranger.writes("c.yaml", "model: plain.Trained\ndata: points.Points\nckpt_path: missing.ckpt\n")
+    assert stranger.refused("test", "--config", "c.yaml") == "error: no checkpoint missing.ckpt"
+    stranger.succeeds("test", "--config", "c.yaml", "--ckpt_path", "null")
+
+
+def test_a_config_with_sections_and_without_a_command_is_one_line(stranger: Stranger) -> None:
+    stranger.writes("both.yaml", "fit:\n  model: plain.Trained\n")
+    line = stranger.refused("--config", "both.yaml")
+    assert line == "error: the command is missing: python -m lit_models --config both.yaml fit"
+
+
+def test_data_of_another_class_do_not_take_the_settings_of_the_checkpoint(stranger: Stranger) -> None:
+    stranger.has("hyper.py")
+    stranger.succeeds("fit", *TRAINED, "--trainer.max_epochs", "1", "--data.batch_size", "4")
+    checkpoint = "runs/run/version_0/checkpoints/last.ckpt"
+    stranger.writes("other.yaml", "data: hyper.Sized\n")
+    for words in (("--data", "hyper.Sized"), ("--data.class_path", "hyper.Sized"), ("--config", "other.yaml")):
+        assert "batches of 8" in stranger.succeeds("test", "--ckpt_path", checkpoint, *words)
+    sized = ("--data", "hyper.Sized", "--data.batch_size", "16")
+    assert "batches of 16" in stranger.succeeds("test", "--ckpt_path", checkpoint, *sized)
+    done = stranger.succeeds(
+        "fit", "--resume", "runs/run/version_0", "--trainer.max_epochs", "2", "--data", "points.Points"
+    )
+    assert stranger.results("run", "results_2.json")["steps"] == 2 * 96 // 4, done

@@ -8,7 +8,7 @@ from .conftest import Stranger
 
 @pytest.fixture(autouse=True)
 def files(stranger: Stranger) -> None:
-    stranger.has("plain.py", "own_metrics.py", "plain.py", "points.py")
+    stranger.has("plain.py", "own_metrics.py", "points.py", "hyper.py")
 
 
 def test_a_test_step_that_logs_other_names_is_a_test(stranger: Stranger) -> None:
@@ -51,3 +51,10 @@ def test_metric_objects_of_a_strangers_are_logged(stranger: Stranger) -> None:
         stranger.succeeds(command, "--ckpt_path", best)
     scores, points = torch.load(stranger.folder / "runs/Measured-Points/version_0/predictions.pt", weights_only=True)
     assert (scores.shape, points.shape) == ((21,), (21, 2))
+
+
+def test_a_metric_with_two_names_is_shown_twice(stranger: Stranger) -> None:
+    out = stranger.succeeds("fit", "--model", "hyper.Twice", "--data", "points.Points", "--trainer.max_epochs", "1")
+    rows = [line.split() for line in out.splitlines()]
+    assert ["loss", "acc", "val/acc"] in rows
+    assert ["val", "-", "0.2500", "0.5000"] in rows

@@ -9,7 +9,7 @@ POINTS = ("--data", "points.Points", "--trainer.max_epochs", "1")
 
 @pytest.fixture(autouse=True)
 def files(stranger: Stranger) -> None:
-    stranger.has("plain.py", "points.py", "houses.py", "gan.py", "mappings.py")
+    stranger.has("plain.py", "points.py", "houses.py", "gan.py", "mappings.py", "hyper.py")
 
 
 def test_a_constructors_value_error_is_one_line(stranger: Stranger) -> None:
@@ -73,9 +73,49 @@ def test_gradients_are_clipped_in_bf16(stranger: Stranger, model: str) -> None:
     assert results["steps"] == 96 // 8
 
 
+def test_a_folder_that_a_training_step_opens_is_a_fault(stranger: Stranger) -> None:
+    done = stranger.runs("fit", "--model", "hyper.Opens", *POINTS)
+    assert (done.status, done.err.splitlines()[0]) == (1, "Traceback (most recent call last):")
+    assert done.err.splitlines()[-1].startswith("IsADirectoryError")
+    (stranger.folder / "taken").touch()
+    line = stranger.refused("fit", "--model", "plain.Trained", *POINTS, "--runs_dir", "taken")
+    assert line == "error: cannot write to taken/Trained-Points: Not a directory; set --runs_dir"
+
+
+def test_a_step_that_knows_no_dataloaders_is_one_line(stranger: Stranger) -> None:
+    line = stranger.refused("test", "--model", "plain.Trained", "--data", "points.Loaders")
+    assert line.startswith("error: You provided multiple `test_dataloader`, but no `dataloader_idx` argument")
+    done = stranger.runs("predict", "--model", "plain.Trained", "--data", "points.Loaders")
+    assert "dataloader_idx" in done.err.splitlines()[-1]
+
+
+def test_double_precision_loses_no_bit_of_a_plain_module(stranger: Stranger) -> None:
+    precise = ("--trainer.precision", "64-true", "--experiment", "plain")
+    stranger.succeeds(
+        "fit", "--model", "plain.Trained", "--data", "points.Precise", "--trainer.max_epochs", "1", *precise
+    )
+    stranger.succeeds("test", "--ckpt_path", "runs/plain/version_0/checkpoints/last.ckpt")
+    fitted, tested = (stranger.results("plain", name)["metrics"] for name in ("results.json", "test.json"))
+    assert fitted["test_loss"] == tested["test_loss"]
+
+
 def test_double_precision_loses_no_bit_in_a_checkpoint(stranger: Stranger) -> None:
     stranger.succeeds("fit", "--config", "xor_mlp", "--data.passes", "50", "--trainer.max_epochs", "1")
     stranger.succeeds("test", "--ckpt_path", "runs/xor_mlp/version_0/checkpoints/last.ckpt")
     fitted, tested = (stranger.results("xor_mlp", name)["metrics"] for name in ("results.json", "test.json"))
     assert fitted["test/loss"] == tested["test/loss"]
     assert fitted["test/loss"] != pytest.approx(0, abs=1e-3)
+
+
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_a_class_that_only_a_later_batch_has_is_one_line(stranger: Stranger, command: str) -> None:
+    sizes = ("--model.num_features", "2", "--model.num_classes", "3")
+    words = ("--model", "LitMLP", *sizes, "--data", "hyper.Late", "--seed_everything", "1")
+    line = stranger.refused(command, *words)
+    expected = "class 3, and the model has the classes 0 to 2: set --model.num_classes 4 or more"
+    assert line == f"error: the data's target is {expected}"
+
+
+def test_a_loader_class_that_cannot_be_built_again_is_one_line(stranger: Stranger) -> None:
+    line = stranger.refused("predict", "--model", "plain.Trained", "--data", "hyper.Ambiguous")
+    assert line.startswith("error: The Own implementation has an error where more than one `__init__` argument")

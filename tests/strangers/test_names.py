@@ -10,7 +10,7 @@ PAIR = ("--model", "plain.Namesakes", "--data", "points.Points", "--trainer.max_
 
 @pytest.fixture(autouse=True)
 def files(stranger: Stranger) -> None:
-    stranger.has("plain.py", "points.py")
+    stranger.has("plain.py", "points.py", "hyper.py", "ragged.py")
 
 
 def test_settings_called_config_checkpoint_and_tokenizer_are_the_models_own(stranger: Stranger) -> None:
@@ -46,3 +46,10 @@ def test_model_and_data_may_save_different_settings_of_one_name(stranger: Strang
     checkpoint = torch.load(last, weights_only=True)
     assert checkpoint["hyper_parameters"]["batch_size"] == 0
     assert checkpoint["datamodule_hyper_parameters"]["batch_size"] == 8
+
+
+def test_a_setting_called_task_is_the_models_own(stranger: Stranger) -> None:
+    words = ("fit", "--model", "hyper.Asked", "--data", "ragged.Ragged", "--trainer.limit_train_batches", "0")
+    for task in ("binary", "multiclass"):
+        assert f"task {task}" in stranger.runs(*words, "--model.task", task).out
+    assert "task binary" in stranger.runs(*words).out

@@ -8,7 +8,7 @@ from .conftest import Stranger
 
 @pytest.fixture(autouse=True)
 def files(stranger: Stranger) -> None:
-    stranger.has("programs.py", "plain.py", "points.py")
+    stranger.has("programs.py", "plain.py", "points.py", "hyper.py")
 
 
 def said(stranger: Stranger, program: str, *words: str) -> str:
@@ -104,3 +104,26 @@ def test_a_program_reads_a_config_with_a_section_for_each_command(stranger: Stra
     done = stranger.python("mine.py", "--config=both.yaml", "fit", "--trainer.max_epochs=1")
     assert done.status == 0, done.err
     assert stranger.results("both")["steps"] == 96 // 12
+
+
+def test_a_subclass_has_a_command_and_a_debug_argument_of_its_own(stranger: Stranger) -> None:
+    words = ("--trainer.max_epochs=1", "--trainer.logger=false", "--debug", "3", "--times=2")
+    done = stranger.python("programs.py", "commanded", "fit_twice", *words)
+    assert done.status == 0, done.err
+    said = [line for line in done.out.splitlines() if line.startswith(("debug", "fitted"))]
+    assert said == ["debug 3", "fitted 1", "fitted 1"]
+    assert not (stranger.folder / "runs").exists()
+    done = stranger.python("programs.py", "commanded", "fit", "--trainer.max_epochs=x", "--debug", "3")
+    assert (done.status, done.err) == (2, "error: trainer.max_epochs: x is not valid, expected int\n")
+
+
+def test_a_parser_class_of_a_strangers_adds_its_arguments(stranger: Stranger) -> None:
+    out = said(stranger, "greeting", "fit", "--trainer.max_epochs=1", "--greeting=hi")
+    assert out.splitlines()[-1] == "greeting hi"
+
+
+def test_a_fault_in_a_trainer_class_keeps_its_traceback(stranger: Stranger) -> None:
+    done = stranger.python("programs.py", "greedy", "fit")
+    assert (done.status, done.err.splitlines()[-1]) == (1, "TypeError: object of type 'int' has no len()")
+    done = stranger.python("programs.py", "greedy", "fit", "--trainer.precision", "7")
+    assert (done.status, len(done.err.splitlines())) == (2, 1), done.err

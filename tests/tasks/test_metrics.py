@@ -53,14 +53,26 @@ def measured(target: Target, *names: str) -> dict[str, float]:
     return {name: float(v) for name, v in metrics.compute().items() if name not in ("loss", target.score)}
 
 
+def fitting(target: Target) -> str:
+    """The end of a message: what the target is, and the metrics that torchmetrics has for it."""
+    if isinstance(target, MultiLabel):
+        return (
+            "labels: use accuracy, auroc, average_precision, exact_match, f1, hamming_distance, jaccard, matthews, "
+            "precision, recall, specificity"
+        )
+    return (
+        "classes: use accuracy, auroc, average_precision, calibration_error, cohen_kappa, f1, hamming_distance, "
+        "jaccard, matthews, precision, recall, specificity"
+    )
+
+
 @pytest.mark.parametrize("target", kinds())
 @pytest.mark.parametrize("name", CLASSIFICATION)
 def test_a_metric_of_classes_or_labels_is_built_where_torchmetrics_has_it(name: str, target: Target) -> None:
     if name in (ONLY_FOR_CLASSES if isinstance(target, MultiLabel) else ONLY_FOR_LABELS):
         with pytest.raises(UserError) as caught:
             build_metric(name, target)
-        kind = "multilabel" if isinstance(target, MultiLabel) else "classification"
-        assert str(caught.value) == f"metrics: {name!r} is not defined for {kind} targets"
+        assert str(caught.value) == f"metrics: {name!r} is not defined for {fitting(target)}"
         return
     prefix = "Multilabel" if isinstance(target, MultiLabel) else "Binary" if len(target.names) == 2 else "Multiclass"
     assert type(build_metric(name, target)).__name__ == prefix + CLASSIFICATION[name]
@@ -74,8 +86,7 @@ def test_a_suffix_on_a_metric_without_an_average_is_refused(name: str, suffix: s
     with pytest.raises(UserError) as caught:
         build_metric(name + suffix, target)
     if name in (ONLY_FOR_CLASSES if isinstance(target, MultiLabel) else ONLY_FOR_LABELS):
-        kind = "multilabel" if isinstance(target, MultiLabel) else "classification"
-        assert str(caught.value) == f"metrics: '{name}{suffix}' is not defined for {kind} targets"
+        assert str(caught.value) == f"metrics: '{name}{suffix}' is not defined for {fitting(target)}"
     else:
         assert str(caught.value) == f"metrics: '{name}{suffix}' has no average: use '{name}'"
 
@@ -128,9 +139,8 @@ def test_an_unknown_metric_of_classes_or_labels_is_refused(name: str, target: Ta
     with pytest.raises(UserError) as caught:
         build_metric(name, target)
     assert str(caught.value) == (
-        f"metrics: {name!r} is not a metric of classification: use accuracy, auroc, average_precision, "
-        "calibration_error, cohen_kappa, exact_match, f1, hamming_distance, jaccard, matthews, precision, recall, "
-        "specificity, with _macro, _micro, _weighted, _per_class behind it where an average is wanted"
+        f"metrics: {name!r} is not a metric of {fitting(target)}, "
+        "with _macro, _micro, _weighted, _per_class behind it where an average is wanted"
     )
 
 

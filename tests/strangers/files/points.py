@@ -49,9 +49,24 @@ class Loaders(Points):
         return [DataLoader(TensorDataset(part), batch_size=2) for part in numbers]
 
 
+class Positional(Points):
+    """Loaders whose arguments are given by position."""
+
+    def train_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        return DataLoader(self.split(96, 0), 16, True)
+
+
 class Remembered(Points):
     """Saves its settings."""
 
     def __init__(self, batch_size: int = 8, num_classes: int = 2) -> None:
         super().__init__(batch_size, num_classes)
         self.save_hyperparameters()
+
+
+class Precise(Points):
+    """Points in double precision."""
+
+    def split(self, size: int, seed: int) -> TensorDataset:
+        points, target = super().split(size, seed).tensors
+        return TensorDataset(points.double(), target)

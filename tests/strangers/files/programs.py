@@ -44,6 +44,38 @@ class Extended(LitCLI):
         parser.add_lr_scheduler_args(torch.optim.lr_scheduler.ExponentialLR)
 
 
+class Fitting(L.Trainer):
+    """A Trainer with a command of its own."""
+
+    def fit_twice(self, model: L.LightningModule, datamodule: L.LightningDataModule, times: int = 2) -> None:
+        """Trains several times."""
+        for _ in range(times):
+            self.fit(model, datamodule=datamodule)
+            print("fitted", self.current_epoch)
+
+
+class Commanded(LitCLI):
+    """A command line with a command of its own, and an argument that the program has too."""
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        return {**LitCLI.subcommands(), "fit_twice": {"model", "datamodule"}}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--debug", type=int, default=0)
+
+    def before_fit_twice(self) -> None:
+        print("debug", self.settings.debug)
+
+
+class Greeting(LightningArgumentParser):
+    """A parser with an argument of its own."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_argument("--greeting", default="hello")
+
+
 class Telling(SaveConfigCallback):
     """Says what it would save."""
 
@@ -78,6 +110,15 @@ def main(program: str, words: list[str]) -> None:
         LitCLI(Trained, Points, args={"subcommand": "fit", "fit": fit})
     elif program == "telling":
         LitCLI(Trained, Points, save_config_callback=Telling, args=words)
+    elif program == "commanded":
+        Commanded(Trained, Points, trainer_class=Fitting)  # reads the words of the process
+    elif program == "greeting":
+        cli = LitCLI(Trained, Points, parser_class=Greeting, args=words)
+        print("greeting", cli.config.fit.greeting)
+    elif program == "greedy":
+        from hyper import Greedy  # type: ignore[import-not-found]
+
+        LitCLI(Trained, Points, trainer_class=Greedy)
     elif program == "theirs":
         kwargs = {"config_filename": "own.yaml"}
         LitCLI(Trained, Points, save_config_callback=SaveConfigCallback, save_config_kwargs=kwargs, args=words)
@@ -88,4 +129,4 @@ def main(program: str, words: list[str]) -> None:
         print("defaults", cli.trainer.current_epoch, cli.config.fit.seed_everything)
 
 
-main(sys.argv[1], sys.argv[2:])
+main(sys.argv.pop(1), sys.argv[1:])

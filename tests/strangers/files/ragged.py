@@ -52,5 +52,9 @@ class Echo(L.LightningModule):
 class Numbered(L.LightningDataModule):
     """Plain loader over 0, 1, 2, …"""
 
+    def __init__(self, size: int = 23) -> None:
+        super().__init__()
+        self.size = size
+
     def predict_dataloader(self) -> DataLoader[tuple[Tensor, ...]]:
-        return DataLoader(TensorDataset(torch.arange(23.0)[:, None]), batch_size=5)
+        return DataLoader(TensorDataset(torch.arange(float(self.size))[:, None]), batch_size=5)
