@@ -341,9 +341,9 @@ class LitCLI(LightningCLI):
             super()._run_subcommand(subcommand)
             return
         try:
-            self._check_run()
-            run.attach(self.trainer)
-            super()._run_subcommand(subcommand)
+            if self._check_run():
+                run.attach(self.trainer)
+                super()._run_subcommand(subcommand)
         except ModuleNotFoundError as error:
             if error.name is not None and not error.name.startswith("lightning"):
                 raise
@@ -351,8 +351,11 @@ class LitCLI(LightningCLI):
         finally:
             run.close()
 
-    def _check_run(self) -> None:
+    def _check_run(self) -> bool:
         """Compares the checkpoint with what was built, and says what was changed.
+
+        Returns:
+            Whether there is something to do: a run that is resumed may be finished.
 
         Raises:
             UserError: the checkpoint's weights are another model's, or a setting that it depends on was changed.
@@ -364,12 +367,17 @@ class LitCLI(LightningCLI):
             done, wanted = epochs_done(parser.checkpoint), settings.trainer.max_epochs
             finished = self.subcommand == "fit" and wanted is not None and 0 <= wanted <= done
             if finished and not self._run().can_be_finished:
+                if parser.resumes:
+                    folder = self._run().folder
+                    say(f"{folder} is finished: see {folder}/results.json; --trainer.max_epochs trains it longer")
+                    return False
                 raise UserError(f"{settings.ckpt_path} has had {done} of {wanted} epochs: raise --trainer.max_epochs")
             if isinstance(self.model, LitTask) and not any(is_overridden(hook, self.model) for hook in LATE_HOOKS):
                 check_weights(Path(settings.ckpt_path), parser.checkpoint, self.model)
             notes = changed_settings(parser.stored.content, settings, self.class_of("data"))
             for note in filter(None, [parser.stored.note(), *notes]):
                 say(note)
+        return True
 
     def fit(self, model: L.LightningModule, **settings: Any) -> None:
         """Trains, then tests, and writes the results."""

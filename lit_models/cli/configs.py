@@ -11,7 +11,6 @@ import yaml
 from datamodules.errors import MissingFileError, UserError
 from lit_models.cli import registry, strict_yaml
 from lit_models.cli.messages import nearest
-from lit_models.runs.folder import start_folder
 
 
 @dataclass(frozen=True)
@@ -97,6 +96,8 @@ def read_config(path: Path) -> Config:
 def look_where_runs_started(configs: list[Path]) -> None:
     """Looks for a user's modules also in the folder in which the run of a `config.yaml` was started, after all other
     places, so that the config works in any folder."""
+    from lit_models.runs.folder import start_folder  # imports torch, which a help screen does without
+
     for path in configs:
         folder = start_folder(path)
         if folder is not None and str(folder) not in sys.path:

@@ -104,6 +104,8 @@ class LitArgumentParser(LightningArgumentParser):
     """The config files, in order."""
     checkpoint: dict[str, Any] | None
     """The content of the checkpoint that `--ckpt_path` names."""
+    resumes = False
+    """Whether a run goes on by `--resume`."""
     restarted: Path | None = None
     """The folder of the run that begins again, as it was stopped before its first checkpoint."""
     stored: Stored
@@ -205,7 +207,7 @@ class LitArgumentParser(LightningArgumentParser):
             if checkpoint is not None:
                 raise UserError("resume and ckpt_path both name a checkpoint: leave one out")
             run, checkpoint = Path(sources.resume).expanduser(), checkpoint_to_resume(sources.resume)
-            self.restarted = run if checkpoint is None else None
+            self.resumes, self.restarted = True, run if checkpoint is None else None
             if run.is_dir():
                 self.configs.insert(0, read_config(newest_config(run)))
         look_where_runs_started([config.path for config in self.configs])

@@ -48,7 +48,7 @@ def test_a_run_leaves_its_whole_folder_and_nothing_else(run: Run, empty_folder: 
     names = {p.name for p in folder.iterdir()}
     assert {"config.yaml", "checkpoints", "metrics.csv", "results.json"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)
-    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert {p.name for p in (folder / "checkpoints").iterdir()} == {"best.ckpt", "last.ckpt", "previous.ckpt"}
     results = json.loads((folder / "results.json").read_text())
     assert results["test_weights"] == "best"
     assert results["seed"] == 0
@@ -118,15 +118,26 @@ def test_a_checkpoint_loads_in_a_bare_prompt(run: Run) -> None:
     assert all(torch.equal(state[name], weight) for name, weight in module.state_dict().items())
 
 
-def test_fit_goes_on_from_a_checkpoint_in_a_folder_of_its_own(run: Run) -> None:
+def test_fit_goes_on_from_the_last_checkpoint_in_the_same_folder(run: Run) -> None:
     run(*DIGITS)
     last = "runs/digits_cnn/version_0/checkpoints/last.ckpt"
-    before = Path(last).read_bytes()
+    first = Path("runs/digits_cnn/version_0/results.json").read_bytes()
     status, out, err = run("fit", "--ckpt_path", last, "--trainer.max_epochs", "3")
     assert status == 0, err
     assert "epoch 3/3" in out
     assert "epoch 2/3" not in out
-    assert Path(last).read_bytes() == before
+    assert Path("runs/digits_cnn/version_0/results.json").read_bytes() == first
+    assert json.loads(Path("runs/digits_cnn/version_0/results_2.json").read_text())["epochs"] == 3
+
+
+def test_fit_starts_a_new_run_from_the_best_checkpoint(run: Run) -> None:
+    run(*DIGITS)
+    best = "runs/digits_cnn/version_0/checkpoints/best.ckpt"
+    before = Path(best).read_bytes()
+    status, out, err = run("fit", "--ckpt_path", best, "--trainer.max_epochs", "3")
+    assert status == 0, err
+    assert f"starting from {best} in runs/digits_cnn/version_1\n" in out
+    assert Path(best).read_bytes() == before
     assert json.loads(Path("runs/digits_cnn/version_1/results.json").read_text())["epochs"] == 3
 
 

@@ -225,9 +225,10 @@ def test_a_run_that_is_killed_before_its_first_checkpoint_begins_again(stranger:
 
 def test_a_finished_run_says_how_to_train_longer(stranger: Stranger) -> None:
     killed = Killed(stranger, ("fit", "--model", "plain.Trained", *PLAIN[3:]))
-    line = stranger.refused("fit", "--resume", "runs/whole/version_0")
-    checkpoint = "runs/whole/version_0/checkpoints/last.ckpt"
-    assert line == f"error: {checkpoint} has had 2 of 2 epochs: raise --trainer.max_epochs"
+    folder = "runs/whole/version_0"
+    done = stranger.runs("fit", "--resume", folder)
+    line = f"{folder} is finished: see {folder}/results.json; --trainer.max_epochs trains it longer"
+    assert (done.status, done.out.splitlines()[-1], done.err) == (0, line, "")
     done = stranger.runs("fit", "--resume", "runs/whole/version_0", "--trainer.max_epochs", "3")
     assert done.status == 0, done.err
     assert killed.whole["results"] == stranger.results("whole")["metrics"]  # the first results stay

@@ -67,7 +67,7 @@ def test_the_best_checkpoint_follows_the_metric_that_is_named(
 
 
 def test_a_wrong_monitor_is_one_line_with_what_is_logged(stranger: Stranger) -> None:
-    logged = "train_class_loss, val_loss, val_rebuilt, val_acc"
+    logged = "train_class_loss, val_loss, val_rebuilt, val_acc, train_rebuilt_loss"
     line = stranger.refused("fit", *TWO_LOSSES, "--monitor", "val_accuracy")
     assert line == f"error: monitor: 'val_accuracy' is not logged; logged are {logged}"
 
@@ -89,7 +89,8 @@ def test_a_gan_fits_tests_and_predicts_a_mapping(stranger: Stranger) -> None:
     assert ["g_loss", f"{metrics['g_loss']:.4f}"] in table
 
     folder = stranger.folder / "runs/GAN-RealPoints/version_0"
-    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["last.ckpt"]  # there is no validation
+    saved = {path.name for path in (folder / "checkpoints").iterdir()}
+    assert saved == {"last.ckpt", "previous.ckpt"}  # there is no validation
     last = "runs/GAN-RealPoints/version_0/checkpoints/last.ckpt"
     stranger.succeeds("test", "--ckpt_path", last)
     assert stranger.results("GAN-RealPoints", "test.json")["metrics"] == {
