@@ -65,6 +65,10 @@ def test_a_setting_has_a_plain_form_that_torch_reads(value: Any, plain: Any, tmp
     assert torch.load(tmp_path / "settings.pt", weights_only=True) == settings
 
 
-@pytest.mark.parametrize("value", [nn.Linear(1, 1), lambda: None, object(), [print], {"a": Color}, 1j], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [nn.Linear(1, 1), lambda: None, object(), [print], {"a": Color}, 1j],
+    ids=lambda value: type(value).__name__,
+)
 def test_a_setting_without_a_plain_form_is_left_out_as_a_whole(value: Any) -> None:
     assert plain_settings({"kept": 1, "left": value}) == {"kept": 1}
