@@ -1,8 +1,10 @@
 """The help screens: the commands, and the common settings of each. They import no torch and fit 80 columns."""
 
+import ast
 import shutil
 import textwrap
 from collections.abc import Iterable
+from pathlib import Path
 
 from lit_models.cli import registry
 from lit_models.cli.metadata import version
@@ -19,11 +21,19 @@ FILE_COMMANDS = {
     "export": "turn a checkpoint into a file for another program",
     "reproduce": "run a finished run again, and compare the numbers",
 }
+HERE = Path(__file__).parent / "commands"
+
+
+def _summary(path: Path) -> str:
+    """First line of the docstring of a file, which is not imported."""
+    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+
+
 OTHER_COMMANDS = {
-    "list": ("lit_models.cli.listing", "models, data, the pairs that fit, and the configs"),
-    "doctor": ("lit_models.cli.doctor", "whether a run can work here: versions, GPU, disk, data"),
+    path.stem.replace("_", "-"): (f"lit_models.cli.commands.{path.stem}", _summary(path))
+    for path in sorted(HERE.glob("[a-z]*.py"), reverse=True)
 }
-"""Commands without settings: the module whose `main()` runs, and what it does. A new one is one line here."""
+"""Commands without settings: the module whose `main()` runs, and what it does. A file in `commands/` is a command."""
 COMMANDS = TRAINER_COMMANDS | FILE_COMMANDS | {name: summary for name, (_, summary) in OTHER_COMMANDS.items()}
 
 EXAMPLES = {

@@ -248,3 +248,11 @@ def test_the_public_names_are_the_classes() -> None:
     assert set(registry.model_names()) <= set(lit_models.__all__)
     with pytest.raises(AttributeError, match="module 'lit_models' has no attribute 'LitGPT'"):
         lit_models.LitGPT  # noqa: B018
+
+
+def test_each_file_in_the_folder_of_commands_is_a_command_with_a_line_in_the_help() -> None:
+    files = [path for path in (ROOT / "lit_models/cli/commands").glob("*.py") if path.stem != "__init__"]
+    assert {path.stem for path in files} == set(help.OTHER_COMMANDS)
+    for path in files:
+        summary = path.read_text(encoding="utf-8").splitlines()[0].removeprefix('"""').removesuffix('"""')
+        assert f"  {path.stem:<12}  {summary}" in help.help_screen()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lit_models.cli import configs, help, listing, registry
+from lit_models.cli import configs, help, registry
+from lit_models.cli.commands import list as listing
 
 
 def test_models_are_what_the_classes_say() -> None:

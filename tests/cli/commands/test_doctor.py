@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from lit_models.cli import doctor
-from lit_models.cli.doctor import Finding
+from lit_models.cli.commands import doctor
+from lit_models.cli.commands.doctor import Finding
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`list`: models, data, the pairs that fit, and the configs, on one screen."""
+"""models, data, the pairs that fit, and the configs"""
 
 from lit_models.cli import registry
 from lit_models.cli.help import table

@@ -1,4 +1,7 @@
-"""`doctor`: whether a run can work on this machine. Reads metadata and files, and imports no torch."""
+"""whether a run can work here: versions, GPU, disk, data
+
+It reads metadata and files, and imports no torch.
+"""
 
 import os
 import platform
