@@ -77,8 +77,8 @@ class ImageTable(TensorTable):
 class MNISTDataModule(DataModule):
     """Small grey images of ten classes: MNIST, Fashion-MNIST, KMNIST or scikit-learn's digits.
 
-    Pixels are in 0 to 1. As in the Keras program, all training images are used for training and there is no validation
-    part, unless `num_val` asks for one. `digits` needs no download: 1,797 images of 8 x 8 pixels, enlarged to 28 x 28,
+    Pixels are in 0 to 1. As in the Keras program, all training images are used for training; `num_val` takes some of
+    them for validation. `digits` needs no download: 1,797 images of 8 x 8 pixels, enlarged to 28 x 28,
     of which 360 are the test split, always the same.
 
     Args:

@@ -127,7 +127,7 @@ def module_of(name: str) -> str:
 
 
 def can_be_trusted(name: str) -> bool:
-    """Whether the user could allow a name: it is no part of Python or of this program."""
+    """Whether the user could allow a name. Parts of Python and of this program cannot be allowed."""
     return name.partition(".")[0] not in {*OURS, *sys.stdlib_module_names}
 
 
@@ -141,8 +141,8 @@ def refusal(name: str) -> str:
 
 
 def allow_names(names: Iterable[str]) -> None:
-    """Allows what the user has named: modules, or classes with their modules. Of an installed package that is no file
-    of the user's, such as torch, only the class itself is added."""
+    """Allows what the user has named: a module, or a class with its module. Of a library in `LIBRARIES`, such as torch,
+    only the class itself is allowed."""
     for name in names:
         top = name.partition(".")[0]
         if top in OURS or top in sys.stdlib_module_names or not all(part.isidentifier() for part in name.split(".")):

@@ -45,8 +45,8 @@ class Rows:
 
 
 shared: Rows | None = None
-"""The rows of the step that runs now; None while one process has all of them. It is no context variable, because the
-backward pass on a GPU runs in other threads."""
+"""The rows of the step that runs now; None while one process has all of them. A context variable would not be seen
+by the backward pass, which runs in other threads on a GPU."""
 
 
 @contextmanager

@@ -33,10 +33,10 @@ last digit grows. In the end, two runs can differ as much as two seeds do.
 
 The **nudged run** shows how fast rounding errors grow. It is our program with seed 0 again, after a random relative
 change of {NUDGE:g} in each initial weight. That is about the resolution of float32. Rounding explains the difference
-between the original and ours if the original diverges from ours no earlier than the nudged run does. There is no nudged
-run where the original with seed 0 follows ours over all recorded steps. The second plot of each picture shows the first
-{TRACED_STEPS} steps. For the original it ends with the first epoch, which has 157 steps on IMDB. Differences in the
-tables are differences in the training loss.
+between the original and ours if the original diverges from ours no earlier than the nudged run does. The nudged
+run is left out where the original with seed 0 follows ours over all recorded steps. The second plot of each picture
+shows the first {TRACED_STEPS} steps. For the original it ends with the first epoch, which has 157 steps on IMDB.
+Differences in the tables are differences in the training loss.
 
 **Independent runs** use each framework's own random numbers. The claim is that the mean test accuracies of the last
 weights differ by less than a margin. It is tested by two one-sided Welch tests at {CONFIDENCE:.0%} confidence. They

@@ -116,7 +116,7 @@ def import_gru(network: nn.Module, test: Samples) -> Numbers:
 
 @torch.no_grad()
 def without_transposing(weights: Sequence[Array]) -> RNN:
-    """A SimpleRNN whose square kernels are not transposed. The shapes fit, so there is no error."""
+    """A SimpleRNN whose square kernels are not transposed. The shapes fit, so PyTorch reports no error."""
     network = RNN(10_000, cell="simple")
     load_keras_weights(network, weights)
     for name, weight in network.cells.named_parameters():
