@@ -14,6 +14,7 @@ from datamodules.base import Batch, DataModule, TensorTable
 from datamodules.errors import UserError, require_at_least, require_fraction
 from datamodules.spec import DataSpec, Kind
 from datamodules.storage.checksums import note
+from datamodules.storage.limits import most_bytes
 from datamodules.storage.locations import resolve_data_dir
 from datamodules.words.records import read_texts
 from datamodules.words.reviews import NPZ, WORD_INDEX, cached_reviews, content_checksum, find_source, is_published
@@ -21,6 +22,7 @@ from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, UNKNOWN_ID, Wo
 from datamodules.words.tokens import TokenTable, read_metadata
 
 CLASSES = ["negative", "positive"]
+ID_BYTES = 4
 ORDER_SEED = 113  # of the order in `keras.datasets.imdb.load_data`
 
 
@@ -144,6 +146,7 @@ class IMDBDataModule(DataModule):
             self._set_words(read_metadata(cached_reviews(self.data_dir))["words"])
         if self._tokenizer is None:
             raise UserError(f"the words of the ids are unknown: put {WORD_INDEX} beside {NPZ} in {self.data_dir}")
+        self._check_memory(len(self._texts))
         rows = self._tokenizer.encode_batch(self._texts, max_length=self.max_length)
         self.predict_table = TokenTable.from_rows(rows, max_length=self.max_length, fixed=True)
 
@@ -155,6 +158,7 @@ class IMDBDataModule(DataModule):
         if self._tokenizer is None:
             self._set_words(words)
         table = TokenTable.open(path, max_length=self.max_length, fixed=True)
+        self._check_memory(len(table))
         kept = self._kept_ids(words)
         rng = np.random.RandomState(ORDER_SEED)
         train_rows, test_rows = np.arange(num_train), np.arange(num_train, len(table))
@@ -168,6 +172,12 @@ class IMDBDataModule(DataModule):
             raise UserError(f"val_fraction {self.val_fraction} leaves none of {num_train} reviews for training")
         self.train_table = id_table(table, train_rows[:num_fit], kept)
         self.val_table = id_table(table, train_rows[num_fit:], kept) if num_fit < num_train else None
+
+    def _check_memory(self, num_reviews: int) -> None:
+        """Refuses a length that fills the memory: each review is padded to it."""
+        if num_reviews * self.max_length * ID_BYTES > most_bytes():
+            much = f"max_length {self.max_length:,} needs too much memory for {num_reviews:,} reviews"
+            raise UserError(f"{much}: lower it, or set LIT_MODELS_MAX_GB to a larger number")
 
     def _note_source(self) -> None:
         """Says once if the reviews are others than the published ones."""

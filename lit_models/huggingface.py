@@ -20,10 +20,11 @@ def build_pretrained(checkpoint: str, num_outputs: int) -> tuple[Any, bool]:
         MissingFileError: the folder does not exist, or the hub cannot be reached and has not been before.
         UserError: the weights are a pickle of more than tensors.
     """
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification, PretrainedConfig
 
     path = checkpoint_path(checkpoint)
     try:
+        refuse_code(PretrainedConfig.get_config_dict(path)[0])
         model, info = AutoModelForSequenceClassification.from_pretrained(
             path,
             num_labels=num_outputs,
@@ -82,6 +83,7 @@ def build_fresh(config: dict[str, Any]) -> Any:
     """A model with random weights from `config`, as `PretrainedConfig.to_dict` gives it."""
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
+    refuse_code(config)
     plain = {k: v for k, v in config.items() if k not in ("model_type", "transformers_version", "dtype")}
     architecture = AutoConfig.for_model(config["model_type"], **plain)
     build: Any = AutoModelForSequenceClassification.from_config
@@ -105,6 +107,21 @@ def small_config(
         num_labels=num_outputs,
     ).to_dict()
     return config
+
+
+def refuse_code(config: Any) -> None:
+    """Refuses a configuration that names an attention kernel of the hub: its code would be downloaded and run.
+
+    Raises:
+        UserError: it does.
+    """
+    if isinstance(config, dict):
+        for name, value in config.items():
+            texts = value.values() if isinstance(value, dict) else [value]
+            kernel = next((text for text in texts if isinstance(text, str) and "/" in text), None)
+            if kernel and str(name).endswith("_implementation"):
+                raise UserError(f"the checkpoint's {name} is code of the hub, {kernel}, which is not run")
+            refuse_code(value)
 
 
 def freeze_layers(base: Any, count: int) -> None:

@@ -12,8 +12,8 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Raises:
         MissingFileError: no such file.
-        UserError: the file cannot be read, is not UTF-8, contains a NUL byte, or has a line of more than 16 MiB (see
-            `longest_line`).
+        UserError: it is no file, cannot be read, is not UTF-8, contains a NUL byte, or has a line of more than 16 MiB
+            (see `longest_line`).
     """
     require_file(path)
     try:
@@ -40,13 +40,17 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def require_file(path: Path) -> None:
-    """Checks that a file exists.
+    """Checks that a path leads to a file. A pipe or a device is none: reading it might never end.
 
     Raises:
-        MissingFileError: it does not.
+        MissingFileError: it does not exist.
+        UserError: it is something else.
     """
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such file")
+    if path.is_file():
+        return
+    if path.exists():
+        raise UserError(f"{path} is a {'folder' if path.is_dir() else 'pipe or a device'}, expected a file")
+    raise MissingFileError(f"{path}: no such file")
 
 
 def require_utf8(text: str, place: str) -> str:

@@ -8,7 +8,7 @@ import json
 import re
 import tarfile
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ from datamodules.errors import UserError
 from datamodules.storage.cache import cached_file
 from datamodules.storage.checksums import recorded_sha256
 from datamodules.storage.downloads import Published, fetch, sha256
-from datamodules.storage.limits import JSON_FACTOR, Budget
+from datamodules.storage.limits import JSON_FACTOR, Budget, most_bytes
+from datamodules.storage.lines import require_file
 from datamodules.storage.npz import read_npz
 from datamodules.storage.progress import progress
 from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, split_words
@@ -72,7 +73,7 @@ def find_source(data_dir: Path) -> Path | None:
     inside = {path.name.lower(): path for path in sorted(data_dir.iterdir())} if data_dir.is_dir() else {}
     for name in (ARCHIVE, FOLDER, NPZ):
         path = inside.get(name.lower())
-        if path is not None and path.is_dir() == (name == FOLDER):
+        if path is not None and (path.is_dir() if name == FOLDER else path.is_file()):
             return path
     return None
 
@@ -109,11 +110,7 @@ def read_reviews(source: Path) -> list[Review]:
     Raises:
         UserError: a damaged archive, a review that is not UTF-8, or a part without reviews.
     """
-    contents: Iterable[tuple[int, str, bytes]]
-    if source.is_dir():
-        contents = ((part, path.name, path.read_bytes()) for part, path in review_files(source))
-    else:
-        contents = _archive_reviews(source)
+    contents = _folder_reviews(source) if source.is_dir() else _archive_reviews(source)
     reviews = []
     for part, name, content in progress(contents, doing="reading", unit="reviews"):
         try:
@@ -194,6 +191,17 @@ def read_word_index(path: Path) -> list[str] | None:
     if not valid:
         raise UserError(f"{path} is damaged: expected an object of words with their ranks 1, 2, 3 …")
     return words
+
+
+def _folder_reviews(folder: Path) -> Iterator[tuple[int, str, bytes]]:
+    """Part, file name and content of each review in a folder."""
+    left = most_bytes()
+    for part, path in review_files(folder):
+        require_file(path)
+        left -= path.stat().st_size
+        if left < 0:
+            raise UserError(f"{folder}: its reviews have more bytes than LIT_MODELS_MAX_GB; set it to a larger number")
+        yield part, path.name, path.read_bytes()
 
 
 def _archive_reviews(source: Path) -> Iterator[tuple[int, str, bytes]]:

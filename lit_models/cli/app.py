@@ -22,10 +22,10 @@ from lit_models.cli.arguments import (
     check_trainer_numbers,
     experiment_name,
 )
-from lit_models.cli.building import Builder, missing_package
+from lit_models.cli.building import Builder, missing_package, not_restored
 from lit_models.cli.diagnosis import find_class
 from lit_models.cli.help import TRAINER_COMMANDS
-from lit_models.cli.messages import is_raised_in, is_users, one_line
+from lit_models.cli.messages import is_raised_in, is_raised_while_restoring, is_users, one_line
 from lit_models.cli.pairing import (
     changed_settings,
     check_pair,
@@ -348,6 +348,10 @@ class LitCLI(LightningCLI):
             if error.name is not None and not error.name.startswith("lightning"):
                 raise
             raise missing_package("a callback or logger", error) from error
+        except Exception as error:
+            if isinstance(error, UserError) or not is_raised_while_restoring(error):
+                raise
+            raise not_restored(self.settings.ckpt_path, error) from error
         finally:
             run.close()
 

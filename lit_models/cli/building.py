@@ -1,13 +1,20 @@
 """Building data, model, callbacks and loggers from their settings; the data tell the model its sizes."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.cli import _InstantiatorFn
 from lightning.pytorch.loggers import Logger
+from torch import Tensor, nn
+from torch.nn.modules.module import (
+    register_module_buffer_registration_hook,
+    register_module_module_registration_hook,
+    register_module_parameter_registration_hook,
+)
+from torch.nn.parameter import is_lazy
 
 from datamodules.base import DataModule
 from datamodules.errors import UserError
@@ -16,6 +23,11 @@ from lit_models.cli.pairing import Derived, HasRestoredSettings, data_settings, 
 
 if TYPE_CHECKING:
     from lit_models.cli.app import LitCLI
+
+
+WEIGHTS_FACTOR, SPARE_BYTES, SPARE_MODULES = 10, 2**26, 1000
+"""A model may have this many times the bytes of its checkpoint's weights, or this many modules for each of them, and
+some more."""
 
 
 class Builder:
@@ -56,7 +68,8 @@ class Builder:
             self.data = self._construct("data", class_type, *args, links=applied_instantiation_links, **kwargs)
             state = (self.parser.checkpoint or {}).get(class_type.__qualname__)
             if state and isinstance(self.data, DataModule):  # the state of others is loaded by Lightning, after setup
-                self.data.load_state_dict(state)
+                with self._restoring():
+                    self.data.load_state_dict(state)
             return self.data
 
     def _data_settings(self, data: type, settings: dict[str, Any]) -> dict[str, Any]:
@@ -79,11 +92,63 @@ class Builder:
         with self._noting_failure(class_type):
             typed = section_settings(self.parser.typed.get("model"))
             changed = model_settings(class_type, kwargs, typed, self.data, advice=self.advice)
+            restored = self.parser.checkpoint is not None and isinstance(class_type, HasRestoredSettings)
             if self.parser.checkpoint is not None and isinstance(class_type, HasRestoredSettings):
                 changed |= class_type.restored_settings(self.parser.checkpoint.get("hyper_parameters", {}))
             self.derived.model |= changed.keys()
             self._fill("model", kwargs, changed, links=applied_instantiation_links)
-            return self._construct("model", class_type, *args, links=applied_instantiation_links, **kwargs)
+            with self._bounded_by_checkpoint(), self._restoring() if restored else nullcontext():
+                return self._construct("model", class_type, *args, links=applied_instantiation_links, **kwargs)
+
+    @contextmanager
+    def _bounded_by_checkpoint(self) -> Iterator[None]:
+        """Refuses a model that is far larger than its checkpoint before its weights are drawn: a small file could name
+        sizes that fill the memory."""
+        if self.parser.checkpoint is None:
+            yield
+            return
+        path = self.settings.ckpt_path
+        weights = [w for w in self.parser.checkpoint["state_dict"].values() if isinstance(w, Tensor)]
+        most_bytes = SPARE_BYTES + WEIGHTS_FACTOR * sum(weight.nbytes for weight in weights)
+        most_modules = SPARE_MODULES + WEIGHTS_FACTOR * len(weights)
+        num_bytes = num_modules = 0
+
+        def count_weight(module: nn.Module, name: str, weight: Tensor | None) -> None:
+            nonlocal num_bytes
+            num_bytes += 0 if weight is None or is_lazy(weight) else weight.nbytes
+            if num_bytes > most_bytes:
+                raise UserError(f"{path} is a checkpoint of another model: this one is much larger than its weights")
+
+        def count_module(module: nn.Module, name: str, part: nn.Module | None) -> None:
+            nonlocal num_modules
+            num_modules += 1
+            if num_modules > most_modules:
+                raise UserError(f"{path} is a checkpoint of another model: this one has many more layers than it")
+
+        handles = [
+            register_module_parameter_registration_hook(count_weight),
+            register_module_buffer_registration_hook(count_weight),
+            register_module_module_registration_hook(count_module),
+        ]
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if "allocate" not in str(error):
+                raise
+            raise UserError(f"{path}: its model does not fit into the memory") from error
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
+    def _restoring(self) -> Iterator[None]:
+        """Turns the errors of values in a checkpoint, which may come from anybody, into one line."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            raise not_restored(self.settings.ckpt_path, error) from error
 
     def _fill(self, part: str, kwargs: dict[str, Any], changed: dict[str, Any], *, links: dict[str, Any]) -> None:
         """Sets derived settings, except those that a link of the program's sets."""
@@ -123,6 +188,13 @@ class Builder:
                 self.failure = UserError(f"{class_type.__name__}: {error} (--debug shows where)")
                 self.failure.__cause__ = error
             raise
+
+
+def not_restored(path: Any, error: Exception) -> UserError:
+    """The error for a state in a checkpoint that cannot be brought back."""
+    reason = " ".join(str(error).split()) or "no reason given"
+    text = f"{type(error).__name__}: {reason if len(reason) < 200 else f'{reason[:200]} …'}"
+    return UserError(f"{path}: the state in it cannot be restored: {text} (--debug shows where)")
 
 
 def missing_package(name: str, error: ModuleNotFoundError) -> UserError:

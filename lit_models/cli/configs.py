@@ -1,7 +1,9 @@
 """Config files: found by name, read strictly, and checked against the parser with `file:line`."""
 
+import re
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import yaml
 
 from datamodules.errors import MissingFileError, UserError
-from lit_models.cli import registry, strict_yaml
+from datamodules.storage.lines import require_file
+from lit_models.cli import registry, state, strict_yaml
 from lit_models.cli.messages import nearest
 
 
@@ -76,8 +79,10 @@ def read_config(path: Path) -> Config:
     """A YAML config file.
 
     Raises:
-        UserError: not UTF-8, not YAML, a key twice, too large, or not a mapping; with `file:line`.
+        MissingFileError: no such file.
+        UserError: not a file, not UTF-8, not YAML, a key twice, too large, or not a mapping; with `file:line`.
     """
+    require_file(path)
     try:
         with path.open(encoding="utf-8") as file:
             content = strict_yaml.load(file.read(strict_yaml.MAX_BYTES + 1))
@@ -93,14 +98,40 @@ def read_config(path: Path) -> Config:
     return Config(path, content)
 
 
+def unreadable_place(content: Any) -> str | None:
+    r"""What is wrong with a text in a config that names a pipe, a device or another machine; None if none does.
+
+    The parser and libraries may open what a text names. Reading a pipe might never end, and Windows sends the user's
+    name and a form of the password to the machine in a path such as `\\machine\folder`.
+    """
+    if isinstance(content, dict | list):
+        parts = content.values() if isinstance(content, dict) else content
+        return next((problem for part in parts if (problem := unreadable_place(part))), None)
+    if not isinstance(content, str) or "\0" in content or "\n" in content:
+        return None
+    if re.match(r"[\\/]{2}[^\\/]", content):
+        return f"{content} names a place on another machine"
+    with suppress(OSError):  # a text that is too long for a path
+        path = Path(content)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return f"{content} is a pipe or a device"
+    return None
+
+
 def look_where_runs_started(configs: list[Path]) -> None:
     """Looks for a user's modules also in the folder in which the run of a `config.yaml` was started, after all other
-    places, so that the config works in any folder."""
+    places, so that the config works in any folder.
+
+    A config may come from anybody, and a library looks in these places for packages that it can do without. So the
+    folder counts only if this user has run a module that lies in it.
+    """
     from lit_models.runs.folder import start_folder  # imports torch, which a help screen does without
 
+    files = map(Path, state.modules())
+    own = {file.parent.parent if file.name == "__init__.py" else file.parent for file in files}
     for path in configs:
         folder = start_folder(path)
-        if folder is not None and str(folder) not in sys.path:
+        if folder is not None and folder.resolve() in own and str(folder) not in sys.path:
             sys.path.append(str(folder))
 
 

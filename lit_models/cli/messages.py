@@ -15,6 +15,11 @@ UNUSABLE_PLACES = (PermissionError, NotADirectoryError, IsADirectoryError)
 
 OURS = ("lit_models", "datamodules")
 """Our packages."""
+RESTORING = {
+    "lightning.pytorch.trainer.connectors.checkpoint_connector": ("restore", "_restore", "resume_start"),
+    "lit_models.runs.resume": ("_restore", "set_", "_add_results", "add_result"),
+}
+"""Functions that bring back the state in a checkpoint: beginnings of their names, by module."""
 OTHER_FORMS = ("<class 'NoneType'>", "dot import path string", "path but ")
 """Beginnings of what jsonargparse also tries for a value, and a person does not think of."""
 
@@ -37,6 +42,13 @@ def is_users(error: BaseException) -> bool:
 def is_raised_in(package: str, error: BaseException) -> bool:
     """Whether code of a package has raised an exception itself."""
     return _modules_of(error)[-1].partition(".")[0] == package
+
+
+def is_raised_while_restoring(error: BaseException) -> bool:
+    """Whether an exception was raised while the state in a checkpoint was brought back."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    places = [(str(frame.f_globals.get("__name__", "")), frame.f_code.co_name) for frame in frames]
+    return any(module in RESTORING and name.startswith(RESTORING[module]) for module, name in places)
 
 
 def _is_raised_for_us(error: BaseException) -> bool:

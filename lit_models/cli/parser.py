@@ -21,7 +21,7 @@ from datamodules.base import DataModule
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec, HasSpec
 from lit_models.cli import registry, stored, trust
-from lit_models.cli.configs import Config, find_config, look_where_runs_started, read_config
+from lit_models.cli.configs import Config, find_config, look_where_runs_started, read_config, unreadable_place
 from lit_models.cli.diagnosis import BASES, class_problem, find_class, part_problem, setting_problem, unknown_setting
 from lit_models.cli.help import PROGRAM, section, width
 from lit_models.cli.messages import nearest, shorten_parser_error
@@ -237,6 +237,8 @@ class LitArgumentParser(LightningArgumentParser):
         config = Config(config.path, content, config.section)
         if problem := unknown_setting(self, config, base):
             raise UserError(problem)
+        if problem := unreadable_place(content):
+            raise UserError(f"{config.path}: {problem}, which a config may not name")
         for part in BASES.keys() & content.keys():
             self.forget_other_class(base, part, content[part])
         try:

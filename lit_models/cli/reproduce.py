@@ -10,6 +10,9 @@ from lit_models.cli.app import LitCLI
 from lit_models.runs.progress import say
 from lit_models.runs.reproduction import compare, read_results
 
+MOST_THREADS = 1024
+"""A larger number is not believed."""
+
 
 def reproduce(settings: argparse.Namespace, words: list[str]) -> int:
     """Runs a finished run again, in a new folder beside it.
@@ -29,8 +32,9 @@ def reproduce(settings: argparse.Namespace, words: list[str]) -> int:
     config = run / "config.yaml"
     if not config.is_file():
         raise MissingFileError(f"{run} has no config.yaml: the run cannot be started again without it")
-    if threads := results.get("threads"):
-        torch.set_num_threads(int(threads))
+    threads = results.get("threads")
+    if isinstance(threads, int) and 0 < threads <= MOST_THREADS:
+        torch.set_num_threads(threads)
     place = run.resolve().parent
     runs_dir = settings.runs_dir or str(place.parent)
     cli = LitCLI(args=["fit", "--config", str(config), "--runs_dir", runs_dir, "--experiment", place.name, *words])

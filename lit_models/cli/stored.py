@@ -13,6 +13,7 @@ import yaml
 
 from datamodules.errors import UserError
 from lit_models.cli import strict_yaml, trust
+from lit_models.cli.configs import unreadable_place
 
 EVALUATION = ("model", "data", "seed_everything", "experiment")
 """Settings that commands other than fit take over."""
@@ -83,13 +84,15 @@ def settings_of(path: Path, content: dict[str, Any], *, fit: bool, runs_dir: Any
         runs_dir: default of this setting.
 
     Raises:
-        UserError: model, data or a part of them is a class that a checkpoint may not name.
+        UserError: model, data or a part of them is a class that a checkpoint may not name, or a text is such a place.
     """
     stored = Stored(content)
     chosen = {k: v for k, v in content.items() if k not in NEVER and (fit or k in EVALUATION)}
     trainer = chosen.pop("trainer", None) or {}
     if chosen.pop("runs_dir", runs_dir) != runs_dir:
         stored.left_out.append("--runs_dir")
+    if problem := unreadable_place(content):
+        raise UserError(f"{path}: in its config, {problem}, which a checkpoint may not name")
     _check_classes(path, chosen)
     stored.taken = chosen
     if fit:

@@ -9,6 +9,7 @@ import io
 import os
 import pickle
 import pickletools
+import re
 import struct
 import zipfile
 from pathlib import Path
@@ -24,6 +25,23 @@ from lit_models.runs.plain_values import plain_settings
 
 MARK = b"sha256:"
 SEAL_SIZE = len(MARK) + 64
+MEMBER = re.compile(r"[ -.0-~]+(/\.?[a-z0-9_]+(\.pkl)?)+")
+"""A name inside the zip file, as torch writes it: below one folder, in small letters. torch's reader ignores case, and
+so it would take `DATA.PKL` for `data.pkl`."""
+STRUCTURE = {
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
+    "loops": dict,
+    "callbacks": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "hyper_parameters": dict,
+    "datamodule_hyper_parameters": dict,
+    "config": str,
+    "resume": dict,
+}
+"""What the parts of a checkpoint are, where it has them."""
 END_OF_ZIP = b"PK\x05\x06"
 LARGEST_PICKLE = 2**26
 """Bytes of a checkpoint's values other than tensors: settings, counters, names."""
@@ -192,9 +210,14 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     """Refuses what could take more memory than the file has bytes.
 
     Raises:
-        UserError: compressed or overlapping members, or what `_check_names` refuses.
+        UserError: names that another reader of zip files could take for others, compressed or overlapping members, or
+            what `_check_names` refuses.
     """
     members = archive.infolist()
+    names = {m.orig_filename.lower() for m in members}
+    strange = [m.orig_filename for m in members if not MEMBER.fullmatch(m.orig_filename)]
+    if strange or len(names) < len(members):
+        raise UserError(f"{path} is not a checkpoint that can be read safely: its members have unusual names")
     stored = all(m.compress_type == zipfile.ZIP_STORED for m in members)
     if not stored or sum(m.file_size for m in members) > path.stat().st_size:
         raise UserError(f"{path} is not a checkpoint that can be read safely: it is compressed")
@@ -253,16 +276,19 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
         raise _unreadable(path, error) from error
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"{path} is not a Lightning checkpoint: it holds no state_dict")
-    if not isinstance(content.get("config", ""), str):
-        raise UserError(f"{path} is a checkpoint of another program: its config is not a text")
+    for name, kind in STRUCTURE.items():
+        if name in content and not isinstance(content[name], kind):
+            got = f"its {name} is of type {type(content[name]).__name__}, expected {kind.__name__}"
+            raise UserError(f"{path} is a checkpoint of another program: {got}")
     return cast(dict[str, Any], content)
 
 
 def epochs_done(checkpoint: dict[str, Any]) -> int:
     """Epochs that were completed when a checkpoint was saved."""
-    loops = checkpoint.get("loops") or {}
-    progress = loops.get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
-    return int(progress.get("processed", checkpoint.get("epoch", -1) + 1))
+    part: Any = checkpoint
+    for name in ("loops", "fit_loop", "epoch_progress", "current", "processed"):
+        part = part.get(name) if isinstance(part, dict) else None
+    return part if isinstance(part, int) else int(checkpoint.get("epoch", -1)) + 1
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:

@@ -328,6 +328,7 @@ def check_weights(path: Path, content: dict[str, Any], module: L.LightningModule
             raise UserError(f"{path} is a checkpoint of another model: {kind} and it differ in {name!r}")
         if is_lazy(ours[name]):
             continue
-        if theirs[name].shape != ours[name].shape:
-            shapes = f"{tuple(theirs[name].shape)} in the file, {tuple(ours[name].shape)} in the model"
+        shape = getattr(theirs[name], "shape", ())
+        if shape != getattr(ours[name], "shape", ()):
+            shapes = f"{tuple(shape)} in the file, {tuple(ours[name].shape)} in the model"
             raise UserError(f"{path} is a checkpoint of another {kind}: {name!r} is {shapes}")

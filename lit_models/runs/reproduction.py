@@ -73,6 +73,9 @@ def read_results(folder: Path) -> dict[str, Any]:
     metrics = content.get("metrics") if isinstance(content, dict) else None
     if not isinstance(metrics, dict) or not all(v is None or isinstance(v, int | float) for v in metrics.values()):
         raise UserError(f"{path} has no metrics: it is not written by a run of fit")
+    parts = ("versions", "data_sha256")
+    if wrong := next((part for part in parts if not isinstance(content.get(part) or {}, dict)), None):
+        raise UserError(f"{path} is damaged: its {wrong} is not a JSON object")
     if content.get("command") != "fit":
         raise UserError(f"{path} is of {content.get('command')!r}: only a run of fit can be reproduced")
     return cast(dict[str, Any], content)

@@ -8,10 +8,16 @@ import pytest
 import torch
 from hypothesis import given
 
-from lit_models.runs.checkpoint_files import CheckpointFiles, read_checkpoint, seal
+from datamodules.errors import UserError
+from lit_models.runs.checkpoint_files import (
+    STRUCTURE,
+    CheckpointFiles,
+    epochs_done,
+    read_checkpoint,
+    seal,
+)
 from tests.fuzz import mutated, read_or_refuse
 
-pytestmark = pytest.mark.fuzz
 TOKENS = [
     b"ctorch\nFloatStorage\n",
     b"cos\nsystem\n",
@@ -32,6 +38,7 @@ def valid(path: Path) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.fuzz
 def test_damaged_checkpoints(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     content = valid(path)
@@ -44,6 +51,7 @@ def test_damaged_checkpoints(tmp_path: Path) -> None:
     damaged()
 
 
+@pytest.mark.fuzz
 def test_hostile_values_with_a_good_checksum(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     content = valid(path)
@@ -67,3 +75,51 @@ def test_hostile_values_with_a_good_checksum(tmp_path: Path) -> None:
         read_or_refuse(read_checkpoint, path, sealed(changed))
 
     hostile()
+
+
+def renamed(path: Path, names: dict[str, str], values: bytes | None = None) -> None:
+    """Writes the valid checkpoint with other names of members, and with other values beside the tensors."""
+    with zipfile.ZipFile(BytesIO(valid(path))) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            folder, _, inside = name.partition("/")
+            changed = values if values is not None and inside == "data.pkl" else data
+            archive.writestr(f"{folder}/{names.get(inside, inside)}", changed)
+    seal(path)
+
+
+@pytest.mark.parametrize("name", ["DATA.PKL", "Data.pkl", "data\\data.pkl", "x/../data.pkl", "é"])
+def test_a_member_that_torch_could_take_for_another_is_refused(tmp_path: Path, name: str) -> None:
+    """torch's reader ignores case: it would find 2 GB of zeros in `DATA.PKL`, and the checks would not."""
+    path = tmp_path / "last.ckpt"
+    renamed(path, {"data.pkl": name}, b"\x80\x02}cbuiltins\nbytearray\nJ\x00\x00\x00\x7f\x85Rs.")
+    with pytest.raises(UserError, match=r"that can be read safely: its members have unusual names$"):
+        read_checkpoint(path)
+
+
+def test_two_members_of_one_name_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        renamed(path, {"byteorder": "data.pkl"})
+    with pytest.raises(UserError, match="its members have unusual names"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("part", list(STRUCTURE))
+def test_a_part_of_another_type_is_refused_by_name(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "last.ckpt"
+    for wrong in (None, b"x", torch.zeros(1)):
+        torch.save({"state_dict": {}, part: wrong}, path)
+        kind = type(wrong).__name__
+        expected = f"its {part} is of type {kind}, expected {STRUCTURE[part].__name__}"
+        with pytest.raises(UserError) as caught:
+            read_checkpoint(path)
+        assert str(caught.value) == f"{path} is a checkpoint of another program: {expected}"
+
+
+@pytest.mark.parametrize("loops", [{}, {"fit_loop": 5}, {"fit_loop": {"epoch_progress": {"current": [1]}}}])
+def test_epochs_are_counted_by_the_epoch_where_the_loops_say_nothing(loops: dict[str, object]) -> None:
+    assert epochs_done({"loops": loops, "epoch": 2}) == 3  # it begins with 0
+    progress = {"fit_loop": {"epoch_progress": {"current": {"processed": 7}}}}
+    assert epochs_done({"loops": progress, "epoch": 2}) == 7

@@ -1,5 +1,6 @@
 """Image files of the user's: formats, colours, sizes, and files that cannot be read."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -7,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
 from PIL import Image
 from torch import Tensor
 
 from datamodules.errors import MissingFileError, UserError
 from datamodules.storage.image_files import image_files, read_image
+from tests.fuzz import mutated, read_or_refuse
 
 
 def stroke(mode: str = "L", *, ink: int = 255, ground: int = 0, size: tuple[int, int] = (28, 28)) -> Image.Image:
@@ -97,11 +100,70 @@ def test_a_cut_image_is_refused(tmp_path: Path, suffix: str) -> None:
         read_image(path)
 
 
-def test_a_huge_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # 28 * 28 is more than twice as many: Pillow's error
-    path = saved(stroke(), tmp_path / "a.png")
-    with pytest.raises(UserError, match=r"a\.png cannot be read as an image: Image size \(784 pixels\)"):
+def test_an_image_larger_than_the_limit_is_refused_and_the_limit_can_be_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = Image.MAX_IMAGE_PIXELS
+    path = saved(stroke(size=(2000, 2000)), tmp_path / "a.png")  # 4 million pixels of 16 bytes: 61 MiB
+    monkeypatch.setenv("LIT_MODELS_MAX_GB", "0.25")  # an eighth: 32 MiB
+    with pytest.raises(UserError) as caught:
         read_image(path)
+    advice = "set LIT_MODELS_MAX_GB to a larger number if it is right"
+    assert str(caught.value) == f"{path}: reading it takes more than 32 MiB of memory; {advice}"
+    monkeypatch.setenv("LIT_MODELS_MAX_GB", "0.5")
+    assert read_image(path).shape == (28, 28)
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
+def test_a_photograph_may_take_more_than_its_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise of 2 million pixels fills 2 MB, and 100 times as much is more than its 30 MiB."""
+    noise = np.random.default_rng(0).integers(256, size=(1400, 1400), dtype=np.uint8)
+    path = saved(Image.fromarray(noise), tmp_path / "a.png")
+    monkeypatch.setenv("LIT_MODELS_MAX_GB", "0.2")  # an eighth: 25 MiB
+    assert read_image(path).shape == (28, 28)
+
+
+def test_a_page_of_another_program_is_no_image_and_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow would give PostScript to the program `gs`, whatever the name of the file is."""
+    program = tmp_path / "gs"
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path / 'touched'}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 28 28\n%%EndComments\nshowpage\n%%EOF\n")
+    with pytest.raises(UserError, match=r"a\.png cannot be read as an image: cannot identify image file"):
+        read_image(path)
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, inside: bool) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    (path,) = image_files([str(tmp_path if inside else tmp_path / "a.png")])
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))} is a pipe or a device, expected a file$"):
+        read_image(path)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp"])
+def test_damaged_images(tmp_path: Path, suffix: str) -> None:
+    noise = Image.fromarray(np.random.default_rng(0).integers(256, size=(9, 9), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"exif": exif} if suffix in ("png", "jpg", "webp") else {}
+    path = tmp_path / f"f.{suffix}"
+    valid = saved(noise, path, **options).read_bytes()
+    assert read_or_refuse(read_image, path, valid) is None
+
+    @given(mutated([valid], [b"\xff\xff\xff\x7f", b"\0\0\0\0", b"Exif\0\0", b"%!PS-Adobe"]))
+    def damaged(content: bytes) -> None:
+        read_or_refuse(read_image, path, content)
+
+    damaged()
 
 
 def test_folders_are_opened_and_sorted_and_files_stay_in_order(tmp_path: Path) -> None:
