@@ -9,8 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from datamodules import TextDataModule
 from datamodules.errors import UserError
-from lit_models.huggingface import build_pretrained, checkpoint_labels
+from lit_models.huggingface import build_fresh, build_pretrained, checkpoint_labels
 
 CANARY = """
 from pathlib import Path
@@ -54,6 +55,30 @@ def test_modules_that_a_checkpoint_names_are_not_loaded(hostile: Path, touched: 
         else:
             load()
         assert not touched.exists()
+
+
+def test_a_tokenizer_of_a_checkpoint_loads_no_module(hostile: Path, touched: Path) -> None:
+    content = json.loads((hostile / "config.json").read_text())
+    (hostile / "config.json").write_text(json.dumps({**content, "model_type": "bert"}))
+    TextDataModule(tokenizer=str(hostile), inputs=["a good film"]).spec()
+    assert not touched.exists()
+
+
+@pytest.mark.parametrize("kernel", ["evil/kernel", {"": "evil/kernel@main"}])
+def test_a_kernel_of_the_hub_that_a_checkpoint_names_is_refused(
+    bert_checkpoint: Path, tmp_path: Path, kernel: object
+) -> None:
+    """The library would download its code and run it."""
+    folder = tmp_path / "kernel"
+    shutil.copytree(bert_checkpoint, folder)
+    content = json.loads((folder / "config.json").read_text())
+    message = "^the checkpoint's attn_implementation is code of the hub, evil/kernel(@main)?, which is not run$"
+    for hostile_config in ({"attn_implementation": kernel}, {"text_config": {"attn_implementation": kernel}}):
+        (folder / "config.json").write_text(json.dumps(content | hostile_config))
+        with pytest.raises(UserError, match=message):
+            build_pretrained(str(folder), 2)
+        with pytest.raises(UserError, match=message):  # as a checkpoint of Lightning keeps it
+            build_fresh(content | hostile_config)
 
 
 class Touch:

@@ -6,6 +6,7 @@ To add a format, write a reader and enter its suffix in `READERS`, at the end of
 import csv
 import difflib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from datamodules.errors import UserError
 from datamodules.storage.limits import Budget, longest_line
 from datamodules.storage.lines import numbered_lines, require_file
+from datamodules.storage.parquet_trial import check_parquet
 
 Row = tuple[int, list[Any]]
 """The number of a row's first line (in a Parquet file, of the row), from 1, and the values of the chosen columns."""
@@ -22,6 +24,7 @@ Reader = Callable[[Path, list[str]], Iterator[Row]]
 
 UNPACKED_FACTOR = 20  # bytes of the values in a Parquet file for each byte of it
 BATCH_ROWS = 1000
+MOST_NAMES = 20  # columns that a message lists
 LIMIT = "set LIT_MODELS_MAX_GB to a larger number if it is right"
 ROW_BYTES = 8  # that a row of a Parquet file counts for, beside its text
 
@@ -65,10 +68,16 @@ def _find(path: Path, line: int | None, columns: list[str], names: list[str]) ->
         if names.count(name) > 1:
             raise UserError(f"{place}: there are {names.count(name)} columns {name!r}, expected one")
         if name not in names:
-            close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+            close = difflib.get_close_matches(name, names[:MOST_NAMES], n=1, cutoff=0.5)
             hint = f", did you mean {close[0]!r}?" if close else ""
-            raise UserError(f"{place}: no column {name!r} among {', '.join(map(repr, names))}{hint}")
+            raise UserError(f"{place}: no column {name!r} among {_listed(names)}{hint}")
     return [names.index(name) for name in columns]
+
+
+def _listed(names: list[str], shown: Callable[[str], str] = repr) -> str:
+    """The first names of a header, each of them cut, for a message."""
+    cut = [f"{name[:80]}…" if len(name) > 80 else name for name in names[:MOST_NAMES]]
+    return ", ".join(map(shown, cut)) + (f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else "")
 
 
 def _read_delimited(path: Path, columns: list[str], *, delimiter: str) -> Iterator[Row]:
@@ -78,12 +87,13 @@ def _read_delimited(path: Path, columns: list[str], *, delimiter: str) -> Iterat
     if first is None:
         raise UserError(f"{path}: the file is empty, expected a header with {' and '.join(map(repr, columns))}")
     line, header = first[0], [name.strip() for name in first[1]]
-    if doubled := next((name for name in header if header.count(name) > 1), None):
-        raise UserError(f"{path}:{line}: there are {header.count(doubled)} columns {doubled!r}, expected one")
+    doubled, times = Counter(header).most_common(1)[0]
+    if times > 1:
+        raise UserError(f"{path}:{line}: there are {times} columns {doubled!r}, expected one")
     positions = _find(path, line, columns, header)
     for line, row in rows:
         if len(row) != len(header):
-            expected = f"expected {len(header)} ({', '.join(header)})"
+            expected = f"expected {len(header)} ({_listed(header, str)})"
             hint = "; a text with a comma in it needs quotes" if delimiter == "," and len(row) > len(header) else ""
             raise UserError(f"{path}:{line}: {len(row)} fields, {expected}{hint}")
         yield line, [row[i] for i in positions]
@@ -158,9 +168,8 @@ def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
 
     metadata = checked(lambda: pq.read_metadata(path))
     _check_parquet(path, checked(lambda: _stated_sizes(metadata)))
-    # A text that many rows share stays one text in the dictionary of its column.
-    texts = [name for name in checked(lambda: _byte_columns(metadata)) if name in columns]
-    file = checked(lambda: pq.ParquetFile(path, metadata=metadata, read_dictionary=texts, pre_buffer=False))
+    check_parquet(path, columns, factor=UNPACKED_FACTOR, batch_rows=BATCH_ROWS)
+    file = checked(lambda: pq.ParquetFile(path, metadata=metadata, pre_buffer=False))
     with file:
         _find(path, None, columns, checked(lambda: list(file.schema_arrow.names)))
         longest, budget = longest_line(), Budget(path, factor=UNPACKED_FACTOR, streamed=True)
@@ -176,12 +185,6 @@ def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
                 yield line, row
 
 
-def _byte_columns(metadata: Any) -> list[str]:
-    """The columns of a Parquet file that have texts or bytes."""
-    every = map(metadata.schema.column, range(metadata.num_columns))
-    return [column.path for column in every if column.physical_type == "BYTE_ARRAY"]
-
-
 def _stated_sizes(metadata: Any) -> tuple[int, list[int]]:
     """The number of rows of a Parquet file, and the unpacked bytes of each of its groups of rows. The sizes of single
     columns are not asked for: pyarrow ends the process where they are damaged."""
@@ -190,8 +193,7 @@ def _stated_sizes(metadata: Any) -> tuple[int, list[int]]:
 
 
 def _check_parquet(path: Path, sizes: tuple[int, list[int]]) -> None:
-    """Checks the sizes that a Parquet file states, before any of its pages is unpacked. Where they are false, a page
-    may still take the 2 GiB that the format allows, until its text is refused."""
+    """Checks the sizes that a Parquet file states, before any of its pages is unpacked."""
     num_rows, groups = sizes
     Budget(path, streamed=True).spend(num_rows * ROW_BYTES)
     for num_bytes in groups:

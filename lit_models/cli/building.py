@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from lit_models.cli.app import LitCLI
 
 
-WEIGHTS_FACTOR, SPARE_BYTES, SPARE_MODULES = 10, 2**26, 1000
-"""A model may have this many times the bytes of its checkpoint's weights, or this many modules for each of them, and
-some more."""
+SPARE_BYTES, SPARE_PARTS = 2**26, 2000
+"""What a model may have beside ten times the bytes of its checkpoint's weights, and twenty times their number."""
 
 
 class Builder:
@@ -109,27 +108,23 @@ class Builder:
             return
         path = self.settings.ckpt_path
         weights = [w for w in self.parser.checkpoint["state_dict"].values() if isinstance(w, Tensor)]
-        most_bytes = SPARE_BYTES + WEIGHTS_FACTOR * sum(weight.nbytes for weight in weights)
-        most_modules = SPARE_MODULES + WEIGHTS_FACTOR * len(weights)
-        num_bytes = num_modules = 0
+        most_bytes = SPARE_BYTES + 10 * sum(weight.nbytes for weight in weights)
+        most_parts = SPARE_PARTS + 20 * len(weights)
+        num_bytes = num_parts = 0
 
-        def count_weight(module: nn.Module, name: str, weight: Tensor | None) -> None:
-            nonlocal num_bytes
-            num_bytes += 0 if weight is None or is_lazy(weight) else weight.nbytes
-            if num_bytes > most_bytes:
+        def count(module: nn.Module, name: str, part: Tensor | nn.Module | None) -> None:
+            nonlocal num_bytes, num_parts
+            num_parts += 1
+            num_bytes += part.nbytes if isinstance(part, Tensor) and not is_lazy(part) else 0
+            if num_bytes > most_bytes or num_parts > most_parts:
                 raise UserError(f"{path} is a checkpoint of another model: this one is much larger than its weights")
 
-        def count_module(module: nn.Module, name: str, part: nn.Module | None) -> None:
-            nonlocal num_modules
-            num_modules += 1
-            if num_modules > most_modules:
-                raise UserError(f"{path} is a checkpoint of another model: this one has many more layers than it")
-
-        handles = [
-            register_module_parameter_registration_hook(count_weight),
-            register_module_buffer_registration_hook(count_weight),
-            register_module_module_registration_hook(count_module),
-        ]
+        registrations = (
+            register_module_parameter_registration_hook,
+            register_module_buffer_registration_hook,
+            register_module_module_registration_hook,
+        )
+        handles = [register(count) for register in registrations]
         try:
             yield
         except (MemoryError, RuntimeError) as error:

@@ -28,6 +28,9 @@ Place = tuple[int, int]
 SCREEN_LINES = 20
 FORMULA = re.compile(r"[ \n]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 """The beginning of a text that a spreadsheet reads as a formula; also with full-width characters."""
+INNER_FORMULA = re.compile(r'([;\t\r\n][\s"]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])')
+"""The same inside a text. A spreadsheet that splits lines at semicolons or tabs makes a cell of what comes after. It
+sees the quotes around a text only where one of its own cells begins."""
 NUMBER = re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?")
 
 
@@ -257,11 +260,14 @@ def write(path: Path, names: Sequence[str], rows: Rows, predictions: Tensor) -> 
 
 def cell(value: Any) -> Any:
     """A value as it stands in a CSV file. A text that a spreadsheet would compute as a formula has an apostrophe before
-    it, as OWASP advises. Numbers stay numbers."""
+    it, as OWASP advises, and so has such a part of a text after a semicolon, a tab or the end of a line. Numbers stay
+    numbers."""
     if isinstance(value, float):
         return f"{value:.8g}"
-    is_formula = isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value)
-    return f"'{value}" if is_formula else value
+    if not isinstance(value, str) or NUMBER.fullmatch(value):
+        return value
+    text = INNER_FORMULA.sub(r"\1'", value)
+    return f"'{text}" if FORMULA.match(text) else text
 
 
 def nested(record: dict[str, Any]) -> dict[str, Any]:

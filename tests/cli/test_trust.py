@@ -1,13 +1,18 @@
 """No code in data: canaries in every place of a config and of a checkpoint where a class or a function can stand."""
 
+import contextlib
+import os
 import re
 import shutil
 import sys
+import time
 import warnings
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -306,6 +311,184 @@ def test_typed_names_are_those_of_classes_and_not_of_texts() -> None:
     words += ["--trainer.callbacks", "[{class_path: e.E}, f.F]", "--inputs", "os.system", "--data.file", "g.csv"]
     words += ["--experiment=h.h", "--model.lr", "0.1", "--trainer.logger"]
     assert trust.typed_names(words) == ["a.A", "b.B", "c.C", "d.D", "e.E", "f.F"]
+
+
+OWN = """
+from collections.abc import Callable
+from typing import Any, Optional, Union
+import lightning as L
+from torch import nn
+class Model(L.LightningModule):
+    def __init__(
+        self,
+        call: Callable = len,
+        maybe: Optional[Callable[[int], int]] = None,
+        either: Union[Callable, str] = "x",
+        kind: type[nn.Module] = nn.ReLU,
+        any_kind: type = str,
+        kinds: list[Union[type, Callable]] = [],
+        part: nn.Module | None = None,
+        loose: Any = None,
+        keyed: dict[str, Any] | None = None,
+    ):
+        super().__init__()
+        for value in (call, maybe, kind, any_kind, *kinds):
+            if callable(value) and value is not len:
+                value("touch")
+"""
+"""A class of the user's with settings of every type that an import path fits, which calls what it is given."""
+
+
+@pytest.fixture
+def own(empty_folder: Path, canary: str) -> Iterator[str]:
+    """The module of a class of the user's."""
+    name = f"own_{canary}"
+    (empty_folder / f"{name}.py").write_text(OWN)
+    yield name
+    sys.modules.pop(name, None)
+
+
+CALLED = ("call", "kind", "loose")
+OTHER_CALLED = ("maybe", "either", "any_kind", "kinds", "part", "keyed")
+
+
+@pytest.mark.parametrize("source", ["config", "checkpoint"])
+@pytest.mark.parametrize("setting", [*CALLED, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHER_CALLED)])
+def test_a_setting_that_is_a_function_or_a_class_imports_nothing_foreign(
+    parsers: dict[str, LitArgumentParser], elsewhere: Path, canary: str, own: str, setting: str, source: str
+) -> None:
+    names = ("os.system", f"{canary}.function", f"{canary}.Model", "torch.hub.load")
+    mappings = [{"class_path": name, "init_args": {"command": "touch"}} for name in names[:3]]
+    for value in (*names, *mappings):
+        given = {"kinds": [value], "keyed": {"a": value}}.get(setting, value)
+        config = {"model": {"class_path": f"{own}.Model", "init_args": {setting: given}}}
+        if source == "checkpoint":
+            words = ["test", "--ckpt_path", save(elsewhere / "x.ckpt", config)]
+        else:
+            (elsewhere / "c.yaml").write_text(yaml.safe_dump(config))
+            words = ["fit", "--config", str(elsewhere / "c.yaml")]
+        with contextlib.suppress(UserError), trust.enforced(LitCLI), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # jsonargparse deprecates the method that Lightning calls
+            settings = parsers[words[0]].parse_args([*words[1:], "--model", f"{own}.Model"])
+            parsers[words[0]].instantiate_classes(settings)
+        assert not Path("touched").exists(), value
+        assert canary not in sys.modules, value
+
+
+def test_a_setting_that_is_a_function_or_a_class_takes_an_everyday_part(
+    parsers: dict[str, LitArgumentParser], elsewhere: Path, own: str
+) -> None:
+    settings = {"call": "torch.relu", "kind": "torch.nn.Tanh", "part": {"class_path": "torch.nn.ReLU"}}
+    config = {"model": {"class_path": f"{own}.Model", "init_args": settings}}
+    (elsewhere / "c.yaml").write_text(yaml.safe_dump(config))
+    for words in (["--ckpt_path", save(elsewhere / "x.ckpt", config)], ["--config", str(elsewhere / "c.yaml")]):
+        parsed = read(parsers, "fit", *words, "--model", f"{own}.Model").model.init_args
+        assert (parsed.call, parsed.kind) == (torch.relu, torch.nn.Tanh)
+        assert parsed.part.class_path == "torch.nn.ReLU"
+
+
+def test_a_config_puts_no_folder_on_the_path_but_of_modules_that_were_run(
+    parsers: dict[str, LitArgumentParser], elsewhere: Path, canary: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries look on the path for packages that they can do without, and so would import what lies there."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (elsewhere / f"{canary}_beside.py").write_text(CANARY)
+    config = elsewhere / "config.yaml"
+    text = yaml.safe_dump(with_value("experiment", "x"))
+    config.write_text(f"# Started in {elsewhere}\n{text}")
+    read(parsers, "fit", "--config", str(config))
+    assert str(elsewhere) not in sys.path
+    state.add_modules([str(elsewhere.resolve() / "mine.py")])
+    read(parsers, "fit", "--config", str(config))
+    assert sys.path[-1] == str(elsewhere)
+    package = elsewhere / "package"
+    package.mkdir()
+    state.add_modules([str(package.resolve() / "part" / "__init__.py")])
+    config.write_text(f"# Started in {package}\n{text}")
+    read(parsers, "fit", "--config", str(config))
+    assert sys.path[-1] == str(package)
+    assert not Path("touched").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+@pytest.mark.parametrize("place", ["trainer.callbacks", "optimizer", "model.init_args.lr", "data.init_args.data_dir"])
+def test_a_config_or_checkpoint_that_names_a_pipe_or_another_machine_is_refused(
+    parsers: dict[str, LitArgumentParser], elsewhere: Path, place: str
+) -> None:
+    pipe = str(elsewhere / "pipe")
+    os.mkfifo(pipe)
+    cases = [(pipe, f"{pipe} is a pipe or a device"), ("/dev/zero", "/dev/zero is a pipe or a device")]
+    cases += [(name, f"{name} names a place on another machine") for name in ("\\\\host\\x.csv", "//host/x.csv")]
+    for value, problem in cases:
+        config = with_value(place, value)
+        (elsewhere / "c.yaml").write_text(yaml.safe_dump(config))
+        message = refusal(parsers, "fit", "--config", str(elsewhere / "c.yaml"))
+        assert message == f"{elsewhere / 'c.yaml'}: {problem}, which a config may not name"
+        path = save(elsewhere / "x.ckpt", config)
+        message = refusal(parsers, "fit", "--ckpt_path", path)
+        assert message == f"{path}: in its config, {problem}, which a checkpoint may not name"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+def test_a_config_that_is_a_pipe_is_refused(parsers: dict[str, LitArgumentParser], elsewhere: Path) -> None:
+    os.mkfifo(elsewhere / "c.yaml")
+    message = refusal(parsers, "fit", "--config", str(elsewhere / "c.yaml"))
+    assert message == f"{elsewhere / 'c.yaml'} is a pipe or a device, expected a file"
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        ("LitMLP", {"hidden_sizes": [60_000, 20_000]}),  # 4.8 GB
+        ("LitMLP", {"hidden_sizes": [10**12, 10**12]}),
+        ("LitMLP", {"hidden_sizes": [1] * 5000}),
+    ],
+)
+def test_a_small_checkpoint_cannot_ask_for_a_huge_model(run: Run, model: str, sizes: dict[str, Any]) -> None:
+    config = with_value("model", {"class_path": model, "init_args": sizes})
+    save(Path("x.ckpt"), config)
+    seconds = time.perf_counter()
+    status, _, err = run("test", "--ckpt_path", "x.ckpt")
+    assert status == 2
+    of_another = "is a checkpoint of another model: this one is much larger than its weights"
+    assert err in (f"error: x.ckpt {of_another}\n", "error: x.ckpt: its model does not fit into the memory\n")
+    assert time.perf_counter() - seconds < 20
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"loops": {"fit_loop": 1}},
+        {"loops": {}, "optimizer_states": [1]},
+        {"pytorch-lightning_version": "x"},
+        {"resume": {"environment": 1}},
+    ],
+)
+def test_a_state_that_cannot_be_restored_is_one_line(run: Run, part: dict[str, Any]) -> None:
+    words = ("--data", "XORDataModule", "--data.passes", "1", "--trainer.max_epochs")
+    assert run("fit", "--model", "LitMLP", *words, "1")[0] == 0
+    path = Path("runs/LitMLP-XOR/version_0/checkpoints/last.ckpt")
+    torch.save(torch.load(path, weights_only=True) | part, "x.ckpt")
+    status, _, err = run("fit", "--ckpt_path", "x.ckpt", "--trainer.max_epochs", "2")
+    assert status == 2
+    assert re.fullmatch(r"error: x\.ckpt: the state in it cannot be restored: \w+: .+ \(--debug shows where\)\n", err)
+
+
+def test_pickles_in_a_vocabulary_and_in_an_npz_file_run_nothing(run: Run, colours: Path) -> None:
+    touch = b"cos\nsystem\n(Vtouch\ntR."
+    Path("v.pkl").write_bytes(touch)
+    words = ("--data.train_file", str(colours), "--data.vocab_file", "v.pkl")
+    status, _, err = run("fit", "--config", "text_rnn", *words)
+    assert status == 2
+    assert err.startswith("error: v.pkl contains os.system, which does not belong in a vocabulary; it was not run: ")
+    with zipfile.ZipFile("imdb.npz", "w") as archive, archive.open("x_train.npy", "w") as file:
+        header = {"descr": "|O", "fortran_order": False, "shape": (1,)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(touch)
+    status, _, err = run("fit", "--model", "LitRNN", "--data", "IMDBDataModule", "--data.data_dir", ".")
+    assert status == 2
+    assert err.endswith("contains os.system, which does not belong in a file of arrays; it was not run\n")
+    assert not Path("touched").exists()
 
 
 def test_hyper_parameters_of_a_checkpoint_import_nothing(run: Run, canary: str) -> None:

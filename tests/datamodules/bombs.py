@@ -130,4 +130,31 @@ def write_parquets(folder: Path) -> list[Path]:
     pq.write_table(same, folder / "same.parquet", compression="brotli", write_statistics=False)
     empty = pa.table({"text": pa.nulls(MANY // 10, pa.string()), "label": pa.nulls(MANY // 10, pa.int32())})
     pq.write_table(empty, folder / "empty.parquet", row_group_size=MANY // 10, compression="zstd")
-    return [folder / f"{name}.parquet" for name in ("long", "same", "empty")]
+    (folder / "false.parquet").write_bytes(false_sizes(3 * MANY))
+    return [folder / f"{name}.parquet" for name in ("long", "same", "empty", "false")]
+
+
+def false_sizes(num_bytes: int) -> bytes:
+    """A Parquet file whose one text has so many bytes, and whose footer says that it has 2,000."""
+    file = io.BytesIO()
+    table = pa.table({"text": pa.array(["a" * num_bytes], pa.large_string()), "label": [0]})
+    pq.write_table(table, file, compression="zstd", use_dictionary=False, write_statistics=False)
+    content = file.getvalue()
+    footer = len(content) - 8 - int.from_bytes(content[-8:-4], "little")
+    group = pq.read_metadata(file).row_group(0)
+    changed = content[footer:]
+    for stated in (group.total_byte_size, group.column(0).total_uncompressed_size):
+        size = thrift_number(stated)
+        assert changed.count(size) == 1
+        changed = changed.replace(size, thrift_number(2000, width=len(size)))
+    return content[:footer] + changed
+
+
+def thrift_number(number: int, width: int = 1) -> bytes:
+    """A positive number as Thrift's compact protocol writes it, in at least `width` bytes: seven bits in each, from the
+    lowest, and the eighth bit in all but the last."""
+    left, parts = 2 * number, []  # the lowest bit is the sign
+    while left or len(parts) < width:
+        parts.append(left & 127)
+        left >>= 7
+    return bytes([*(part | 128 for part in parts[:-1]), parts[-1]])

@@ -2,8 +2,9 @@
 
 import csv
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
@@ -144,12 +145,40 @@ def test_a_text_that_is_a_formula_has_an_apostrophe_in_csv_and_is_exact_in_json_
         write(tmp_path / name, FORMULAS, Classification(2, ["no", label]), predictions)
     with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["input"] for row in rows] == [f"'{text}" for text in FORMULAS]
+    inside = {"\t=1+1": "\t'=1+1", "\r=1+1": "\r'=1+1"}  # where a cell could begin anew
+    assert [row["input"] for row in rows] == [f"'{inside.get(text, text)}" for text in FORMULAS]
     assert all(row["label"] == f"'{label}" for row in rows)
     assert [float(row["p(no)"]) for row in rows] == [0.25] * len(FORMULAS)
     lines = (tmp_path / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["input"] for line in lines] == FORMULAS
     assert {json.loads(line)["label"] for line in lines} == {label}
+
+
+INNER = [
+    *("x;=1+1", "x;\t @SUM(A1)", "x\n=1+1", "x\r\n+1+1", "x\t-1+1"),
+    *('x;"=1+1"', "x; \uff1d1+1", "a;b;=1", "=1;=2", 'x;\n"\n=1'),
+]
+"""Texts with a formula inside, where a program that splits lines at other characters begins a cell."""
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_NONE])
+def test_no_cell_is_a_formula_where_lines_are_split_at_semicolons_or_tabs(
+    tmp_path: Path, delimiter: str, quoting: Literal[0, 3]
+) -> None:
+    rows = Classification(2, ["no", "yes;=1+1"])
+    write(tmp_path / "p.csv", INNER, rows, torch.tensor([[0.25, 0.75]]).repeat(len(INNER), 1))
+    with (tmp_path / "p.csv").open(newline="", encoding="utf-8") as file:
+        cells = [cell for row in csv.reader(file, delimiter=delimiter, quoting=quoting) for cell in row]
+    assert not [cell for cell in cells if re.match(r'[\s"]*[=+\-@\uff1d]', cell)]
+    assert len(cells) > len(INNER)
+
+
+@pytest.mark.parametrize(
+    ("text", "written"), [("x;=1", "x;'=1"), ("a\n-b", "a\n'-b"), ("a; b-c", "a; b-c"), ("a, -b", "a, -b")]
+)
+def test_an_apostrophe_inside_a_text_is_only_where_a_cell_could_begin(text: str, written: str) -> None:
+    assert cell(text) == written
 
 
 @pytest.mark.parametrize("value", [-1.5, -3, "-1.5", "+2e-3", "a = b", "", "one-two", "'=1"])

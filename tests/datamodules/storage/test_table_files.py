@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,20 @@ def test_large_files_are_read_in_parts(tmp_path: Path) -> None:
     wanted: list[tuple[int, list[Any]]] = [(i + 1, [str(i)]) for i in range(2500)]
     pq.write_table(pa.table({"text": [str(i) for i in range(2500)]}), tmp_path / "f.parquet")
     assert list(read_rows(tmp_path / "f.parquet", ["text"])) == wanted
+
+
+def test_many_columns_are_read_soon_and_a_message_lists_the_first(tmp_path: Path) -> None:
+    """Comparing each of 200,000 names with all others takes more than ten minutes."""
+    names = [f"c{i}" for i in range(200_000)]
+    path = tmp_path / "f.csv"
+    path.write_text(",".join(["text", *names]) + "\n" + ",".join(["x"] * 200_001) + "\n")
+    start = time.perf_counter()
+    assert list(read_rows(path, ["text"])) == [(2, ["x"])]
+    with pytest.raises(UserError) as caught:
+        list(read_rows(path, ["label"]))
+    first = ", ".join(map(repr, ["text", *names[:19]]))
+    assert str(caught.value) == f"{path}:1: no column 'label' among {first} and 199,981 more"
+    path.write_text(",".join([*names, "c7"]) + "\n")
+    with pytest.raises(UserError, match=r":1: there are 2 columns 'c7', expected one$"):
+        list(read_rows(path, ["text"]))
+    assert time.perf_counter() - start < 20
