@@ -9,8 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from datamodules.errors import UserError
 
+LOCK_MODE = 0o666
+"""Other users who share the folder may wait for a lock, too. Its file is empty."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.EIO}
 
@@ -25,15 +29,21 @@ def locked(target: Path) -> Iterator[None]:
     """Keeps other processes from writing `target` until the block ends; waits for one that is writing it. The system
     releases the lock of a process that dies."""
     path = _lock_path(target)
-    handle = _take(path, wait=False)
-    if handle is None:
+    lock = _take(path, wait=False)
+    if lock is None:
         print(f"waiting for another process that writes {target} …", file=sys.stderr, flush=True)
-        handle = _take(path, wait=True)
-    assert handle is not None
+        lock = _take(path, wait=True)
+    assert lock is not None
     try:
         yield
     finally:
-        _release(handle, path)
+        release(lock)
+
+
+def try_lock(path: Path) -> FileLock | None:
+    """The lock in a file, for `release`; None if another process holds it. The system releases the lock of a process
+    that dies."""
+    return _take(path, wait=False)
 
 
 @contextmanager
@@ -85,14 +95,13 @@ def sweep(folder: Path, *, of: str | None = None) -> None:
     """
     name = "*" if of is None else glob.escape(of)
     for path in sorted([*folder.glob(f".{name}.part"), *folder.glob(f".{name}.lock")]):
-        lock = path.with_suffix(".lock")
         with suppress(OSError):
-            handle = _take(lock, wait=False)
-            if handle is not None:
+            lock = try_lock(path.with_suffix(".lock"))
+            if lock is not None:
                 try:
                     path.with_suffix(".part").unlink(missing_ok=True)
                 finally:
-                    _release(handle, lock)
+                    release(lock)
 
 
 def disk_problem(error: OSError, folder: Path, *, what: str, remedy: str) -> UserError | None:
@@ -116,57 +125,18 @@ def _lock_path(target: Path) -> Path:
     return target.with_name(f".{target.name}.lock")
 
 
-def _take(path: Path, *, wait: bool) -> int | None:
-    """The handle of a lock that this process now holds, or None if another process holds it.
-
-    The holder deletes the file when it is done, so a lock counts only if its file still has its name."""
-    while True:
-        handle = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
-        try:
-            if not _lock(handle, wait=wait):
-                os.close(handle)
-                return None
-            with suppress(FileNotFoundError):
-                if os.path.samestat(os.fstat(handle), os.stat(path)):
-                    return handle
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)
+def _take(path: Path, *, wait: bool) -> FileLock | None:
+    """A lock that this process now holds, or None if another process holds it."""
+    lock = FileLock(path, mode=LOCK_MODE)
+    try:
+        lock.acquire(blocking=wait)
+    except Timeout:
+        return None
+    return lock
 
 
-def _release(handle: int, path: Path) -> None:
+def release(lock: FileLock) -> None:
+    """Gives a lock free. Its file is deleted before, so that none is left; who waits for it notices that."""
     with suppress(OSError):  # Windows deletes no open file
-        path.unlink()
-    _unlock(handle)  # closing it is not enough if a process was forked meanwhile
-    os.close(handle)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int, *, wait: bool) -> bool:
-        while True:
-            try:
-                msvcrt.locking(handle, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-            except OSError:
-                if not wait:
-                    return False
-            else:
-                return True
-
-    def _unlock(handle: int) -> None:
-        msvcrt.locking(handle, msvcrt.LK_UNLCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(handle: int, *, wait: bool) -> bool:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _unlock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_UN)
+        Path(lock.lock_file).unlink()
+    lock.release()

@@ -10,8 +10,8 @@ import yaml
 
 MAX_BYTES = 2**20
 """Limit of a config's text. The reader takes about 5 s for it; the largest config of the program has 1 kB."""
-MAX_NODES = 100_000
-"""Limit of keys and values, counted as often as aliases repeat them."""
+MAX_NODES = 10_000
+"""Limit of keys and values, counted as often as aliases repeat them. The parser takes some milliseconds for each."""
 MAX_DEPTH = 64
 """Limit of mappings and lists inside each other."""
 MAX_DIGITS = 400

@@ -4,10 +4,10 @@ import contextlib
 import os
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.writing import release, try_lock
 from lit_models.runs.checkpoint_files import verify
 from lit_models.runs.progress import say
 
@@ -27,18 +27,16 @@ class Claim:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.lock = None if getattr(rank_zero_only, "rank", 0) else FileLock(folder / ".lock")
-        try:
-            if self.lock is not None:
-                self.lock.acquire(blocking=False)
-        except Timeout as error:
-            raise UserError(f"{folder} is in use: another process trains there; wait for its end") from error
+        self.lock = None
+        if not getattr(rank_zero_only, "rank", 0):
+            self.lock = try_lock(folder / ".lock")
+            if self.lock is None:
+                raise UserError(f"{folder} is in use: another process trains there; wait for its end")
 
     def release(self) -> None:
         """Gives the folder free."""
         if self.lock is not None and self.lock.is_locked:
-            Path(self.lock.lock_file).unlink(missing_ok=True)
-            self.lock.release()
+            release(self.lock)
 
 
 def checkpoint_to_resume(run: str) -> Path | None:
