@@ -10,8 +10,9 @@ import yaml
 
 MAX_BYTES = 2**20
 """Limit of a config's text. The reader takes about 5 s for it; the largest config of the program has 1 kB."""
-MAX_NODES = 10_000
-"""Limit of keys and values, counted as often as aliases repeat them. The parser takes some milliseconds for each."""
+MAX_NODES = 2000
+"""Limit of keys and values, counted as often as aliases repeat them. The parser's time for a list grows with the square
+of its length: 1,200 numbers take some seconds."""
 MAX_DEPTH = 64
 """Limit of mappings and lists inside each other."""
 MAX_DIGITS = 400

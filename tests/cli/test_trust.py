@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import sys
-import time
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -441,18 +440,20 @@ def test_a_config_that_is_a_pipe_is_refused(parsers: dict[str, LitArgumentParser
     [
         ("LitMLP", {"hidden_sizes": [60_000, 20_000]}),  # 4.8 GB
         ("LitMLP", {"hidden_sizes": [10**12, 10**12]}),
-        ("LitMLP", {"hidden_sizes": [1] * 700}),  # each layer has a weight, a bias and itself
+        ("LitRNN", {"num_layers": 10**7, "hidden_size": 1}),
     ],
 )
-def test_a_small_checkpoint_cannot_ask_for_a_huge_model(run: Run, model: str, sizes: dict[str, Any]) -> None:
+def test_a_small_checkpoint_cannot_ask_for_a_huge_model(
+    run: Run, colours: Path, model: str, sizes: dict[str, Any]
+) -> None:
     config = with_value("model", {"class_path": model, "init_args": sizes})
+    if model == "LitRNN":
+        config["data"] = {"class_path": "TextDataModule", "init_args": {"train_file": str(colours)}}
     save(Path("x.ckpt"), config)
-    seconds = time.perf_counter()
     status, _, err = run("test", "--ckpt_path", "x.ckpt")
     assert status == 2
     of_another = "is a checkpoint of another model: this one is much larger than its weights"
     assert err in (f"error: x.ckpt {of_another}\n", "error: x.ckpt: its model does not fit into the memory\n")
-    assert time.perf_counter() - seconds < 20
 
 
 @pytest.mark.parametrize(
@@ -509,7 +510,7 @@ def test_aliases_in_a_stored_config_and_in_texts_of_values_do_not_expand(
         for before, key in zip("abcdefghij", "bcdefghijk", strict=True)
     )
     torch.save({"state_dict": {}, "config": bomb}, "x.ckpt")
-    with pytest.raises(UserError, match=r"x\.ckpt: its config cannot be read: more than 10,000 keys"):
+    with pytest.raises(UserError, match=r"x\.ckpt: its config cannot be read: more than 2,000 keys"):
         read(parsers, "fit", "--ckpt_path", "x.ckpt")
     path = save(empty_folder / "y.ckpt", with_value("trainer.callbacks", bomb))
     assert read(parsers, "fit", "--ckpt_path", path).trainer.callbacks is None
