@@ -33,6 +33,8 @@ def build_pretrained(checkpoint: str, num_outputs: int) -> tuple[Any, bool]:
             output_loading_info=True,
             trust_remote_code=False,
         )
+    except UserError:
+        raise
     except UnpicklingError as error:
         problem = f"the checkpoint {checkpoint!r} has pickled weights that hold more than tensors"
         raise UserError(f"{problem}, and is not loaded: use one with model.safetensors") from error

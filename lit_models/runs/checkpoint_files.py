@@ -20,7 +20,7 @@ from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 from torch import Tensor
 
 from datamodules.errors import MissingFileError, UserError
-from lit_models.runs.durable import replaced
+from lit_models.runs.durable import replaced, save
 from lit_models.runs.plain_values import plain_settings
 
 MARK = b"sha256:"
@@ -82,14 +82,9 @@ class CheckpointFiles(CheckpointIO):
             checkpoint[key] = plain_settings(checkpoint[key])
         with replaced(Path(path)) as part:
             try:
-                with part.open("wb") as file:
-                    torch.save(checkpoint, file)
+                save(checkpoint, part)
                 with zipfile.ZipFile(part) as archive:
                     _check_members(part, archive)
-            except RuntimeError as error:
-                if isinstance(error.__context__, OSError):  # torch hides that the disk is full
-                    raise error.__context__ from error
-                raise
             except (UserError, pickle.PicklingError, AttributeError, TypeError) as error:
                 if (place := unreadable_part(checkpoint)) is None:
                     raise

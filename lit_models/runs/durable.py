@@ -7,6 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from datamodules.errors import UserError
 from datamodules.storage.writing import publish
@@ -41,6 +44,21 @@ def replaced(path: Path) -> Iterator[Path]:
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
+
+
+def save(content: Any, part: Path) -> None:
+    """Writes what torch can save.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    try:
+        with part.open("wb") as file:
+            torch.save(content, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch hides that the disk is full
+            raise error.__context__ from error
+        raise
 
 
 def link(path: Path, name: Path) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from datamodules.base import GlobalBatchSampler
 from datamodules.errors import UserError
 from datamodules.spec import HasPredictNames
+from lit_models.runs.durable import replaced, save
 from lit_models.runs.folder import new_file
 from lit_models.runs.progress import say
 from lit_models.tasks.targets import Classification
@@ -95,7 +96,8 @@ class PredictionWriter(BasePredictionWriter):
         rows = rows_of(pl_module, predictions)
         if rows is None:
             path = new_file(self.folder, "predictions.pt")
-            torch.save(predictions, path)
+            with replaced(path) as part:
+                save(predictions, part)
             if places is None:
                 say("note: predict_step does not return one prediction a sample, so the file has one entry a batch")
             say(f"predictions: {described(predictions)}")
@@ -243,11 +245,15 @@ def show(names: Sequence[str], rows: Rows, predictions: Tensor) -> None:
 
 
 def write(path: Path, names: Sequence[str], rows: Rows, predictions: Tensor) -> None:
-    """Writes the input and its prediction, a row or a JSON object a sample. The texts of a CSV file are no formulas."""
+    """Writes the input and its prediction, a row or a JSON object a sample. The texts of a CSV file are no formulas.
+
+    Raises:
+        UserError: the file cannot be written; nothing is left of it.
+    """
     records: Iterable[dict[str, Any]] = (
         {"input": name, **rows.row(prediction.tolist())} for name, prediction in zip(names, predictions, strict=True)
     )
-    with path.open("x", encoding="utf-8", newline="") as file:
+    with replaced(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         if path.suffix == ".jsonl":
             file.writelines(json.dumps(nested(record), ensure_ascii=False) + "\n" for record in records)
             return

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch.nn.parameter import is_lazy
 
+from lit_models.runs.durable import replaced
 from lit_models.runs.folder import new_file
 
 PACKAGES = ("lit-models", "torch", "lightning", "torchvision", "torchmetrics", "transformers", "numpy")
@@ -61,9 +62,8 @@ def weights_sha256(state_dict: Mapping[str, Any]) -> str:
 def write_results(folder: Path, name: str, content: dict[str, Any]) -> Path:
     """Writes a new JSON file whole or not at all; returns its path."""
     path = new_file(folder, name)
-    part = path.with_suffix(".part")
     numbers = {name: value if math.isfinite(value) else None for name, value in content["metrics"].items()}
     text = json.dumps({**content, "metrics": numbers}, indent=2, allow_nan=False)  # JSON has no word for NaN
-    part.write_text(text + "\n", encoding="utf-8")
-    part.rename(path)
+    with replaced(path) as part:
+        part.write_text(text + "\n", encoding="utf-8")
     return path

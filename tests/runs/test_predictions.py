@@ -3,6 +3,9 @@
 import csv
 import json
 import re
+import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +16,7 @@ import torch
 
 from datamodules import UserError
 from lit_models import LitMLP
+from lit_models.runs.durable import replaced, save
 from lit_models.runs.predictions import (
     batched,
     cell,
@@ -25,6 +29,7 @@ from lit_models.runs.predictions import (
     unbatched,
     write,
 )
+from lit_models.runs.results import write_results
 from lit_models.tasks.targets import Classification
 
 
@@ -184,3 +189,37 @@ def test_an_apostrophe_inside_a_text_is_only_where_a_cell_could_begin(text: str,
 @pytest.mark.parametrize("value", [-1.5, -3, "-1.5", "+2e-3", "a = b", "", "one-two", "'=1"])
 def test_numbers_and_plain_texts_are_as_they_are(value: Any) -> None:
     assert cell(value) == (f"{value:.8g}" if isinstance(value, float) else value)
+
+
+ROWS = Classification(2, ["no", "yes"])
+PROBABILITIES = torch.tensor([[0.25, 0.75]]).repeat(1000, 1)
+
+
+def write_tensors(path: Path) -> None:
+    with replaced(path) as part:
+        save(PROBABILITIES, part)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "predictions.csv": lambda path: write(path, ["x"] * 1000, ROWS, PROBABILITIES),
+    "predictions.jsonl": lambda path: write(path, ["x"] * 1000, ROWS, PROBABILITIES),
+    "predictions.pt": write_tensors,
+    "results.json": lambda path: write_results(path.parent, path.name, {"metrics": dict.fromkeys("abcd" * 9, 1.0)}),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of files are of POSIX")
+@pytest.mark.parametrize("name", list(WRITERS))
+def test_a_full_disk_is_one_line_and_leaves_no_cut_file(tmp_path: Path, name: str) -> None:
+    import resource
+
+    handler, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, limits[1]))
+    try:
+        with pytest.raises(UserError) as caught:
+            WRITERS[name](tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert str(caught.value).startswith(f"{tmp_path / name} cannot be written: the file is too large")
+    assert list(tmp_path.iterdir()) == []
