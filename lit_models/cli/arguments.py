@@ -105,6 +105,6 @@ def experiment_name(given: str | None, configs: list[Config], model: str, data: 
     """
     pair = f"{model}-{data}".removesuffix("DataModule").removesuffix("-")
     name = given if given is not None else configs[0].path.stem if configs else pair
-    if Path(name).name != name or name in ("", ".", ".."):
+    if Path(name).name != name or name in ("", ".", "..") or not name.isprintable():
         raise UserError(f"experiment is the name of one folder and not a path, got {name!r}")
     return name

@@ -95,7 +95,16 @@ def read_config(path: Path) -> Config:
         raise UserError(f"{path}: {error.strerror}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: a config is a mapping (key: value), this is {type(content).__name__}")
+    if (key := strange_key(content)) is not None:
+        raise UserError(f"{path}: {key} is not the name of a setting")
     return Config(path, content)
+
+
+def strange_key(content: dict[Any, Any]) -> str | None:
+    """The first key of a config, its sections and their settings that is no text, such as a number; None if all are."""
+    sections = [content, *(part for part in content.values() if isinstance(part, dict))]
+    sections += [part["init_args"] for part in sections[1:] if isinstance(part.get("init_args"), dict)]
+    return next((repr(key) for section in sections for key in section if not isinstance(key, str)), None)
 
 
 def unreadable_place(content: Any) -> str | None:

@@ -13,7 +13,7 @@ import yaml
 
 from datamodules.errors import UserError
 from lit_models.cli import strict_yaml, trust
-from lit_models.cli.configs import unreadable_place
+from lit_models.cli.configs import strange_key, unreadable_place
 
 EVALUATION = ("model", "data", "seed_everything", "experiment")
 """Settings that commands other than fit take over."""
@@ -68,6 +68,8 @@ def read_config(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"{path}: its config cannot be read: {problem}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: its config is a {type(content).__name__}, expected a mapping")
+    if (strange := strange_key(content)) is not None:
+        raise UserError(f"{path}: in its config, {strange} is not the name of a setting")
     for key in ("model", "data", "trainer"):
         if not isinstance(content.get(key, {}), dict | None):
             raise UserError(f"{path}: {key} in its config is of type {type(content[key]).__name__}, expected a mapping")

@@ -50,6 +50,7 @@ def refused(run: Run, *arguments: str) -> str:
         (("--model.activation", "foo"), "model.activation: foo is not valid, expected sigmoid, tanh, relu"),
         (("--trainer.strategy", "foo"), "trainer: You selected an invalid strategy name: `strategy='foo'`."),
         (("--experiment", "../out"), "experiment is the name of one folder and not a path, got '../out'"),
+        (("--experiment", "a\nb"), "experiment is the name of one folder and not a path, got 'a\\nb'"),
         (("--ckpt_path", "none.ckpt"), "no checkpoint none.ckpt"),
         (("stray",), "'stray' belongs to no flag"),
     ],

@@ -435,6 +435,23 @@ def test_a_config_that_is_a_pipe_is_refused(parsers: dict[str, LitArgumentParser
     assert message == f"{elsewhere / 'c.yaml'} is a pipe or a device, expected a file"
 
 
+@pytest.mark.parametrize("place", ["", "model.", "data.init_args."])
+@pytest.mark.parametrize("key", [None, 1, 1.5, True])
+def test_a_key_that_is_no_text_is_refused(
+    parsers: dict[str, LitArgumentParser], elsewhere: Path, place: str, key: object
+) -> None:
+    config = with_value("model.init_args.lr", 0.1)
+    section: dict[Any, Any] = config
+    for step in place.split(".")[:-1]:
+        section = section[step]
+    section[key] = 1
+    (elsewhere / "c.yaml").write_text(yaml.safe_dump(config))
+    problem = f"{key!r} is not the name of a setting"
+    assert refusal(parsers, "fit", "--config", str(elsewhere / "c.yaml")) == f"{elsewhere / 'c.yaml'}: {problem}"
+    path = save(elsewhere / "x.ckpt", config)
+    assert refusal(parsers, "test", "--ckpt_path", path) == f"{path}: in its config, {problem}"
+
+
 @pytest.mark.parametrize(
     ("model", "sizes"),
     [

@@ -153,7 +153,8 @@ def false_sizes(num_bytes: int) -> bytes:
 def thrift_number(number: int, width: int = 1) -> bytes:
     """A positive number as Thrift's compact protocol writes it, in at least `width` bytes: seven bits in each, from the
     lowest, and the eighth bit in all but the last."""
-    left, parts = 2 * number, []  # the lowest bit is the sign
+    left = 2 * number  # the lowest bit is the sign
+    parts: list[int] = []
     while left or len(parts) < width:
         parts.append(left & 127)
         left >>= 7
