@@ -175,3 +175,26 @@ def test_a_file_where_a_folder_should_be_is_an_error_of_the_system(tmp_path: Pat
 def test_an_error_of_the_disk_is_a_mistake_with_a_remedy(error: OSError, message: str | None) -> None:
     problem = disk_problem(error, Path("C"), what="the cache", remedy="move it")
     assert problem is None if message is None else str(problem).startswith(message)
+
+
+@pytest.mark.skipif(not hasattr(os, "O_DIRECTORY"), reason="folders can be flushed on POSIX only")
+def test_a_file_is_on_the_disk_before_it_gets_its_name_and_the_name_after(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power failure, a file that has its name without its content would be empty."""
+    done: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def flush(handle: int) -> None:
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        fsync(handle)
+
+    def rename(part: Path, target: Path) -> None:
+        done.append("rename")
+        replace(part, target)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "replace", rename)
+    (tmp_path / "part").write_text("x")
+    publish(tmp_path / "part", tmp_path / "f")
+    assert done == ["file", "rename", "folder"]
