@@ -83,6 +83,8 @@ class BetweenSteps:
             "accumulate_grad_batches": self.trainer.accumulate_grad_batches,
             "should_stop": self.trainer.should_stop,
         }
+        if not self.trainer.is_global_zero:  # the first process has these in the checkpoint itself
+            state |= {"callbacks": callback_states(self.trainer), "buffers": buffers(module)}
         if not between_epochs:
             state |= {
                 "iterator": self.iterator_state,
@@ -100,6 +102,7 @@ class BetweenSteps:
             self.trainer.should_stop = self.loaded["should_stop"]
             self.trainer.accumulate_grad_batches = self.loaded["accumulate_grad_batches"]
             self.trainer.callback_metrics.update(self.loaded["callback_metrics"])
+            set_buffers(self.trainer.lightning_module, self.loaded.get("buffers", {}))
             if self.loaded["between_epochs"]:  # nothing is left to finish, also where training has a number of steps
                 self._fit._restarting = self._epoch._restarting = False
             elif self.loaded["iterator_from_setup"]:
@@ -215,6 +218,26 @@ def set_random_state(state: dict[str, Any]) -> None:
     np.random.set_state({"bit_generator": "MT19937", "state": inner, **others})
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+
+
+def callback_states(trainer: L.Trainer) -> dict[str, Any]:
+    """What the callbacks of this process hold. Those of another process may hold other values: EarlyStopping compares
+    metrics that a module does not gather."""
+    states = {callback.state_key: callback.state_dict() for callback in cast(Any, trainer).callbacks}
+    return {key: state for key, state in states.items() if state}
+
+
+def buffers(module: L.LightningModule) -> dict[str, Tensor]:
+    """The buffers of this process. BatchNorm's differ between processes from one step to the next."""
+    names = module.state_dict().keys()
+    return {name: buffer.detach().cpu() for name, buffer in module.named_buffers() if name in names}
+
+
+def set_buffers(module: L.LightningModule, values: dict[str, Tensor]) -> None:
+    """Brings the buffers of this process to values of `buffers`."""
+    ours = dict(module.named_buffers())
+    for name, value in values.items():
+        ours[name].copy_(value)
 
 
 def metric_states(module: L.LightningModule) -> dict[str, dict[str, Any]]:

@@ -182,12 +182,56 @@ def test_a_run_that_is_killed_twice_in_one_epoch_goes_on_exactly(stranger: Stran
     faults.record(PROMISE, "SIGKILL twice in an epoch", tried=len(tried), kept=sum(killed.survives(*m) for m in tried))
 
 
+LAST = ("--test_weights", "last")
+
+
 @pytest.mark.slow
-def test_a_killed_run_of_two_processes_goes_on_exactly(stranger: Stranger, faults: Faults) -> None:
-    killed = Killed(stranger, DIGITS, processes=2)
-    tried = faults.sample([f"{AT_STEPS} 3", f"{AT_STEPS} 8", f"{AT_STEPS} 11", "on_validation_batch_end 1"], 2)
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("LitCNN", DIGITS),
+        ("any module", (*PLAIN, *LAST)),  # BatchNorm and a val_loss that differ between the processes
+        ("early stopping", (*PLAIN[:6], "5", *LOG, *STOPPING, *LAST)),
+    ],
+)
+def test_a_killed_run_of_two_processes_goes_on_exactly(
+    name: str, words: tuple[str, ...], stranger: Stranger, faults: Faults
+) -> None:
+    killed = Killed(stranger, words, processes=2)
+    places = [f"{AT_STEPS} 9", "on_fit_end 1", f"{AT_STEPS} 3", f"{AT_STEPS} 7", "on_validation_batch_end 1"]
+    tried = places if faults.report is not None else places[:2]
     kept = sum(killed.survives(moment) for moment in tried)
-    faults.record(PROMISE, "SIGKILL of the first of 2 processes: LitCNN", tried=len(tried), kept=kept)
+    faults.record(PROMISE, f"SIGKILL of the first of 2 processes: {name}", tried=len(tried), kept=kept)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_signal_ends_a_long_validation_which_the_resumed_run_repeats(
+    processes: int, stranger: Stranger, faults: Faults
+) -> None:
+    killed = Killed(stranger, (*PLAIN, "--data.batch_size", "2"), processes=processes)
+    (stranger.folder / "kill.txt").write_text("on_validation_batch_end 1 SIGTERM")
+    (stranger.folder / "seconds.txt").write_text("5")  # 30 seconds or more in all
+    done = killed.runs(*killed.words, "--experiment", "cut")
+    advice = "go on with: python -m lit_models fit --resume runs/cut/version_0\n"
+    line = f"terminated; the last checkpoint is in runs/cut/version_0; {advice}"
+    assert (done.status, done.err) == (143, line)
+    for name in ("kill.txt", "seconds.txt"):
+        (stranger.folder / name).unlink()
+    assert killed.runs("fit", "--resume", "runs/cut/version_0").status == 0
+    kept = int(left(killed.run) == killed.whole)
+    faults.record(PROMISE, f"SIGTERM in a long validation, processes: {processes}", tried=1, kept=kept)
+
+
+def test_a_signal_ends_the_test_which_the_resumed_run_repeats(stranger: Stranger, faults: Faults) -> None:
+    killed = Killed(stranger, PLAIN)
+    (stranger.folder / "kill.txt").write_text("on_test_batch_end 1 SIGTERM")
+    done = killed.runs(*killed.words, "--experiment", "cut")
+    advice = "go on with: python -m lit_models fit --resume runs/cut/version_0\n"
+    assert (done.status, done.err) == (143, f"terminated; the last checkpoint is in runs/cut/version_0; {advice}")
+    (stranger.folder / "kill.txt").unlink()
+    assert killed.runs("fit", "--resume", "runs/cut/version_0").status == 0
+    faults.record(PROMISE, "SIGTERM in the test after training", tried=1, kept=int(left(killed.run) == killed.whole))
 
 
 @pytest.mark.parametrize(
