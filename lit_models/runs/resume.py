@@ -14,6 +14,7 @@ from typing import Any, cast
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torchmetrics import Metric
@@ -101,7 +102,10 @@ class BetweenSteps:
         first = self._fit._combined_loader is None
         if first and self.loaded is not None:
             self.trainer.should_stop = self.loaded["should_stop"]
-            self.trainer.accumulate_grad_batches = self.loaded["accumulate_grad_batches"]
+            if any(isinstance(c, GradientAccumulationScheduler) for c in cast(Any, self.trainer).callbacks):
+                self.trainer.accumulate_grad_batches = self.loaded[
+                    "accumulate_grad_batches"
+                ]  # set at the epoch's start
             self.trainer.callback_metrics.update(self.loaded["callback_metrics"])
             set_buffers(self.trainer.lightning_module, self.loaded.get("buffers", {}))
             if self.loaded["between_epochs"]:  # nothing is left to finish, also where training has a number of steps

@@ -43,6 +43,10 @@ STOPPING = (
 )
 CASES: dict[str, tuple[str, ...]] = {
     "any module, shuffled, dropout, schedule": PLAIN,
+    "accumulation, validation every 7 batches": (
+        *(*PLAIN, "--trainer.accumulate_grad_batches", "4"),
+        *("--trainer.val_check_interval", "7", "--trainer.check_val_every_n_epoch", "null"),
+    ),
     "accumulation, validation inside the epoch": (
         *PLAIN,
         *("--trainer.accumulate_grad_batches", "4", "--trainer.val_check_interval", "0.5"),
@@ -149,6 +153,7 @@ class Killed:
             order.unlink()
         done = self.runs(*resume)
         assert done.status == 0, f"{moments}: {done.err}"
+        assert "not taken over" not in done.out  # config.yaml has the callback that kills
         assert [path.name for path in self.run.parent.iterdir()] == ["version_0"]
         return left(self.run) == self.whole
 
@@ -272,8 +277,13 @@ def test_a_finished_run_says_how_to_train_longer(stranger: Stranger) -> None:
     done = stranger.runs("fit", "--resume", folder)
     line = f"{folder} is finished: see {folder}/results.json; --trainer.max_epochs trains it longer"
     assert (done.status, done.out.splitlines()[-1], done.err) == (0, line, "")
-    done = stranger.runs("fit", "--resume", "runs/whole/version_0", "--trainer.max_epochs", "3")
+    changed = ("--trainer.accumulate_grad_batches", "2", "--seed_everything", "5")
+    done = stranger.runs("fit", "--resume", "runs/whole/version_0", "--trainer.max_epochs", "3", *changed)
     assert done.status == 0, done.err
+    for name, now, was in (("trainer.accumulate_grad_batches", 2, 1), ("seed_everything", 5, 0)):
+        assert f"note: {name} is {now}, and was {was} when the checkpoint was made" in done.out.splitlines()
+    second = json.loads((stranger.folder / "runs/whole/version_0/results_2.json").read_text())
+    assert second["steps"] == 2 * 12 + 12 / 2  # one step for two batches, as the flag says
     assert killed.whole["results"] == stranger.results("whole")["metrics"]  # the first results stay
     assert json.loads((stranger.folder / "runs/whole/version_0/results_2.json").read_text())["epochs"] == 3
     assert "max_epochs: 3" in (stranger.folder / "runs/whole/version_0/config_2.yaml").read_text()
