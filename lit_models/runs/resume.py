@@ -79,7 +79,7 @@ class BetweenSteps:
         module = self.trainer.lightning_module
         state: dict[str, Any] = {
             "between_epochs": between_epochs,
-            "random": random_state(),
+            "random": self._random_state(),
             "metrics": metric_states(module),
             "callback_metrics": {n: v.detach().cpu() for n, v in self.trainer.callback_metrics.items()},
             "accumulate_grad_batches": self.trainer.accumulate_grad_batches,
@@ -96,6 +96,23 @@ class BetweenSteps:
             }
         return state
 
+    def _random_state(self) -> dict[str, Any]:
+        """States of the random generators of this process, and of those that its dataloaders have for themselves."""
+        return random_state() | {"loaders": [generator.get_state() for generator in self._generators()]}
+
+    def _set_random_state(self, state: dict[str, Any]) -> None:
+        """Brings the random generators to a state of `_random_state`."""
+        set_random_state(state)
+        states = state.get("loaders", [])  # empty before there are loaders
+        for generator, value in zip(self._generators(), states, strict=False):
+            generator.set_state(value)
+
+    def _generators(self) -> list[torch.Generator]:
+        loaders = self._fit._combined_loader.flattened if self._fit._combined_loader is not None else []
+        holders = [holder for loader in loaders for holder in (loader, getattr(loader, "sampler", None))]
+        found = [getattr(holder, "generator", None) for holder in holders]
+        return [generator for generator in found if isinstance(generator, torch.Generator)]
+
     # The loops, in the order in which they are called
 
     def _setup_data(self, setup_data: Callable[[], None]) -> None:
@@ -111,28 +128,28 @@ class BetweenSteps:
             if self.loaded["between_epochs"]:  # nothing is left to finish, also where training has a number of steps
                 self._fit._restarting = self._epoch._restarting = False
             elif self.loaded["iterator_from_setup"]:
-                set_random_state(self.loaded["iterator"])
+                self._set_random_state(self.loaded["iterator"])
         if first:
             fix_order_of_sums(self.trainer)
-        state = random_state() if first else {}
+        state = self._random_state() if first else {}
         setup_data()
         if first:
             self.iterator_state, self.iterator_from_setup = state, True
 
     def _start_epoch(self, on_advance_start: Callable[[], None]) -> None:
         if self.loaded is not None and self.loaded["between_epochs"]:
-            set_random_state(self.loaded["random"])
+            self._set_random_state(self.loaded["random"])
         on_advance_start()
 
     def _start_batches(self, on_run_start: Callable[[Any], None], data_fetcher: Any) -> None:
         loaded = self.loaded
         if loaded is None:
             if self.trainer.current_epoch > 0:
-                self.iterator_state, self.iterator_from_setup = random_state(), False
+                self.iterator_state, self.iterator_from_setup = self._random_state(), False
             on_run_start(data_fetcher)
             return
         if loaded["between_epochs"]:
-            self.iterator_state, self.iterator_from_setup = random_state(), False
+            self.iterator_state, self.iterator_from_setup = self._random_state(), False
             if self.trainer.current_epoch > 0:
                 iter(data_fetcher)  # Lightning has made one before the samplers knew the epoch
         else:
@@ -151,10 +168,10 @@ class BetweenSteps:
         for sampler in samplers if ours else ():
             cast(GlobalBatchSampler, sampler).skip = done
         if ours or not self.iterator_from_setup:
-            set_random_state(self.iterator_state)
+            self._set_random_state(self.iterator_state)
             iter(data_fetcher)
         if not ours:
-            set_random_state(self.first_fetch_state)
+            self._set_random_state(self.first_fetch_state)
             for _ in range(done):
                 next(data_fetcher)
             data_fetcher.fetched -= done  # Lightning adds them
@@ -165,7 +182,7 @@ class BetweenSteps:
         else:
             self._add_results()
             if self.done_in_epoch == 0:
-                self.first_fetch_state = random_state()
+                self.first_fetch_state = self._random_state()
             if self.loaded is None:
                 self.act(False)
         self.loaded = None
@@ -178,7 +195,7 @@ class BetweenSteps:
         self._fit._restarting = self._epoch._restarting = self._epoch.val_loop._restarting = False
         set_metric_states(self.trainer.lightning_module, self.loaded["metrics"])
         self.pending_results = self.loaded["results"]
-        set_random_state(self.loaded["random"])
+        self._set_random_state(self.loaded["random"])
 
     def _end_epoch(self, on_advance_end: Callable[[], None]) -> None:
         self._add_results()

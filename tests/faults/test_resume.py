@@ -51,6 +51,7 @@ CASES: dict[str, tuple[str, ...]] = {
         *PLAIN,
         *("--trainer.accumulate_grad_batches", "4", "--trainer.val_check_interval", "0.5"),
     ),
+    "a loader with its own random generator": (*PLAIN[:4], "points.Ordered", *PLAIN[5:]),
     "early stopping": (*PLAIN[:6], "5", *LOG, *STOPPING),
     "a number of steps": (*PLAIN[:5], "--trainer.max_steps", "20", "--trainer.max_epochs", "-1", *LOG),
     "LitCNN, dropout, augmentation, cosine schedule": DIGITS,
@@ -66,6 +67,7 @@ BATCHES = {
     "a number of steps": 12,
     "LitMLP on XOR": 20,
     "any module, shuffled, dropout, schedule": 12,
+    "a loader with its own random generator": 12,
     "early stopping": 12,
 }
 AT_STEPS = "on_train_batch_end"
