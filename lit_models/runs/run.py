@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import shlex
 import time
 import traceback
 from collections.abc import Iterator
@@ -291,7 +292,7 @@ class Run:
         try:
             yield
         except Stopped as stop:
-            stop.advice = f"go on with: python -m lit_models fit --resume {self.folder}"
+            stop.advice = f"go on with: python -m lit_models fit --resume {shlex.quote(str(self.folder))}"
             if not stop.saved:
                 stop.advice = f"the last checkpoint is in {self.folder}; {stop.advice}"
             raise
