@@ -1,5 +1,6 @@
 """LitCLI: Lightning's command line with config names, data that tell the model, run folders and results."""
 
+import inspect
 import secrets
 import sys
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ from lit_models.cli.help import TRAINER_COMMANDS
 from lit_models.cli.messages import is_raised_in, is_raised_while_restoring, is_users, one_line
 from lit_models.cli.pairing import (
     changed_settings,
+    changed_training,
     check_pair,
     dropped_settings,
     without_derived,
@@ -309,9 +311,21 @@ class LitCLI(LightningCLI):
             raise UserError(f"{' and '.join(names) or 'optimizer'}: {error} (--debug shows where)") from error
 
     def stored_config(self) -> str:
-        """The configuration that a run keeps, YAML."""
+        """The configuration that a run keeps, YAML. Null is written where the default is something else."""
         stored = without_derived(self.settings, self.builder.derived)
-        return str(self.words_parser.dump(stored, skip_validation=True))
+        for name in [name for name, value in stored.items() if value is None and self._default(name) is None]:
+            stored.pop(name)
+        return str(self.words_parser.dump(stored, skip_validation=True, skip_none=False))
+
+    def _default(self, name: str) -> Any:
+        """What a setting is where nothing sets it; None where that is unknown."""
+        part, _, argument = name.partition(".init_args.")
+        if argument:
+            owner = self.class_of(part) if part in ("model", "data") else None
+            parameter = inspect.signature(owner).parameters.get(argument) if owner else None
+            return parameter.default if parameter and parameter.default is not parameter.empty else None
+        known = any(action.dest == name for action in self.words_parser._actions)
+        return self.words_parser.get_default(name) if known else None
 
     def _run_settings(self, stored: str) -> RunSettings:
         settings, checkpoint = self.settings, self.words_parser.checkpoint or {}
@@ -379,6 +393,8 @@ class LitCLI(LightningCLI):
             if isinstance(self.model, LitTask) and not any(is_overridden(hook, self.model) for hook in LATE_HOOKS):
                 check_weights(Path(settings.ckpt_path), parser.checkpoint, self.model)
             notes = changed_settings(parser.stored.content, settings, self.class_of("data"))
+            if self.subcommand == "fit":
+                notes += changed_training(parser.stored.content, settings)
             for note in filter(None, [parser.stored.note(), *notes]):
                 say(note)
         return True

@@ -17,6 +17,12 @@ from lit_models.runs.plain_values import plain_settings
 from lit_models.tasks.task import LitTask
 
 DATA_DIR_VARIABLE = "LIT_MODELS_DATA"
+TRAINING = (
+    "seed_everything",
+    *(f"trainer.{name}" for name in ("accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")),
+    *(f"trainer.{name}" for name in ("precision", "val_check_interval", "check_val_every_n_epoch")),
+)
+"""Settings that change the numbers of a run that goes on. To train longer is what a user wants, and needs no note."""
 UNCOMPARED = {"inputs", "data_dir"}  # settings that may differ from the checkpoint's without a note
 
 
@@ -227,6 +233,16 @@ def changed_settings(stored: Mapping[str, Any], config: Namespace, data: object)
                 )
             notes.append(f"note: {part}.{name} is {now[name]!r}, and was {before[name]!r} when the checkpoint was made")
     return notes
+
+
+def changed_training(stored: Mapping[str, Any], config: Namespace) -> list[str]:
+    """One note for each setting in `TRAINING` that is not as in the run of the checkpoint, from which a fit goes on."""
+    before = {**stored, **{f"trainer.{name}": value for name, value in (stored.get("trainer") or {}).items()}}
+    return [
+        f"note: {name} is {config.get(name)!r}, and was {before[name]!r} when the checkpoint was made"
+        for name in TRAINING
+        if name in before and before[name] != config.get(name)
+    ]
 
 
 def _without_none(value: Any) -> Any:

@@ -217,6 +217,8 @@ class LitArgumentParser(LightningArgumentParser):
         if checkpoint is not None and self._has("ckpt_path"):
             base = self._with_stored(base, Path(checkpoint))
             base["ckpt_path"] = str(checkpoint)
+            if self.resumes and Path(sources.resume).expanduser().is_dir():
+                self.stored.left_out.clear()  # config.yaml of the run, which is the user's, sets them
         for config in self.configs:
             base = self._with_config(base, config)
         kwargs["_namespace_as_config"] = True

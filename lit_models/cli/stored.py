@@ -52,7 +52,8 @@ class Stored:
         """One line about what was left out; None where there is nothing."""
         if not self.left_out:
             return None
-        return f"note: settings of the checkpoint's run that are not taken over: {', '.join(self.left_out)}"
+        flags = ", ".join(self.left_out)
+        return f"note: settings of the checkpoint's run that are not taken over: {flags}; type them again to keep them"
 
 
 def read_config(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pickletools
 import re
 import struct
 import zipfile
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -69,6 +70,9 @@ does not hold, or run anything."""
 class CheckpointFiles(CheckpointIO):
     """Writes and reads the checkpoints of a Trainer."""
 
+    constants: frozenset[str] | set[str] = frozenset()
+    """Parts of the state_dict that may have numbers that are not finite, such as a mask of minus infinity."""
+
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Writes a checkpoint durably, with its checksum, as plain data.
 
@@ -77,7 +81,7 @@ class CheckpointFiles(CheckpointIO):
                 or the file cannot be written.
         """
         del storage_options  # Lightning's interface for other storages
-        check_finite(checkpoint)
+        check_finite(checkpoint, constants=self.constants)
         for key in HYPER_PARAMETERS & checkpoint.keys():
             checkpoint[key] = plain_settings(checkpoint[key])
         with replaced(Path(path)) as part:
@@ -100,21 +104,41 @@ class CheckpointFiles(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
-def check_finite(checkpoint: dict[str, Any]) -> None:
-    """Checks that a checkpoint has no NaN and no infinite number among its weights and optimizer states.
+def check_finite(checkpoint: dict[str, Any], *, constants: Collection[str] = ()) -> None:
+    """Checks that a checkpoint has no NaN and no infinite number among its weights, buffers and optimizer states.
+
+    Args:
+        checkpoint: as Lightning saves it.
+        constants: parts of the state_dict that may have such numbers.
 
     Raises:
         UserError: names the first that has one.
     """
-    named = dict(checkpoint.get("state_dict", {}))
-    for i, state in enumerate(checkpoint.get("optimizer_states", [])):
-        for number, values in state.get("state", {}).items():
-            if isinstance(values, dict):
-                named |= {f"optimizer {i}, weight {number}, {name}": value for name, value in values.items()}
-    floats = {name: t for name, t in named.items() if isinstance(t, Tensor) and t.is_floating_point() and t.numel()}
-    for name, tensor in floats.items():
-        if not bool(torch.isfinite(tensor.sum())) and not bool(torch.isfinite(tensor).all()):
+    weights = {name: value for name, value in checkpoint.get("state_dict", {}).items() if name not in constants}
+    states = {
+        f"optimizer {i}, weight {number}": values
+        for i, state in enumerate(checkpoint.get("optimizer_states", []))
+        for number, values in state.get("state", {}).items()
+    }
+    for name, tensor in tensors_in(weights | states):
+        if not is_finite(tensor):
             raise UserError(f"{name} has numbers that are not finite: nothing was saved, and the last checkpoint stays")
+
+
+def tensors_in(values: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors in nested dicts, lists and tuples, and their places."""
+    if isinstance(values, Tensor):
+        yield name, values
+    elif isinstance(values, dict | list | tuple):
+        for key, value in values.items() if isinstance(values, dict) else enumerate(values):
+            yield from tensors_in(value, f"{name}, {key}" if name else str(key))
+
+
+def is_finite(tensor: Tensor) -> bool:
+    """Whether a tensor has no NaN and no infinite number. Their sum is finite in most cases, which is found faster."""
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return True
+    return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 def unreadable_part(content: dict[Any, Any], name: str = "") -> tuple[str, Any] | None:

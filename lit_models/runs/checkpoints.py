@@ -22,7 +22,7 @@ from lit_models.runs.metrics_file import MetricsFile
 from lit_models.runs.progress import say
 from lit_models.runs.resume import KEY, BetweenSteps
 from lit_models.runs.save_every import SaveEvery
-from lit_models.runs.stopping import Stopped, StopRequest
+from lit_models.runs.stopping import LONGEST_PACE, PATIENCE, Agreement, EvaluationStop, Stopped, StopRequest
 
 Saved = Literal["both", "last", "best", "none"]
 COST_FACTOR = 50
@@ -106,7 +106,7 @@ class Checkpoints(Checkpoint):
         """When the monitored metric is logged."""
         self.moment: Literal["", "step", "epoch"] = ""
         self.start = self.saved_at = time.monotonic()
-        self.saved_step, self.cost, self.calls, self.next_call = 0, 0.0, 0, 0
+        self.saved_step, self.cost = 0, 0.0
         self.resources = ExitStack()
 
     # The Trainer's hooks
@@ -120,11 +120,25 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.resources.enter_context(self.request.listening())
         self.start = self.saved_at = time.monotonic()
-        self.saved_step = trainer.global_step
+        self.saved_step, self.agreement = trainer.global_step, Agreement(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        batches = trainer.num_sanity_val_batches if trainer.sanity_checking else trainer.num_val_batches
+        self.stop = EvaluationStop(self.request, trainer, batches, patience=PATIENCE)
 
     def on_validation_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
-        if self.request.overdue and trainer.world_size == 1 and not trainer.sanity_checking:
-            raise Stopped(self.request.number, saved=False)
+        self.stop.after_batch()
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The test after the fit. It is left at once, as the training is saved."""
+        self.resources.enter_context(self.request.listening())
+        self.stop = EvaluationStop(self.request, trainer, trainer.num_test_batches, patience=0)
+
+    def on_test_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
+        self.stop.after_batch()
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.resources.close()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Notes whether the weights are the best by a metric of the validation; they are saved after the step.
@@ -137,8 +151,7 @@ class Checkpoints(Checkpoint):
         self.validated = True
         if self.monitor is None and (self.wanted is None or self.wanted in trainer.callback_metrics):
             self._choose(trainer, pl_module, stage="val")
-        if self.stage == "val":
-            self._compare(trainer)
+        self._compare(trainer, stage="val")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """The same for a metric of the training.
@@ -151,16 +164,18 @@ class Checkpoints(Checkpoint):
         seen = self.wanted in trainer.callback_metrics or self.validated or not trainer.enable_validation
         if self.monitor is None and self.wanted is not None and seen:
             self._choose(trainer, pl_module, stage="train")
-        if self.stage == "train":
-            self._compare(trainer)
+        self._compare(trainer, stage="train")
 
-    def _compare(self, trainer: L.Trainer) -> None:
-        value = trainer.callback_metrics.get(self.monitor or "")
-        if value is None:
-            return
-        better = self.best is None or bool(value < self.best if self.mode == "min" else value > self.best)
-        if trainer.strategy.reduce_boolean_decision(better and math.isfinite(value)):
-            self.best, self.best_pending = float(value), True
+    def _compare(self, trainer: L.Trainer, *, stage: Literal["val", "train"]) -> None:
+        """Notes whether the metric is the best so far. The first process decides: its value is in `metrics.csv`. The
+        others may have other values, or none, where a module does not gather them."""
+        value = trainer.callback_metrics.get(self.monitor or "") if self.stage == stage else None
+        better = value is not None and math.isfinite(value)
+        if value is not None and self.best is not None:
+            better &= bool(value < self.best if self.mode == "min" else value > self.best)
+        if value is not None and better:
+            self.best = float(value)
+        self.best_pending |= trainer.strategy.broadcast(better)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.wanted is not None and self.monitor is None and self.saved in ("both", "best"):
@@ -180,12 +195,14 @@ class Checkpoints(Checkpoint):
         Raises:
             Stopped: after a signal, when the state is saved.
         """
-        self.calls += 1
-        if not epoch_ended and (self.between.inside_window or (self.calls < self.next_call and not self.best_pending)):
+        asked = self.agreement.is_due() or self.best_pending
+        if not epoch_ended and (self.between.inside_window or not asked):
             return
-        number, due = self._agree(self.request.number, self._is_due(epoch_ended))
-        if due or number or self.best_pending:
-            self._save("epoch" if epoch_ended else "step", last=due or bool(number))
+        due = self.trainer.is_global_zero and self._is_due(epoch_ended)  # the first process's clock counts
+        pace = self.every.steps or LONGEST_PACE
+        number, save = self.agreement.largest(self.request.number, int(due), longest_pace=pace)
+        if save or number or self.best_pending:
+            self._save("epoch" if epoch_ended else "step", last=bool(save or number))
         if number:
             raise Stopped(number, saved=self.saved in ("both", "last"))
 
@@ -196,21 +213,6 @@ class Checkpoints(Checkpoint):
         if self.every.steps is not None:
             return self.trainer.global_step - self.saved_step >= self.every.steps
         return self.every.seconds is not None and elapsed >= self.every.seconds
-
-    def _agree(self, number: int, due: bool) -> tuple[int, bool]:
-        """The same answer in all processes: the signal that any one has received, and the first process's clock. They
-        ask each other about twice a second."""
-        trainer = self.trainer
-        if trainer.world_size == 1:
-            return number, due
-        pace = max(1, int(self.calls / (2 * (time.monotonic() - self.start) + 1e-9)))
-        ours = [number, due, min(pace, 1000)] if trainer.is_global_zero else [number, 0, 0]
-        votes = torch.tensor(ours, device=trainer.strategy.root_device)
-        torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
-        number, agreed_due, pace = votes.tolist()
-        steps = self.every.steps or pace
-        self.next_call = self.calls + min(pace, steps)
-        return number, bool(agreed_due)
 
     def _save(self, moment: Literal["step", "epoch"], *, last: bool) -> None:
         """Writes the files that are due."""
@@ -300,6 +302,8 @@ class Checkpoints(Checkpoint):
         if changes:
             say(f"note: the run does not go on exactly, as the checkpoint was saved with {'; '.join(changes)}")
         self.between.loaded = state["processes"][min(trainer.global_rank, len(state["processes"]) - 1)]
+        if was == trainer.world_size:  # Lightning restores the callbacks from this next
+            checkpoint["callbacks"] = self.between.loaded.get("callbacks", checkpoint["callbacks"])
         for logger in trainer.loggers:
             if isinstance(logger, MetricsFile) and trainer.is_global_zero and logger.continues and state["log"]:
                 logger.experiment.go_back(state["log"])

@@ -1,6 +1,7 @@
-"""Stops a run at the first loss, gradient, weight or metric that is not finite, and says where it appeared.
+"""Stops a run at the first loss, gradient, weight, buffer or metric that is not finite, and says where it appeared.
 
-On a CPU, loss and weights are looked at in each step. On other devices, that would make each step wait for the device,
+A buffer that has such numbers before training, such as a mask of minus infinity, is left alone. On a CPU, loss and
+weights are looked at in each step. On other devices, that would make each step wait for the device,
 so the flags of some steps are looked at together; the message still names the step.
 """
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from datamodules.errors import UserError
+from lit_models.runs.checkpoint_files import CheckpointFiles, is_finite
 from lit_models.tasks.task import LitTask
 
 WINDOW = 50
@@ -43,9 +45,16 @@ class FiniteGuard(Callback):
         """What was not looked at yet: "loss" or "weights", the step, and the loss or the norm of the weights."""
         self.cause: str | None = None
         """What this process has found, while the others do not know of it."""
+        self.constants: set[str] = set()
+        """Buffers that were not finite before training."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.steps, self.flags, self.cause, self.watched = trainer.global_step, [], None, []
+        self.constants = {
+            name for name, buffer in pl_module.named_buffers() if not is_lazy(buffer) and not is_finite(buffer)
+        }
+        if isinstance(files := trainer.strategy.checkpoint_io, CheckpointFiles):
+            files.constants = self.constants
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.watched = []  # a callback may have replaced weights
@@ -85,7 +94,9 @@ class FiniteGuard(Callback):
             return
         self.steps = trainer.global_step
         if not self.watched:  # a lazy weight has a shape from the first step on
-            self.watched = [(n, p) for n, p in pl_module.named_parameters() if p.is_floating_point() and not is_lazy(p)]
+            buffers = [(name, b) for name, b in pl_module.named_buffers() if name not in self.constants]
+            watched = [*pl_module.named_parameters(), *buffers]
+            self.watched = [(n, t) for n, t in watched if t.is_floating_point() and not is_lazy(t)]
             self.values = [weight.detach() for _, weight in self.watched]
         if not self.watched:
             return
@@ -158,7 +169,7 @@ def norm(tensors: list[Tensor]) -> Tensor:
 
 
 def weights_cause(place: str, weights: list[tuple[str, Tensor]]) -> str | None:
-    """Which weight or gradient is not finite; None where all are, and only their norm overflowed.
+    """Which weight, gradient or buffer is not finite; None where all are, and only their norm overflowed.
 
     A backward pass goes from the last layer to the first, so the last gradient that is not finite was the first one.
     """
@@ -166,7 +177,8 @@ def weights_cause(place: str, weights: list[tuple[str, Tensor]]) -> str | None:
     if not bad:
         return None
     gradients = [name for name, weight in bad if weight.grad is not None and not bool(weight.grad.isfinite().all())]
-    name, kind = (gradients[-1], "gradient") if gradients else (bad[0][0], "weight")
+    kind = "weight" if isinstance(bad[0][1], nn.Parameter) else "buffer"
+    name, kind = (gradients[-1], "gradient") if gradients else (bad[0][0], kind)
     return f"the {kind} {name} is not finite in {place} ({len(bad)} of {len(weights)} weights): {REMEDY}"
 
 

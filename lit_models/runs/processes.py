@@ -29,7 +29,7 @@ from lit_models.runs.process_state import State, children_of_this, ending, exit_
 TICK = 0.5  # seconds between two looks
 STOPPED_TICKS = 10  # looks in a row: Ctrl-Z and `fg` reach all processes, but not at the same moment
 FAILED_TICKS = 20  # looks: a process may fail for the same reason as another, and a little later
-ORDERLY = (None, 0, 130, 143)
+ORDERLY = (None, 0, 129, 130, 143)
 """Exit statuses of a process that has done its work, or was asked to end."""
 
 
@@ -332,7 +332,7 @@ def telling() -> Iterator[None]:
 
 
 def _tell(watch: Watch, error: BaseException) -> None:
-    code = error.code if isinstance(error, SystemExit) else 1
+    code = error.code if isinstance(error, SystemExit) else getattr(error, "exit_status", 1)  # of Stopped
     if isinstance(error, KeyboardInterrupt) or code in ORDERLY:
         watch.leave("finished")
         return

@@ -1,5 +1,6 @@
 """What a run leaves behind: `results.json` with metrics, a hash of the weights, versions, commit and device."""
 
+import functools
 import hashlib
 import json
 import math
@@ -20,6 +21,7 @@ from lit_models.runs.folder import new_file
 PACKAGES = ("lit-models", "torch", "lightning", "torchvision", "torchmetrics", "transformers", "numpy")
 
 
+@functools.cache  # each checkpoint has them, and reading them takes longer than a small checkpoint does
 def versions() -> dict[str, str]:
     """Version of Python and of each package that numbers depend on."""
     installed = {d.name: d.version for d in metadata.distributions() if d.name in PACKAGES}

@@ -14,7 +14,9 @@ from typing import Any, cast
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import GradientAccumulationScheduler
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torchmetrics import Metric
 
 from datamodules.base import GlobalBatchSampler
@@ -77,12 +79,14 @@ class BetweenSteps:
         module = self.trainer.lightning_module
         state: dict[str, Any] = {
             "between_epochs": between_epochs,
-            "random": random_state(),
+            "random": self._random_state(),
             "metrics": metric_states(module),
             "callback_metrics": {n: v.detach().cpu() for n, v in self.trainer.callback_metrics.items()},
             "accumulate_grad_batches": self.trainer.accumulate_grad_batches,
             "should_stop": self.trainer.should_stop,
         }
+        if not self.trainer.is_global_zero:  # the first process has these in the checkpoint itself
+            state |= {"callbacks": callback_states(self.trainer), "buffers": buffers(module)}
         if not between_epochs:
             state |= {
                 "iterator": self.iterator_state,
@@ -92,37 +96,60 @@ class BetweenSteps:
             }
         return state
 
+    def _random_state(self) -> dict[str, Any]:
+        """States of the random generators of this process, and of those that its dataloaders have for themselves."""
+        return random_state() | {"loaders": [generator.get_state() for generator in self._generators()]}
+
+    def _set_random_state(self, state: dict[str, Any]) -> None:
+        """Brings the random generators to a state of `_random_state`."""
+        set_random_state(state)
+        states = state.get("loaders", [])  # empty before there are loaders
+        for generator, value in zip(self._generators(), states, strict=False):
+            generator.set_state(value)
+
+    def _generators(self) -> list[torch.Generator]:
+        loaders = self._fit._combined_loader.flattened if self._fit._combined_loader is not None else []
+        holders = [holder for loader in loaders for holder in (loader, getattr(loader, "sampler", None))]
+        found = [getattr(holder, "generator", None) for holder in holders]
+        return [generator for generator in found if isinstance(generator, torch.Generator)]
+
     # The loops, in the order in which they are called
 
     def _setup_data(self, setup_data: Callable[[], None]) -> None:
         first = self._fit._combined_loader is None
         if first and self.loaded is not None:
             self.trainer.should_stop = self.loaded["should_stop"]
-            self.trainer.accumulate_grad_batches = self.loaded["accumulate_grad_batches"]
+            if any(isinstance(c, GradientAccumulationScheduler) for c in cast(Any, self.trainer).callbacks):
+                self.trainer.accumulate_grad_batches = self.loaded[
+                    "accumulate_grad_batches"
+                ]  # set at the epoch's start
             self.trainer.callback_metrics.update(self.loaded["callback_metrics"])
+            set_buffers(self.trainer.lightning_module, self.loaded.get("buffers", {}))
             if self.loaded["between_epochs"]:  # nothing is left to finish, also where training has a number of steps
                 self._fit._restarting = self._epoch._restarting = False
             elif self.loaded["iterator_from_setup"]:
-                set_random_state(self.loaded["iterator"])
-        state = random_state() if first else {}
+                self._set_random_state(self.loaded["iterator"])
+        if first:
+            fix_order_of_sums(self.trainer)
+        state = self._random_state() if first else {}
         setup_data()
         if first:
             self.iterator_state, self.iterator_from_setup = state, True
 
     def _start_epoch(self, on_advance_start: Callable[[], None]) -> None:
         if self.loaded is not None and self.loaded["between_epochs"]:
-            set_random_state(self.loaded["random"])
+            self._set_random_state(self.loaded["random"])
         on_advance_start()
 
     def _start_batches(self, on_run_start: Callable[[Any], None], data_fetcher: Any) -> None:
         loaded = self.loaded
         if loaded is None:
             if self.trainer.current_epoch > 0:
-                self.iterator_state, self.iterator_from_setup = random_state(), False
+                self.iterator_state, self.iterator_from_setup = self._random_state(), False
             on_run_start(data_fetcher)
             return
         if loaded["between_epochs"]:
-            self.iterator_state, self.iterator_from_setup = random_state(), False
+            self.iterator_state, self.iterator_from_setup = self._random_state(), False
             if self.trainer.current_epoch > 0:
                 iter(data_fetcher)  # Lightning has made one before the samplers knew the epoch
         else:
@@ -141,10 +168,10 @@ class BetweenSteps:
         for sampler in samplers if ours else ():
             cast(GlobalBatchSampler, sampler).skip = done
         if ours or not self.iterator_from_setup:
-            set_random_state(self.iterator_state)
+            self._set_random_state(self.iterator_state)
             iter(data_fetcher)
         if not ours:
-            set_random_state(self.first_fetch_state)
+            self._set_random_state(self.first_fetch_state)
             for _ in range(done):
                 next(data_fetcher)
             data_fetcher.fetched -= done  # Lightning adds them
@@ -155,7 +182,7 @@ class BetweenSteps:
         else:
             self._add_results()
             if self.done_in_epoch == 0:
-                self.first_fetch_state = random_state()
+                self.first_fetch_state = self._random_state()
             if self.loaded is None:
                 self.act(False)
         self.loaded = None
@@ -168,7 +195,7 @@ class BetweenSteps:
         self._fit._restarting = self._epoch._restarting = self._epoch.val_loop._restarting = False
         set_metric_states(self.trainer.lightning_module, self.loaded["metrics"])
         self.pending_results = self.loaded["results"]
-        set_random_state(self.loaded["random"])
+        self._set_random_state(self.loaded["random"])
 
     def _end_epoch(self, on_advance_end: Callable[[], None]) -> None:
         self._add_results()
@@ -183,6 +210,17 @@ class BetweenSteps:
             if name in results:
                 add_result(results[name], state)
         self.pending_results = {}
+
+
+def fix_order_of_sums(trainer: L.Trainer) -> None:
+    """Lets DDP arrange the gradients now, which it otherwise does after its first step. The arrangement decides in
+    which order three or more processes add a gradient; the first step after a resume would add in another one. On GPUs,
+    DDP's own arrangement stays: this one leaves it less to do during the backward pass."""
+    ddp = cast(Any, trainer.strategy.model)
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    if isinstance(ddp, DistributedDataParallel) and trainer.world_size > 2 and on_cpu:
+        ddp.reducer._push_all_rebuilt_params()
+        ddp.reducer._rebuild_buckets()
 
 
 def random_state() -> dict[str, Any]:
@@ -215,6 +253,26 @@ def set_random_state(state: dict[str, Any]) -> None:
     np.random.set_state({"bit_generator": "MT19937", "state": inner, **others})
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+
+
+def callback_states(trainer: L.Trainer) -> dict[str, Any]:
+    """What the callbacks of this process hold. Those of another process may hold other values: EarlyStopping compares
+    metrics that a module does not gather."""
+    states = {callback.state_key: callback.state_dict() for callback in cast(Any, trainer).callbacks}
+    return {key: state for key, state in states.items() if state}
+
+
+def buffers(module: L.LightningModule) -> dict[str, Tensor]:
+    """The buffers of this process. BatchNorm's differ between processes from one step to the next."""
+    names = module.state_dict().keys()
+    return {name: buffer.detach().cpu() for name, buffer in module.named_buffers() if name in names}
+
+
+def set_buffers(module: L.LightningModule, values: dict[str, Tensor]) -> None:
+    """Brings the buffers of this process to values of `buffers`."""
+    ours = dict(module.named_buffers())
+    for name, value in values.items():
+        ours[name].copy_(value)
 
 
 def metric_states(module: L.LightningModule) -> dict[str, dict[str, Any]]:

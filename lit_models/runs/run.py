@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import shlex
 import time
 import traceback
 from collections.abc import Iterator
@@ -218,7 +219,7 @@ class Run:
 
         Raises:
             UserError: neither the model nor the command line has an optimizer.
-            Stopped: a signal has stopped the training.
+            Stopped: a signal has stopped the training or the test after it.
         """
         if not is_overridden("configure_optimizers", model):
             example = "--optimizer Adam --optimizer.lr 0.001"
@@ -227,13 +228,14 @@ class Run:
             say(f"{'resuming' if self.continues else 'starting from'} {ckpt_path} in {self.folder}")
         _log_one_of_each_name(model, datamodule)
         self._match_precision(model)
-        with self._explained(), self._stopping():
-            self.trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
-        assert self.checkpoints is not None, "a fit has this callback"
-        content = self._record(model, datamodule, {"fit": self.checkpoints.seconds})
-        content["weights_sha256"] = results.weights_sha256(model.state_dict())
-        self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process created it
-        self._test_after_fit(model, datamodule, content)
+        with self._stopping():
+            with self._explained():
+                self.trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+            assert self.checkpoints is not None, "a fit has this callback"
+            content = self._record(model, datamodule, {"fit": self.checkpoints.seconds})
+            content["weights_sha256"] = results.weights_sha256(model.state_dict())
+            self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process created it
+            self._test_after_fit(model, datamodule, content)
         self._conclude("results.json", datamodule, content)
 
     def _test_after_fit(
@@ -290,7 +292,7 @@ class Run:
         try:
             yield
         except Stopped as stop:
-            stop.advice = f"go on with: python -m lit_models fit --resume {self.folder}"
+            stop.advice = f"go on with: python -m lit_models fit --resume {shlex.quote(str(self.folder))}"
             if not stop.saved:
                 stop.advice = f"the last checkpoint is in {self.folder}; {stop.advice}"
             raise

@@ -1,15 +1,21 @@
-"""Stops training when it is asked to: Ctrl-C, SIGTERM and SIGHUP are acted on after the current step."""
+"""Stops a run when it is asked to: Ctrl-C, SIGTERM and SIGHUP are acted on after the current step."""
 
+import math
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+
+import lightning as L
+import torch
 
 SIGNALS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "terminated, as the terminal was closed"}
 PATIENCE = 10
 """Seconds that a validation may take after a signal. A longer one is left; the resumed run repeats it."""
+LONGEST_PACE = 1000
+"""Most batches between two moments at which processes ask each other."""
 
 
 class Stopped(Exception):
@@ -63,7 +69,71 @@ class StopRequest:
             for number, handler in before.items():
                 signal.signal(number, handler or signal.SIG_DFL)
 
-    @property
-    def overdue(self) -> bool:
-        """Whether a signal has waited too long for the end of a validation."""
-        return bool(self.number) and time.monotonic() - self.since > PATIENCE
+    def after(self, seconds: float) -> int:
+        """Number of a signal that came at least so many seconds ago; otherwise 0."""
+        return self.number if time.monotonic() - self.since >= seconds else 0
+
+
+class Agreement:
+    """Numbers that all processes of a run agree on. They ask each other in the same batches, about twice a second.
+
+    Args:
+        trainer: of this process.
+    """
+
+    def __init__(self, trainer: L.Trainer) -> None:
+        self.trainer, self.start = trainer, time.monotonic()
+        self.calls = self.next_call = 0
+
+    def is_due(self) -> bool:
+        """Whether the processes ask each other in this batch. Called once a batch, in all of them."""
+        self.calls += 1
+        return self.calls >= self.next_call
+
+    def largest(self, *numbers: int, longest_pace: int = LONGEST_PACE) -> list[int]:
+        """The largest of all processes' numbers, at each place.
+
+        Args:
+            numbers: of this process.
+            longest_pace: most batches until they ask again.
+        """
+        trainer = self.trainer
+        if trainer.world_size == 1:
+            return list(numbers)
+        pace = max(1, int(self.calls / (2 * (time.monotonic() - self.start) + 1e-9))) if trainer.is_global_zero else 0
+        votes = torch.tensor([*numbers, min(pace, longest_pace)], device=trainer.strategy.root_device)
+        torch.distributed.all_reduce(votes, op=torch.distributed.ReduceOp.MAX)
+        *agreed, pace = votes.tolist()
+        self.next_call = self.calls + pace
+        return agreed
+
+
+class EvaluationStop:
+    """Leaves a validation or a test between two batches after a signal.
+
+    Args:
+        request: notes the signals of this process.
+        trainer: of this process.
+        batches: how many each dataloader has. Processes that have different numbers cannot ask each other, and finish.
+        patience: seconds that the evaluation may take after the signal.
+    """
+
+    def __init__(
+        self, request: StopRequest, trainer: L.Trainer, batches: Sequence[int | float], *, patience: float
+    ) -> None:
+        self.request, self.patience, self.agreement = request, patience, Agreement(trainer)
+        total = sum(batches)
+        count = int(total) if math.isfinite(total) else -1
+        most, least = self.agreement.largest(count, -count)
+        self.can_ask = trainer.world_size == 1 or (most == -least and count >= 0)
+
+    def after_batch(self) -> None:
+        """Called after each batch.
+
+        Raises:
+            Stopped: a process has got a signal.
+        """
+        if self.can_ask and self.agreement.is_due():
+            (number,) = self.agreement.largest(self.request.after(self.patience))
+            if number:
+                raise Stopped(number, saved=False)

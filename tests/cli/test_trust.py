@@ -186,7 +186,8 @@ def test_what_a_checkpoint_may_not_set_is_left_out_and_named(
     note = parsers["fit"].stored.note()
     assert note is not None
     assert note.startswith("note: settings of the checkpoint's run that are not taken over: --")
-    assert sorted(note.rpartition(": ")[2].split(", ")) == sorted(flags)
+    named, _, advice = note.rpartition(": ")[2].partition("; ")
+    assert (sorted(named.split(", ")), advice) == (sorted(flags), "type them again to keep them")
     assert "\n" not in note
 
 

@@ -156,6 +156,14 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
             {"state_dict": {}, "optimizer_states": [{"state": {0: {"exp_avg": torch.tensor([torch.nan])}}}]},
             "optimizer 0, weight 0, exp_avg",
         ),
+        (
+            {
+                "state_dict": {},
+                "optimizer_states": [{"state": {3: {"old_dirs": [torch.ones(1), torch.tensor(torch.inf)]}}}],
+            },
+            "optimizer 0, weight 3, old_dirs, 1",
+        ),
+        ({"state_dict": {"w": torch.tensor([complex(1, torch.nan)])}}, "w"),
     ],
 )
 def test_a_number_that_is_not_finite_is_not_saved(tmp_path: Path, content: dict[str, object], name: str) -> None:

@@ -43,10 +43,15 @@ STOPPING = (
 )
 CASES: dict[str, tuple[str, ...]] = {
     "any module, shuffled, dropout, schedule": PLAIN,
+    "accumulation, validation every 7 batches": (
+        *(*PLAIN, "--trainer.accumulate_grad_batches", "4"),
+        *("--trainer.val_check_interval", "7", "--trainer.check_val_every_n_epoch", "null"),
+    ),
     "accumulation, validation inside the epoch": (
         *PLAIN,
         *("--trainer.accumulate_grad_batches", "4", "--trainer.val_check_interval", "0.5"),
     ),
+    "a loader with its own random generator": (*PLAIN[:4], "points.Ordered", *PLAIN[5:]),
     "early stopping": (*PLAIN[:6], "5", *LOG, *STOPPING),
     "a number of steps": (*PLAIN[:5], "--trainer.max_steps", "20", "--trainer.max_epochs", "-1", *LOG),
     "LitCNN, dropout, augmentation, cosine schedule": DIGITS,
@@ -62,6 +67,7 @@ BATCHES = {
     "a number of steps": 12,
     "LitMLP on XOR": 20,
     "any module, shuffled, dropout, schedule": 12,
+    "a loader with its own random generator": 12,
     "early stopping": 12,
 }
 AT_STEPS = "on_train_batch_end"
@@ -149,6 +155,7 @@ class Killed:
             order.unlink()
         done = self.runs(*resume)
         assert done.status == 0, f"{moments}: {done.err}"
+        assert "not taken over" not in done.out  # config.yaml has the callback that kills
         assert [path.name for path in self.run.parent.iterdir()] == ["version_0"]
         return left(self.run) == self.whole
 
@@ -182,12 +189,58 @@ def test_a_run_that_is_killed_twice_in_one_epoch_goes_on_exactly(stranger: Stran
     faults.record(PROMISE, "SIGKILL twice in an epoch", tried=len(tried), kept=sum(killed.survives(*m) for m in tried))
 
 
+LAST = ("--test_weights", "last")
+
+
 @pytest.mark.slow
-def test_a_killed_run_of_two_processes_goes_on_exactly(stranger: Stranger, faults: Faults) -> None:
-    killed = Killed(stranger, DIGITS, processes=2)
-    tried = faults.sample([f"{AT_STEPS} 3", f"{AT_STEPS} 8", f"{AT_STEPS} 11", "on_validation_batch_end 1"], 2)
+@pytest.mark.parametrize(
+    ("name", "processes", "words"),
+    [
+        ("LitCNN", 2, DIGITS),
+        ("any module", 2, (*PLAIN, *LAST)),  # a val_loss that differs between the processes
+        ("any module", 3, (*PLAIN, *LAST)),  # sums whose order counts
+        ("no validation", 2, (*PLAIN, *LAST, "--trainer.limit_val_batches", "0")),  # BatchNorm differs in the test
+        ("early stopping", 2, (*PLAIN[:6], "5", *LOG, *STOPPING, *LAST)),
+    ],
+)
+def test_a_killed_run_of_several_processes_goes_on_exactly(
+    name: str, processes: int, words: tuple[str, ...], stranger: Stranger, faults: Faults
+) -> None:
+    killed = Killed(stranger, words, processes=processes)
+    places = [f"{AT_STEPS} 7", "on_fit_end 1", f"{AT_STEPS} 3", f"{AT_STEPS} 5", "on_train_epoch_end 1"]
+    tried = places if faults.report is not None else places[:2]
     kept = sum(killed.survives(moment) for moment in tried)
-    faults.record(PROMISE, "SIGKILL of the first of 2 processes: LitCNN", tried=len(tried), kept=kept)
+    faults.record(PROMISE, f"SIGKILL of the first of {processes} processes: {name}", tried=len(tried), kept=kept)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_signal_ends_a_long_validation_which_the_resumed_run_repeats(
+    processes: int, stranger: Stranger, faults: Faults
+) -> None:
+    killed = Killed(stranger, (*PLAIN, "--data.batch_size", "2"), processes=processes)
+    (stranger.folder / "kill.txt").write_text("on_validation_batch_end 1 SIGTERM")
+    (stranger.folder / "seconds.txt").write_text("5")  # 30 seconds or more in all
+    done = killed.runs(*killed.words, "--experiment", "cut")
+    advice = "go on with: python -m lit_models fit --resume runs/cut/version_0\n"
+    line = f"terminated; the last checkpoint is in runs/cut/version_0; {advice}"
+    assert (done.status, done.err) == (143, line)
+    for name in ("kill.txt", "seconds.txt"):
+        (stranger.folder / name).unlink()
+    assert killed.runs("fit", "--resume", "runs/cut/version_0").status == 0
+    kept = int(left(killed.run) == killed.whole)
+    faults.record(PROMISE, f"SIGTERM in a long validation, processes: {processes}", tried=1, kept=kept)
+
+
+def test_a_signal_ends_the_test_which_the_resumed_run_repeats(stranger: Stranger, faults: Faults) -> None:
+    killed = Killed(stranger, PLAIN)
+    (stranger.folder / "kill.txt").write_text("on_test_batch_end 1 SIGTERM")
+    done = killed.runs(*killed.words, "--experiment", "cut")
+    advice = "go on with: python -m lit_models fit --resume runs/cut/version_0\n"
+    assert (done.status, done.err) == (143, f"terminated; the last checkpoint is in runs/cut/version_0; {advice}")
+    (stranger.folder / "kill.txt").unlink()
+    assert killed.runs("fit", "--resume", "runs/cut/version_0").status == 0
+    faults.record(PROMISE, "SIGTERM in the test after training", tried=1, kept=int(left(killed.run) == killed.whole))
 
 
 @pytest.mark.parametrize(
@@ -226,8 +279,13 @@ def test_a_finished_run_says_how_to_train_longer(stranger: Stranger) -> None:
     done = stranger.runs("fit", "--resume", folder)
     line = f"{folder} is finished: see {folder}/results.json; --trainer.max_epochs trains it longer"
     assert (done.status, done.out.splitlines()[-1], done.err) == (0, line, "")
-    done = stranger.runs("fit", "--resume", "runs/whole/version_0", "--trainer.max_epochs", "3")
+    changed = ("--trainer.accumulate_grad_batches", "2", "--seed_everything", "5")
+    done = stranger.runs("fit", "--resume", "runs/whole/version_0", "--trainer.max_epochs", "3", *changed)
     assert done.status == 0, done.err
+    for name, now, was in (("trainer.accumulate_grad_batches", 2, 1), ("seed_everything", 5, 0)):
+        assert f"note: {name} is {now}, and was {was} when the checkpoint was made" in done.out.splitlines()
+    second = json.loads((stranger.folder / "runs/whole/version_0/results_2.json").read_text())
+    assert second["steps"] == 2 * 12 + 12 / 2  # one step for two batches, as the flag says
     assert killed.whole["results"] == stranger.results("whole")["metrics"]  # the first results stay
     assert json.loads((stranger.folder / "runs/whole/version_0/results_2.json").read_text())["epochs"] == 3
     assert "max_epochs: 3" in (stranger.folder / "runs/whole/version_0/config_2.yaml").read_text()

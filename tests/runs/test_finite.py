@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from datamodules.errors import UserError
 from lit_models import LitMLP, LitTask
+from lit_models.runs.checkpoint_files import CheckpointFiles
 from lit_models.runs.checkpoints import Checkpoints
 from lit_models.runs.finite import FiniteGuard, check_metrics, norm, weights_cause
 
@@ -61,6 +62,19 @@ class Plain(L.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
 
+class Buffered(Plain):
+    """Has a mask of minus infinity, and a buffer that a step changes."""
+
+    def __init__(self, spoil: str = "") -> None:
+        super().__init__(spoil)
+        self.register_buffer("mask", torch.full((2,), -torch.inf))
+        self.register_buffer("level", torch.ones(2))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.get_buffer("level").copy_(self.broken("buffer", torch.ones(2)))
+        return super().training_step(batch, batch_idx)
+
+
 def loader(rows: int = 12, *, bad: tuple[int, float] | None = None) -> Any:
     """Batches of four, so that an epoch has three steps."""
     inputs = torch.randn(rows, 3, generator=torch.Generator().manual_seed(0))
@@ -80,11 +94,12 @@ def stopped(model: L.LightningModule, folder: Path, data: Any = None, **settings
         num_sanity_val_steps=0,
         **{"max_epochs": 3, "devices": 1, **settings},
     )
+    trainer.strategy.checkpoint_io = CheckpointFiles()
     with pytest.raises(UserError) as caught:
         trainer.fit(model, data or loader(), None if isinstance(model, LitTask) else loader(4))
     for path in folder.glob("*.ckpt"):
         state = torch.load(path, weights_only=True)["state_dict"]
-        assert all(bool(weight.isfinite().all()) for weight in state.values()), path
+        assert all(bool(weight.isfinite().all()) for name, weight in state.items() if name != "mask"), path
     return str(caught.value)
 
 
@@ -106,6 +121,13 @@ def test_the_first_bad_number_is_named_and_the_last_good_checkpoint_stays(
     assert text == message + kept
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["epoch"] == 0
     assert torch.load(tmp_path / "best.ckpt", weights_only=True)["epoch"] == 0
+
+
+def test_a_buffer_is_watched_unless_it_was_infinite_before_training(tmp_path: Path) -> None:
+    text = stopped(Buffered("buffer"), tmp_path)
+    cause = f"the buffer level is not finite in epoch 2, batch 2 (1 of 5 weights): {REMEDY}"
+    assert text == f"{cause}; {tmp_path / 'last.ckpt'} keeps the state before it"
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]["mask"].tolist() == [-torch.inf] * 2
 
 
 @pytest.mark.parametrize(
@@ -160,10 +182,13 @@ def test_losses_are_looked_at_together_where_a_look_is_dear(tmp_path: Path, monk
 
 
 def test_large_weights_are_finite() -> None:
-    weights = [("a", torch.full((3,), 3e38)), ("b", torch.ones(2))]
+    weights: list[tuple[str, Tensor]] = [
+        ("a", nn.Parameter(torch.full((3,), 3e38))),
+        ("b", nn.Parameter(torch.ones(2))),
+    ]
     assert not norm([weight for _, weight in weights]).isfinite()
     assert weights_cause("epoch 1, batch 1", weights) is None
-    weights[1][1][0] = torch.inf
+    nn.init.constant_(weights[1][1], torch.inf)
     text = "the weight b is not finite in epoch 1, batch 1 (1 of 2 weights): " + REMEDY
     assert weights_cause("epoch 1, batch 1", weights) == text
 

@@ -56,7 +56,7 @@ class Stranger:
             env=os.environ | ENVIRONMENT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
         return Result(done.returncode, done.stdout, done.stderr)

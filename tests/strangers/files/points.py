@@ -56,6 +56,14 @@ class Positional(Points):
         return DataLoader(self.split(96, 0), 16, True)
 
 
+class Ordered(Points):
+    """Shuffled by a random generator of the loader's own."""
+
+    def train_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
+        generator = torch.Generator().manual_seed(7)
+        return DataLoader(self.split(96, 0), batch_size=self.batch_size, shuffle=True, generator=generator)
+
+
 class Remembered(Points):
     """Saves its settings."""
 
