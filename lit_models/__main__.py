@@ -7,6 +7,7 @@ import sys
 from importlib import import_module
 
 from datamodules.errors import UserError
+from lit_models import startup
 from lit_models.cli.configs import find_config, read_config
 from lit_models.cli.help import (
     COMMANDS,
@@ -136,6 +137,7 @@ def trainer_command(words: list[str], *, debug: bool) -> int:
     join_others()
     gc.disable()  # importing torch and Lightning creates millions of objects that stay: no need to look through them
     try:
+        startup.begin()
         from lit_models.cli.app import main as run
     finally:
         gc.enable()

@@ -1,5 +1,6 @@
 """What a run leaves behind: `results.json` with metrics, a hash of the weights, versions, commit and device."""
 
+import contextlib
 import hashlib
 import json
 import math
@@ -21,8 +22,11 @@ PACKAGES = ("lit-models", "torch", "lightning", "torchvision", "torchmetrics", "
 
 def versions() -> dict[str, str]:
     """Version of Python and of each package that numbers depend on."""
-    installed = {d.name: d.version for d in metadata.distributions() if d.name in PACKAGES}
-    return {"python": platform.python_version(), **{name: installed[name] for name in PACKAGES if name in installed}}
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def commit() -> str | None:
