@@ -10,13 +10,12 @@ import torch
 
 from lit_models import LitRNN
 from lit_models.keras.files.reading import read_weights
+from tests.cli.commands.keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
+from tests.cli.commands.keras_files import cnn as cnn
+from tests.cli.commands.keras_files import saved as saved
+from tests.cli.conftest import Run
 from tests.keras.stacks import FLAT, dense, keras_tests, sequential
 from tests.parity.conftest import keras_backend as keras_backend
-
-from .conftest import Run
-from .keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
-from .keras_files import cnn as cnn
-from .keras_files import saved as saved
 
 pytestmark = keras_tests
 
