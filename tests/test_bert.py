@@ -16,6 +16,9 @@ from lit_models.bert import BERT
 
 SENTENCES = ["i love the film !", "it is a very very boring story of an actor , and the plot is bad .", "fine"]
 
+SMALL = [{"vocab_size": 20, "num_classes": 3, "max_length": 8, "hidden_size": 8, "num_layers": 1}]
+"""Settings of small models, which `tests/test_models.py` checks."""
+
 
 def encoded(checkpoint: Path) -> tuple[Tensor, Tensor, int]:
     """Token ids and attention mask of `SENTENCES`, both int64 `(3, T)`, by Hugging Face, and the id that pads."""

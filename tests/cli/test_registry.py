@@ -39,9 +39,9 @@ def test_data_are_what_the_classes_say() -> None:
 def test_every_kind_of_data_has_a_model_and_every_model_has_data() -> None:
     given = {kind for entry in registry.data() for kind in entry.kinds}
     assert given == {kind for entry in registry.models() for kind in entry.kinds}
-    assert registry.models_for("images") == ["LitCNN", "LitMLP"]
-    assert registry.models_for("features") == ["LitMLP"]
-    assert registry.models_for("tokens") == ["LitBERT", "LitRNN", "LitTransformer"]
+    assert {"LitCNN", "LitMLP"} <= set(registry.models_for("images")) <= set(registry.model_names()) - {"LitRNN"}
+    assert {"LitBERT", "LitRNN", "LitTransformer"} <= set(registry.models_for("tokens")) - {"LitCNN", "LitMLP"}
+    assert "LitMLP" in registry.models_for("features")
     assert registry.models_for("sounds") == []
 
 

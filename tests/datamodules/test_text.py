@@ -1,5 +1,6 @@
 """A user's own texts: formats, mistakes with their lines, words and pieces, and predicting without a training file."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,20 @@ from datamodules import DataSpec, TextDataModule
 from datamodules.errors import MissingFileError, UserError
 
 ROWS = [("good, film", "pos"), ("bad\nplot", "neg"), ("the good the best", "pos"), ("dull", "neg"), ("good", "pos")]
+
+
+def small(folder: Path) -> list[dict[str, Any]]:
+    """Settings that `tests/testing/test_data.py` checks."""
+    words = ["good", "bad", "plot", "film", "dull", "the", "best"]
+    rows = [{"text": " ".join(words[i % 3 : i % 7 + 1]), "label": ["a", "b"][: i % 3]} for i in range(21)]
+    classes = [row | {"label": "pos" if i % 2 else "neg"} for i, row in enumerate(rows)]
+    for name, content in (("labels", rows), ("classes", classes)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
+    files = {name: str(folder / f"{name}.jsonl") for name in ("labels", "classes")}
+    return [
+        {"train_file": files["classes"], "test_file": files["classes"], "val_fraction": 0.3, "batch_size": 4},
+        {"train_file": files["labels"], "label_separator": ";", "val_fraction": 0.3, "batch_size": 4},
+    ]
 
 
 def ready(stage: str, **args: Any) -> TextDataModule:

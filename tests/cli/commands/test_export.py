@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lit_models import LitRNN
+from lit_models.cli import registry
 from lit_models.keras.files.reading import read_weights
 from tests.cli.commands.keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
 from tests.cli.commands.keras_files import cnn as cnn
@@ -140,7 +141,7 @@ def test_a_checkpoint_of_another_kind_is_not_exported(colours: Path, run: Run) -
     assert line == f"LitTransformer {NO_COUNTERPART}"
 
     content = torch.load(path, weights_only=True)
-    every = "these models can be loaded: LitBERT, LitCNN, LitMLP, LitRNN, LitTransformer"
+    every = f"these models can be loaded: {', '.join(registry.model_names())}"
     for config, says in (
         ("model:\n  class_path: my_model.LitMine\n", "is a checkpoint of my_model.LitMine"),
         ("", "does not say which model it is of"),
