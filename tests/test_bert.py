@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-import lightning as L
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 
 from lit_models import LitBERT
 from lit_models.bert import BERT
+from lit_models.testing.examples import quiet_trainer
 
 SENTENCES = ["i love the film !", "it is a very very boring story of an actor , and the plot is bad .", "fine"]
 
@@ -193,7 +193,7 @@ def test_sizes_beside_a_model_that_has_its_own_are_refused(
 
 def save(module: LitBERT, path: Path, **hyper_parameters: Any) -> Path:
     """A Lightning checkpoint of an untrained module, some of its hyper-parameters changed."""
-    trainer = L.Trainer(max_epochs=0, logger=False, enable_progress_bar=False, enable_model_summary=False)
+    trainer = quiet_trainer()
     trainer.strategy.connect(module)
     trainer.save_checkpoint(path)
     content = torch.load(path, weights_only=True)

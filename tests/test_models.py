@@ -6,14 +6,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 
 import lit_models
 from lit_models import MODELS, LitTask
 from lit_models.testing import MODEL_CHECKS, check_model
-from lit_models.testing.examples import constructor_settings, make_inputs
+from lit_models.testing.examples import constructor_settings, make_inputs, quiet_trainer
 
 SETTINGS: dict[str, list[dict[str, Any]]] = {
     name: import_module(f"tests.test_{module.rpartition('.')[2]}").SMALL for name, module in MODELS.items()
@@ -55,7 +54,7 @@ def test_every_checkpoint_gives_bit_identical_outputs_in_a_bare_process(tmp_path
         module = model(**SETTINGS[name][0]).eval()
         kind: Any = min(model.accepts)
         inputs = make_inputs(kind, constructor_settings(model) | dict(module.hparams))
-        trainer = L.Trainer(logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")
+        trainer = quiet_trainer()
         trainer.strategy.connect(module)
         trainer.save_checkpoint(tmp_path / f"{name}.ckpt")
         torch.save(inputs, tmp_path / f"{name}.inputs")

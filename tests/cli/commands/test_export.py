@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -11,6 +10,7 @@ import torch
 from lit_models import LitRNN
 from lit_models.cli import registry
 from lit_models.keras.files.reading import read_weights
+from lit_models.testing.examples import quiet_trainer
 from tests.cli.commands.keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
 from tests.cli.commands.keras_files import cnn as cnn
 from tests.cli.commands.keras_files import saved as saved
@@ -154,7 +154,7 @@ def test_a_second_bias_that_keras_does_not_have_is_said(run: Run) -> None:
     module = LitRNN(vocab_size=9, embedding_size=3, hidden_size=2)
     with torch.no_grad():
         module.network.cells.bias_hh_l0.fill_(0.1)  # type: ignore[union-attr, operator]
-    trainer = L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+    trainer = quiet_trainer()
     trainer.strategy.connect(module)
     trainer.save_checkpoint("rnn.ckpt")
     content = torch.load("rnn.ckpt", weights_only=True)
