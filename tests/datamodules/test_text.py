@@ -14,6 +14,7 @@ from transformers import AutoTokenizer
 
 from datamodules import DataSpec, TextDataModule
 from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.table_files import suffixes
 
 ROWS = [("good, film", "pos"), ("bad\nplot", "neg"), ("the good the best", "pos"), ("dull", "neg"), ("good", "pos")]
 
@@ -273,7 +274,7 @@ def test_inputs_are_sentences_and_files(train_file: str, tmp_path: Path) -> None
         (
             ["", " "],
             UserError,
-            "inputs contain no text: give sentences, or files .txt, .csv, .tsv, .jsonl, .ndjson or .p",
+            f"inputs contain no text: give sentences, or files .txt, {suffixes()}",
         ),
         ("bad \udce9", UserError, r"inputs: the text is not UTF-8 \(U\+DCE9 alone\)"),
     ],
@@ -316,7 +317,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("f.jsonl", '{"text": null, "label": 0}', "f.jsonl:1: the column 'text' is empty, expected text"),
     ("f.jsonl", '{"text": "a\\ud800", "label": 0}', "f.jsonl:1: the text is not UTF-8 (U+D800 alone)"),
     ("f.jsonl", '{"text": "a", "label": 1.5}', "f.jsonl:1: the label 1.5 is a fraction, expected a class name or a wh"),
-    ("f.xlsx", "x", "f.xlsx: expected a file .csv, .tsv, .jsonl, .ndjson or .parquet"),
+    ("f.xlsx", "x", f"f.xlsx: expected a file {suffixes()}"),
     (
         "f.csv",
         "text,label\n" + "".join(f"a,x{i}\n" for i in range(21)),
