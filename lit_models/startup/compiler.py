@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from inspect import isfunction
 from types import ModuleType
 from typing import Any
 
@@ -47,8 +48,12 @@ class PostponedCompiler(ModuleType):
         """Separates what is compiled, of which there is nothing."""
 
     @staticmethod
-    def disable(fn: Callable[..., Any], *settings: Any, **more: Any) -> Callable[..., Any]:
-        """`fn`; once the compiler is loaded, the real `disable` applies to it."""
+    def disable(fn: Any = None, *settings: Any, **more: Any) -> Any:
+        """`fn`, a function; once the compiler is loaded, the real `disable` applies to it. Without `fn`, a decorator."""
+        if fn is None:
+            return lambda function: PostponedCompiler.disable(function, *settings, **more)
+        if not isfunction(fn):
+            return load_compiler().disable(fn, *settings, **more)
         disabled: list[Callable[..., Any]] = []
 
         @functools.wraps(fn)
@@ -90,7 +95,7 @@ def loaded_compiler() -> Any:
     return None if isinstance(module, PostponedCompiler) else module
 
 
-def load_compiler() -> ModuleType:
+def load_compiler() -> Any:
     """The real `torch._dynamo`."""
     if finder in sys.meta_path:
         sys.meta_path.remove(finder)

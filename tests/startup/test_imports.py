@@ -1,3 +1,5 @@
+"""The imports of a command: what is postponed is there when a program asks for it."""
+
 import subprocess
 import sys
 
@@ -78,6 +80,26 @@ train()
 step()
 """
     assert run(f"{BEGIN}{STEP}{program}") == ["False False", "True False", "True"]
+
+
+def test_functions_that_are_not_to_be_compiled_work_with_and_without_the_compiler() -> None:
+    program = """
+import torch, torch._dynamo as dynamo
+@dynamo.disable()
+def double(x):
+    return 2 * x
+@dynamo.disable(recursive=False)
+def triple(x):
+    return 3 * x
+@torch.compiler.disable
+def four_times(x):
+    return 4 * x
+print(double(1), triple(1), four_times(1), double.__name__, "torch._dynamo.utils" in sys.modules)
+compiled = torch.compile(lambda x: double(x) + triple(x) + four_times(x), backend="eager")
+print(compiled(torch.ones(1)).tolist())
+dynamo.disable(torch.nn.Linear(1, 1))(torch.ones(1))
+"""
+    assert run(BEGIN + program) == ["2 3 4 double False", "[9.0]"]
 
 
 @pytest.mark.parametrize("statement", ["import torch._dynamo.utils", "torch._dynamo.config"])

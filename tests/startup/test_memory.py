@@ -1,3 +1,5 @@
+"""Memory that stays with the process."""
+
 import subprocess
 import sys
 

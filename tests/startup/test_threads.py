@@ -1,3 +1,5 @@
+"""How long threads without work stay awake."""
+
 import os
 from unittest.mock import patch
 
