@@ -49,7 +49,7 @@ class PostponedCompiler(ModuleType):
 
     @staticmethod
     def disable(fn: Any = None, *settings: Any, **more: Any) -> Any:
-        """`fn`, a function; once the compiler is loaded, the real `disable` applies to it. Without `fn`, a decorator."""
+        """`fn`; once the compiler is loaded, the real `disable` applies to it. Without `fn`, a decorator."""
         if fn is None:
             return lambda function: PostponedCompiler.disable(function, *settings, **more)
         if not isfunction(fn):
