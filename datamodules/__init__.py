@@ -7,67 +7,32 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from datamodules.public_names import public_names
 from datamodules.storage.locations import offline
 
-if TYPE_CHECKING:
-    from datamodules.base import DataModule, TensorTable
-    from datamodules.errors import MissingFileError, UserError
-    from datamodules.imdb import IMDBDataModule
-    from datamodules.mnist import MNISTDataModule
-    from datamodules.spec import (
-        DataSpec,
-        HasChecksums,
-        HasFixedSettings,
-        HasKind,
-        HasPredictNames,
-        HasSpec,
-        HasTokenizer,
-        HasValidation,
-    )
-    from datamodules.text import TextDataModule
-    from datamodules.xor import XORDataModule
+if TYPE_CHECKING:  # the table of public names; a new datamodule is one line here
+    from datamodules.base import DataModule as DataModule
+    from datamodules.base import TensorTable as TensorTable
+    from datamodules.errors import MissingFileError as MissingFileError
+    from datamodules.errors import UserError as UserError
+    from datamodules.imdb import IMDBDataModule as IMDBDataModule
+    from datamodules.mnist import MNISTDataModule as MNISTDataModule
+    from datamodules.spec import DataSpec as DataSpec
+    from datamodules.spec import HasChecksums as HasChecksums
+    from datamodules.spec import HasFixedSettings as HasFixedSettings
+    from datamodules.spec import HasKind as HasKind
+    from datamodules.spec import HasPredictNames as HasPredictNames
+    from datamodules.spec import HasSpec as HasSpec
+    from datamodules.spec import HasTokenizer as HasTokenizer
+    from datamodules.spec import HasValidation as HasValidation
+    from datamodules.text import TextDataModule as TextDataModule
+    from datamodules.xor import XORDataModule as XORDataModule
 
-__all__ = [
-    "DataModule",
-    "DataSpec",
-    "HasChecksums",
-    "HasFixedSettings",
-    "HasKind",
-    "HasPredictNames",
-    "HasSpec",
-    "HasTokenizer",
-    "HasValidation",
-    "IMDBDataModule",
-    "MNISTDataModule",
-    "MissingFileError",
-    "TensorTable",
-    "TextDataModule",
-    "UserError",
-    "XORDataModule",
-]
-
-DATA = {
-    "IMDBDataModule": "datamodules.imdb",
-    "MNISTDataModule": "datamodules.mnist",
-    "TextDataModule": "datamodules.text",
-    "XORDataModule": "datamodules.xor",
-}
-"""The datamodules that `--data NAME` knows, and the module of each. A new one is one line here."""
-OTHERS = {
-    "DataModule": "datamodules.base",
-    "DataSpec": "datamodules.spec",
-    "HasChecksums": "datamodules.spec",
-    "HasFixedSettings": "datamodules.spec",
-    "HasKind": "datamodules.spec",
-    "HasPredictNames": "datamodules.spec",
-    "HasSpec": "datamodules.spec",
-    "HasTokenizer": "datamodules.spec",
-    "HasValidation": "datamodules.spec",
-    "MissingFileError": "datamodules.errors",
-    "TensorTable": "datamodules.base",
-    "UserError": "datamodules.errors",
-}
-
+NAMES = public_names(__file__)
+"""The module of each public name."""
+DATA = {name: module for name, module in NAMES.items() if name.endswith("DataModule") and name != "DataModule"}
+"""The datamodules that `--data NAME` knows."""
+__all__ = sorted(NAMES)
 
 if offline():
     os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported, which reads it only then
@@ -75,10 +40,10 @@ if offline():
 
 def __getattr__(name: str) -> Any:
     """Imports a public name on its first use."""
-    if name not in __all__:
+    if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module((DATA | OTHERS)[name]), name)
+    return getattr(import_module(NAMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+    return sorted([*globals(), *NAMES])

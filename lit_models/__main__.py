@@ -1,23 +1,15 @@
 """The entry point: finds the command and runs it. It imports no torch; the commands do that."""
 
 import argparse
-import gc
 import os
 import sys
-from importlib import import_module
 
 from datamodules.errors import UserError
+from lit_models import startup
+from lit_models.cli.commands import load
 from lit_models.cli.configs import find_config, read_config
-from lit_models.cli.help import (
-    COMMANDS,
-    FILE_COMMANDS,
-    OTHER_COMMANDS,
-    PROGRAM,
-    TRAINER_COMMANDS,
-    command_help,
-    help_screen,
-)
-from lit_models.cli.messages import nearest
+from lit_models.cli.help import COMMANDS, PROGRAM, TRAINER_COMMANDS, flags_help, help_screen, trainer_help
+from lit_models.cli.messages import is_users, nearest, one_line
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -62,24 +54,12 @@ def dispatch(argv: list[str]) -> int:
             return refuse(f"the command comes before its options: {PROGRAM} {' '.join(command_first(argv))}")
     if command not in COMMANDS:
         return refuse(unknown(command))
-    if command in TRAINER_COMMANDS:
-        if options.help:
-            print(command_help(command))
-            return 0
-        return trainer_command([*words, *(["--help"] if options.help_all else [])], debug=options.debug)
-    if command in FILE_COMMANDS:
-        from lit_models.cli.file_commands import main as file_command
-
-        find_users_modules()
-        join_others()
-        return file_command(command, arguments, show_help=options.help, debug=options.debug)
+    if command not in TRAINER_COMMANDS:
+        return other_command(command, arguments, show_help=options.help, debug=options.debug)
     if options.help:
-        print(f"usage: {PROGRAM} {command}\n\n{command}: {COMMANDS[command]}")
+        print(trainer_help(command))
         return 0
-    if arguments:
-        return refuse(f"{command} takes no arguments, got {' '.join(arguments)}")
-    status: int = import_module(OTHER_COMMANDS[command][0]).main()
-    return status
+    return trainer_command([*words, *(["--help"] if options.help_all else [])], debug=options.debug)
 
 
 def front_parser() -> argparse.ArgumentParser:
@@ -134,12 +114,27 @@ def trainer_command(words: list[str], *, debug: bool) -> int:
     """Runs a command of the Trainer; returns the exit status."""
     find_users_modules()
     join_others()
-    gc.disable()  # importing torch and Lightning creates millions of objects that stay: no need to look through them
-    try:
-        from lit_models.cli.app import main as run
-    finally:
-        gc.enable()
+    startup.begin()
+    from lit_models.cli.app import main as run
+
     return run(words, debug=debug)
+
+
+def other_command(command: str, words: list[str], *, show_help: bool, debug: bool) -> int:
+    """Runs a command of `cli/commands/`, or shows its help; returns the exit status."""
+    find_users_modules()
+    join_others()
+    loaded = load(command)
+    if show_help:
+        print(flags_help(loaded.parser()))
+        return 0
+    try:
+        return loaded.main(words)
+    except Exception as error:
+        if debug or not is_users(error):
+            raise
+        print(one_line(error), file=sys.stderr)
+        return 2
 
 
 def join_others() -> None:

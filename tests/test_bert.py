@@ -5,7 +5,6 @@ import time
 from pathlib import Path
 from typing import Any, cast
 
-import lightning as L
 import pytest
 import torch
 from torch import Tensor
@@ -13,8 +12,12 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 
 from lit_models import LitBERT
 from lit_models.bert import BERT
+from lit_models.testing.examples import quiet_trainer
 
 SENTENCES = ["i love the film !", "it is a very very boring story of an actor , and the plot is bad .", "fine"]
+
+SMALL = [{"vocab_size": 20, "num_classes": 3, "max_length": 8, "hidden_size": 8, "num_layers": 1}]
+"""Settings of small models, which `tests/test_models.py` checks."""
 
 
 def encoded(checkpoint: Path) -> tuple[Tensor, Tensor, int]:
@@ -190,7 +193,7 @@ def test_sizes_beside_a_model_that_has_its_own_are_refused(
 
 def save(module: LitBERT, path: Path, **hyper_parameters: Any) -> Path:
     """A Lightning checkpoint of an untrained module, some of its hyper-parameters changed."""
-    trainer = L.Trainer(max_epochs=0, logger=False, enable_progress_bar=False, enable_model_summary=False)
+    trainer = quiet_trainer()
     trainer.strategy.connect(module)
     trainer.save_checkpoint(path)
     content = torch.load(path, weights_only=True)

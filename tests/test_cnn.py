@@ -13,6 +13,9 @@ from lit_models.cnn import CNN, LitCNN
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 
+SMALL = [{"num_channels": 1, "image_size": 18, "num_classes": 3}]
+"""Settings of small models, which `tests/test_models.py` checks."""
+
 
 def plain(network: CNN, images: Tensor, pools: Sequence[int] = (2, 2, 1), activation: str = "relu") -> Tensor:
     """The Keras program's order, activation and then the pool, in torch's default layout."""

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -15,11 +16,76 @@ from lit_models.testing import check_data, check_model
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
-FILES = dict(re.findall(r"^`(my_\w+\.(?:py|yaml))`:\n\n```\w+\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL))
+BLOCK = re.compile(r"^`([\w/]+\.(?:py|yaml))`(?:, in `(\w+)`)?[^\n]*:\n\n```\w+\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FILES = {name: text for name, _, text in BLOCK.findall(TEXT) if "/" not in name}
+"""The examples for a folder of one's own, by file name."""
+ADDITIONS = [(name, table, text) for name, table, text in BLOCK.findall(TEXT) if "/" in name]
+"""The examples for the package: the file, the table in it that gets the text, or "" for a whole file, and the text."""
 
 
-def test_the_examples_are_five_files() -> None:
-    assert sorted(FILES) == ["my_data.py", "my_data.yaml", "my_model.py", "my_model.yaml", "my_subclass.py"]
+def test_the_examples_are_these_files() -> None:
+    names = ["my_data.py", "my_data.yaml", "my_model.py", "my_model.yaml", "my_subclass.py"]
+    assert sorted(FILES) == [*names, "test_my_data.py", "test_my_model.py"]
+    assert [(name, table) for name, table, _ in ADDITIONS] == [
+        ("lit_models/tasks/metrics.py", "REGRESSION"),
+        ("tests/tasks/test_metrics.py", ""),
+        ("datamodules/storage/table_files.py", "READERS"),
+        ("tests/datamodules/storage/test_table_files.py", "WRITERS"),
+        ("lit_models/cli/commands/weights.py", ""),
+        ("tests/cli/commands/test_weights.py", ""),
+    ]
+
+
+def add(folder: Path, name: str, table: str, text: str) -> None:
+    """Adds an example to a copy of the package: to a table, or at the end of a file, which may be new."""
+    path = folder / name
+    if table:
+        lines = path.read_text().splitlines(keepends=True)
+        (place,) = (i for i, line in enumerate(lines) if re.match(rf"(if )?{table}(:.*= {{)?\b", line))
+        path.write_text("".join([*lines[: place + 1], text, *lines[place + 1 :]]))
+    else:
+        path.write_text(f"{path.read_text()}\n\n{text}" if path.exists() else text)
+
+
+def test_each_addition_to_the_package_is_what_it_says_and_passes_its_test(tmp_path: Path) -> None:
+    """In a copy of the package: a metric, a table format, a command, a model and data, with nothing else changed."""
+    for place in ("lit_models", "datamodules", "tests", "configs"):
+        shutil.copytree(ROOT / place, tmp_path / place, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    model, data = "from lit_models.mine import LitMine", "from datamodules.mine import CloudsDataModule"
+    assert all(f"`{line} as {line.rpartition(' ')[2]}`" in TEXT for line in (model, data))
+    small = "def small(folder):\n    return [{'num_samples': 20}]\n"
+    for addition in [
+        *ADDITIONS,
+        ("lit_models/mine.py", "", FILES["my_model.py"]),
+        ("lit_models/__init__.py", "TYPE_CHECKING", f"    {model} as LitMine\n"),
+        ("tests/test_mine.py", "", 'SMALL = [{"num_features": 4, "num_classes": 3}]\n'),
+        ("datamodules/mine.py", "", FILES["my_data.py"]),
+        ("datamodules/__init__.py", "TYPE_CHECKING", f"    {data} as CloudsDataModule\n"),
+        ("tests/datamodules/test_mine.py", "", small),
+    ]:
+        add(tmp_path, *addition)
+    tests = [f"tests/{name}.py" for name in ("tasks/test_metrics", "datamodules/storage/test_table_files")]
+    tests += ["tests/cli/commands/test_weights.py", "tests/cli/test_registry.py", "tests/test_models.py"]
+    tests += ["tests/testing/test_data.py", "tests/cli/test_front_door.py"]
+    chosen = "smape or psv or weights or Mine or Clouds or registry"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-k", chosen, *tests],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    contracts = ("test_our_models_keep_the_contract[LitMine-", "test_our_data_keep_the_contract[CloudsDataModule]")
+    formats = (
+        "test_every_format_gives_the_same_rows[lower-.psv]",
+        "test_smape_is",
+        "test_weights.py::test_a_tensor_is",
+    )
+    assert not [name for name in (*contracts, *formats) if not re.search(rf"{re.escape(name)}.* PASSED", done.stdout)]
 
 
 @pytest.mark.parametrize(
@@ -60,6 +126,16 @@ def load(folder: Path, name: str) -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.mark.parametrize("name", ["test_my_model", "test_my_data"])
+def test_the_tests_of_the_examples_pass(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    load(tmp_path, name.removeprefix("test_"))
+    checks = vars(load(tmp_path, name))
+    (check,) = (checks[function] for function in checks if function.startswith("test_"))
+    check()
+    sys.modules.pop(name.removeprefix("test_"))
 
 
 @pytest.mark.parametrize("name", ["my_model", "my_subclass"])

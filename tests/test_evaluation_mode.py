@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lit_models import LitCNN, LitRNN
+from lit_models.testing.examples import quiet_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),  # of Lightning's own code, under a torch newer than it
@@ -37,17 +38,6 @@ def rnn() -> tuple[L.LightningModule, Tensor, Tensor]:
 def loader(inputs: Tensor, target: Tensor) -> DataLoader[Any]:
     batches: Any = list(zip(torch.split(inputs, BATCH), torch.split(target, BATCH), strict=True))
     return DataLoader(batches, batch_size=None)
-
-
-def trainer(**settings: Any) -> L.Trainer:
-    return L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
 
 
 @torch.no_grad()
@@ -83,13 +73,13 @@ def test_evaluation_reports_the_metrics_of_evaluation_mode(
     case: tuple[Any, Tensor, Tensor], method: str, split: str
 ) -> None:
     module, inputs, target = case
-    (metrics,) = getattr(trainer(), method)(module, loader(inputs, target), verbose=False)
+    (metrics,) = getattr(quiet_trainer(), method)(module, loader(inputs, target), verbose=False)
     assert_metrics(metrics, split, expected(module.network, inputs, target))
 
 
 def test_prediction_gives_the_probabilities_of_evaluation_mode(case: tuple[Any, Tensor, Tensor]) -> None:
     module, inputs, target = case
-    scores = torch.cat(trainer().predict(module, loader(inputs, target)))  # type: ignore[arg-type]
+    scores = torch.cat(quiet_trainer().predict(module, loader(inputs, target)))  # type: ignore[arg-type]
     torch.testing.assert_close(scores, expected(module.network, inputs, target)["scores"])  # float32's tolerance
 
 
@@ -99,7 +89,7 @@ def test_validation_during_fit_runs_in_evaluation_mode_and_training_in_training_
     module, inputs, target = case
     modes: list[bool] = []
     module.network.register_forward_pre_hook(lambda network, _: modes.append(network.training))
-    fit = trainer(max_epochs=2, num_sanity_val_steps=0)
+    fit = quiet_trainer(max_epochs=2, num_sanity_val_steps=0)
     fit.fit(module, loader(inputs, target), loader(inputs, target))
     metrics = dict(fit.callback_metrics)  # of the last validation, which saw the last weights
     assert modes == 2 * ([True] * 3 + [False] * 3)  # three batches an epoch, then three of validation

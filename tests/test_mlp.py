@@ -22,6 +22,9 @@ FORMULAS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "relu": lambda z: np.maximum(z, 0),
 }
 
+SMALL = [{"num_features": 4, "num_classes": 3, "hidden_sizes": [5, 6], "dropout": 0.1}]
+"""Settings of small models, which `tests/test_models.py` checks."""
+
 
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu"])
 @pytest.mark.parametrize("hidden_sizes", [[], [4], [7, 3]])

@@ -2,29 +2,22 @@
 
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 
 import lit_models
 from lit_models import MODELS, LitTask
 from lit_models.testing import MODEL_CHECKS, check_model
-from lit_models.testing.examples import constructor_settings, make_inputs
+from lit_models.testing.examples import constructor_settings, make_inputs, quiet_trainer
 
-TOKENS = {"vocab_size": 20, "num_classes": 3}
 SETTINGS: dict[str, list[dict[str, Any]]] = {
-    "LitBERT": [TOKENS | {"max_length": 8, "hidden_size": 8, "num_layers": 1}],
-    "LitCNN": [{"num_channels": 1, "image_size": 18, "num_classes": 3}],
-    "LitMLP": [{"num_features": 4, "num_classes": 3, "hidden_sizes": [5, 6], "dropout": 0.1}],
-    "LitRNN": [
-        TOKENS | {"embedding_size": 5, "hidden_size": 6, "cell": cell, "bidirectional": both}
-        for cell, both in (("simple", False), ("lstm", True), ("gru", False))
-    ],
-    "LitTransformer": [TOKENS | {"max_length": 8, "width": 8, "num_heads": 2}],
+    name: import_module(f"tests.test_{module.rpartition('.')[2]}").SMALL for name, module in MODELS.items()
 }
+"""Small settings of each model, from its own test file."""
 
 
 BARE_PROMPT = """
@@ -39,10 +32,6 @@ for name in names:
 program = ("lit_models.cli", "lit_models.testing", "datamodules.base")
 assert not [name for name in sys.modules if name.startswith(program)]
 """
-
-
-def test_every_model_is_tested_here() -> None:
-    assert SETTINGS.keys() == MODELS.keys()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +54,7 @@ def test_every_checkpoint_gives_bit_identical_outputs_in_a_bare_process(tmp_path
         module = model(**SETTINGS[name][0]).eval()
         kind: Any = min(model.accepts)
         inputs = make_inputs(kind, constructor_settings(model) | dict(module.hparams))
-        trainer = L.Trainer(logger=False, enable_progress_bar=False, enable_model_summary=False, accelerator="cpu")
+        trainer = quiet_trainer()
         trainer.strategy.connect(module)
         trainer.save_checkpoint(tmp_path / f"{name}.ckpt")
         torch.save(inputs, tmp_path / f"{name}.inputs")

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from lit_models.__main__ import main
-from lit_models.cli.file_commands import PARSERS
+from lit_models.cli.commands import load
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -101,8 +101,8 @@ def test_the_commands_work_one_after_the_other(folder: Path, capsys: pytest.Capt
     """In one test, as a command needs the checkpoints of the commands before it."""
     failed = {}
     for words in COMMANDS:
-        if words[0] in PARSERS:  # they need a file of Keras, or a whole run; tests/cli runs them
-            PARSERS[words[0]]().read(words[1:], passes_on="--data.")
+        if words[0] in ("export", "import-keras", "reproduce"):  # tests/cli runs them with what they need
+            load(words[0]).parser().read(words[1:])
             continue
         make_checkpoint(words, folder)
         status = main(shortened(words))

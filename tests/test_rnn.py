@@ -15,6 +15,12 @@ Cell = Literal["simple", "lstm", "gru"]
 CELLS: list[Cell] = ["simple", "lstm", "gru"]
 Step = Callable[[Tensor, Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
+SMALL = [
+    {"vocab_size": 20, "num_classes": 3, "embedding_size": 5, "hidden_size": 6, "cell": cell, "bidirectional": both}
+    for cell, both in (("simple", False), ("lstm", True), ("gru", False))
+]
+"""Settings of small models, which `tests/test_models.py` checks."""
+
 
 def assert_equal(ours: Tensor, theirs: Tensor) -> None:
     # float64 and at most 12 steps of sums of some ten terms of order 1: rounding stays below 1e-14

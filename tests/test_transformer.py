@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from datamodules import UserError
 from lit_models.transformer import Block, LitTransformer, Transformer
 
+SMALL = [{"vocab_size": 20, "num_classes": 3, "max_length": 8, "width": 8, "num_heads": 2}]
+"""Settings of small models, which `tests/test_models.py` checks."""
+
 
 def assert_equal(ours: Tensor, theirs: Tensor) -> None:
     # float64, sums of at most 48 terms of order 1, twice layer-normalised: rounding stays below 1e-13

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from lit_models import MODELS
+
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     p for folder in ("lit_models", "datamodules", "scripts", "tests") for p in (ROOT / folder).rglob("*.py")
 )
-ARCHITECTURES = [ROOT / "lit_models" / f"{name}.py" for name in ("mlp", "cnn", "rnn", "transformer", "bert")]
+ARCHITECTURES = [ROOT / f"{module.replace('.', '/')}.py" for module in MODELS.values()]
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "misc"}
 LONGEST_NETWORK, LONGEST_FILE = 110, 150
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))

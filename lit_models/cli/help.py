@@ -1,12 +1,12 @@
 """The help screens: the commands, and the common settings of each. They import no torch and fit 80 columns."""
 
-import ast
 import shutil
 import textwrap
 from collections.abc import Iterable
-from pathlib import Path
 
 from lit_models.cli import registry
+from lit_models.cli.commands import summaries
+from lit_models.cli.flags import FlagParser
 from lit_models.cli.metadata import version
 
 PROGRAM = "python -m lit_models"
@@ -16,26 +16,7 @@ TRAINER_COMMANDS = {
     "test": "measure a checkpoint on the test part",
     "predict": "predictions for your own sentences, images or tables",
 }
-FILE_COMMANDS = {
-    "import-keras": "turn a trained Keras file into a checkpoint and a config",
-    "export": "turn a checkpoint into a file for another program",
-    "reproduce": "run a finished run again, and compare the numbers",
-}
-HERE = Path(__file__).parent / "commands"
-
-
-def _summary(path: Path) -> str:
-    """First line of the docstring of a file, which is not imported."""
-    return (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-
-
-OTHER_COMMANDS = {
-    path.stem.replace("_", "-"): (f"lit_models.cli.commands.{path.stem}", _summary(path))
-    for path in sorted(HERE.glob("[a-z]*.py"), reverse=True)
-}
-"""Commands without settings: the module whose `main()` runs, and what it does. A file in `commands/` is a command."""
-COMMANDS = TRAINER_COMMANDS | FILE_COMMANDS | {name: summary for name, (_, summary) in OTHER_COMMANDS.items()}
-
+COMMANDS = TRAINER_COMMANDS | summaries()
 EXAMPLES = {
     "fit": (
         "fit --config digits_cnn",
@@ -48,9 +29,6 @@ EXAMPLES = {
         "predict --ckpt_path best.ckpt --inputs 'What a film!'",
         "predict --ckpt_path last.ckpt --inputs *.png",
     ),
-    "import-keras": ("import-keras model.keras", "import-keras model.h5 --data MNISTDataModule"),
-    "export": ("export --format keras --ckpt_path last.ckpt",),
-    "reproduce": ("reproduce runs/digits_cnn/version_0",),
 }
 COMMON_FLAGS = (
     ("--config FILE_OR_NAME", "a YAML file, or a config by name (see `list`); several add up, the last one wins"),
@@ -93,7 +71,7 @@ def help_screen() -> str:
     return "\n".join([*lines, "", f"next: `{PROGRAM} list`, and `{PROGRAM} COMMAND --help`"])
 
 
-def command_help(command: str) -> str:
+def trainer_help(command: str) -> str:
     """The common flags of a Trainer command, and our models and data."""
     more = [
         (f"{command} --model.help LitCNN", "every setting of a model"),
@@ -108,11 +86,14 @@ def command_help(command: str) -> str:
     return "\n".join([*lines, *section("more", more)])
 
 
-def file_command_help(command: str, usage: str, flags: Iterable[tuple[str, str]]) -> str:
-    """The flags of a command on files."""
-    lines = [f"usage: {PROGRAM} {command} {usage}", f"{command}: {COMMANDS[command]}"]
-    lines += section("options", [*flags, COMMON_FLAGS[-1]])
-    return "\n".join([*lines, "", "examples", *(f"  {PROGRAM} {example}" for example in EXAMPLES[command])])
+def flags_help(parser: FlagParser) -> str:
+    """The flags of a command that does not use the Trainer."""
+    command = parser.prog
+    lines = [f"usage: {PROGRAM} {command} {parser.usage}".rstrip(), f"{command}: {COMMANDS[command]}"]
+    lines += section("options", [*parser.rows(), COMMON_FLAGS[-1]])
+    if parser.examples:
+        lines += ["", "examples", *(f"  {PROGRAM} {example}" for example in parser.examples)]
+    return "\n".join(lines)
 
 
 def section(title: str, rows: Iterable[tuple[str, str]], *, shorten: bool = False) -> list[str]:

@@ -1,13 +1,12 @@
 """What libraries print during a run, without advertisements and advice that does not apply here."""
 
 import logging
+import os
 import sys
 import warnings
 from types import ModuleType
-from typing import Any
 
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
-from transformers.utils import logging as transformers_logging
 
 NOISE = (
     "💡 Tip",
@@ -42,10 +41,9 @@ def quiet_libraries() -> None:
         logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(NOISE))
     # TensorBoard imports TensorFlow, where it is installed, only to write to a file: ten seconds. Its own switch.
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-    messages: Any = transformers_logging
-    messages.set_verbosity_error()  # LitBERT itself says which weights are untrained
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # LitBERT itself says which weights are untrained
     if not sys.stderr.isatty():
-        messages.disable_progress_bar()
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)  # calls of Lightning's
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message=message)

@@ -1,5 +1,6 @@
 """What a run leaves behind: `results.json` with metrics, a hash of the weights, versions, commit and device."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -24,8 +25,11 @@ PACKAGES = ("lit-models", "torch", "lightning", "torchvision", "torchmetrics", "
 @functools.cache  # each checkpoint has them, and reading them takes longer than a small checkpoint does
 def versions() -> dict[str, str]:
     """Version of Python and of each package that numbers depend on."""
-    installed = {d.name: d.version for d in metadata.distributions() if d.name in PACKAGES}
-    return {"python": platform.python_version(), **{name: installed[name] for name in PACKAGES if name in installed}}
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def commit() -> str | None:

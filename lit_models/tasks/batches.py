@@ -1,12 +1,21 @@
-"""The first batch against the model's settings: data that cannot tell their sizes are refused with both shapes."""
+"""Batches against the model's settings: data that do not fit are refused, with both shapes or with the wrong value.
+
+The sizes of the first batch are checked before it is computed. Targets can be wrong in any batch, and some of them have
+a loss all the same, such as class 2 for a sigmoid. A look at each batch would make a GPU wait in each step, so the
+targets of some batches are looked at together.
+"""
 
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from datamodules.errors import UserError
 from lit_models.tasks.targets import Target, shape_of
+
+BATCHES = 50
+"""Batches whose targets are looked at together."""
 
 
 def num_samples(inputs: Any) -> int:
@@ -33,6 +42,44 @@ def check_batch(settings: Mapping[str, Any], target: Target, inputs: Any, wanted
                 raise UserError(problem)
     if wanted is not None and (problem := target.mismatch(wanted)):
         raise UserError(f"the data's target is {problem}")
+
+
+class TargetCheck:
+    """Finds a wrong target in any batch of an epoch, at most `BATCHES` batches later.
+
+    Args:
+        target: what one target should be.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.batches: list[tuple[str, int, Tensor]] = []
+        """What was not looked at yet: the split, the index of the batch and its target."""
+
+    def add(self, split: str, batch_idx: int, target: Tensor) -> None:
+        """Keeps the target of a batch, and looks at all that were kept if they are many.
+
+        Raises:
+            UserError: a target is wrong.
+        """
+        self.batches.append((split, batch_idx, target))
+        if len(self.batches) == BATCHES:
+            self.look()
+
+    def look(self) -> None:
+        """Looks at the targets that were kept.
+
+        Raises:
+            UserError: a target is wrong; names the batch.
+        """
+        batches, self.batches = self.batches, []
+        targets = [target for *_, target in batches]
+        alike = len({(target.dtype, target.device, target.shape[1:]) for target in targets}) == 1
+        if not batches or (alike and self.target.mismatch(torch.cat(targets)) is None):
+            return
+        for split, batch_idx, target in batches:
+            if problem := self.target.mismatch(target):
+                raise UserError(f"the data's target in {split} batch {batch_idx + 1} is {problem}")
 
 
 def _images(settings: Mapping[str, Any], inputs: Tensor) -> str | None:

@@ -111,11 +111,17 @@ class Classification(Target):
     def sample_losses(self, outputs: Tensor, target: Tensor) -> Tensor:
         columns = outputs.shape[1]
         if self.loss == "half_squared_error":
-            wanted = target[:, None] if columns == 1 else F.one_hot(target, columns)
+            wanted = target[:, None] if columns == 1 else F.one_hot(self._within(target, columns), columns)
             return (outputs.sigmoid() - wanted).square().sum(dim=1) / 2
         if columns == 1:
             return F.binary_cross_entropy_with_logits(outputs[:, 0], target.to(outputs.dtype), reduction="none")
-        return F.cross_entropy(outputs, target, reduction="none")
+        return F.cross_entropy(outputs, self._within(target, columns), reduction="none")
+
+    @staticmethod
+    def _within(target: Tensor, columns: int) -> Tensor:
+        """The classes, on a GPU without those that do not exist: CUDA could compute nothing after such an index, not
+        even which class it was."""
+        return target if target.device.type == "cpu" else target.clamp(0, columns - 1)
 
     def scores(self, outputs: Tensor, target: Tensor) -> Tensor:
         """Whether the class is right, bool `(B,)`."""

@@ -15,7 +15,7 @@ from datamodules.errors import UserError
 from datamodules.seeds import seed_from
 from datamodules.spec import TaskName
 from lit_models.kernels.dropout import Rows, drawn_for, repeatable_draws
-from lit_models.tasks.batches import check_batch, num_samples
+from lit_models.tasks.batches import TargetCheck, check_batch, num_samples
 from lit_models.tasks.metrics import SplitMetrics
 from lit_models.tasks.optim import OptimizerName, ScheduleName, build_optimizer, build_schedule, check_settings
 from lit_models.tasks.settings import joined_signature, split_settings
@@ -116,6 +116,7 @@ class LitTask(L.LightningModule):
         self.train_metrics = SplitMetrics(self.target, metrics)
         self.val_metrics = SplitMetrics(self.target, metrics)
         self.test_metrics = SplitMetrics(self.target, metrics)
+        self._targets = TargetCheck(self.target)
         self._seed: int | None = None
         self._windows: Windows | None = None
         self._rows = Rows(1)
@@ -210,6 +211,8 @@ class LitTask(L.LightningModule):
         self._log_epoch("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keeps the seed, after a look at the targets that these weights have learned from."""
+        self._targets.look()
         if self._seed is not None:
             checkpoint["draws_seed"] = self._seed
 
@@ -262,7 +265,8 @@ class LitTask(L.LightningModule):
         with self._explained(inputs, target):
             outputs = self._outputs(inputs)
             losses = self.target.sample_losses(outputs, target)
-        cast(SplitMetrics, getattr(self, f"{split}_metrics")).update(losses.detach(), outputs.detach(), target)
+            cast(SplitMetrics, getattr(self, f"{split}_metrics")).update(losses.detach(), outputs.detach(), target)
+        self._targets.add(split, batch_idx, target)
         return losses
 
     @contextmanager
@@ -270,7 +274,7 @@ class LitTask(L.LightningModule):
         """Checks a batch that torch cannot compute; only the first one of a split is checked before."""
         try:
             yield
-        except (IndexError, RuntimeError):
+        except (IndexError, RuntimeError, ValueError):
             check_batch(self.hparams, self.target, inputs, target)
             raise
 
@@ -281,6 +285,7 @@ class LitTask(L.LightningModule):
         return cast(Tensor, self(inputs))
 
     def _log_epoch(self, split: str) -> float:
+        self._targets.look()
         metrics = cast(SplitMetrics, getattr(self, f"{split}_metrics"))
         values = metrics.compute()
         metrics.reset()

@@ -97,20 +97,24 @@ def train(case: ModelCase) -> Training:
     training = Training(case.build())
     batches: Any = [case.batch_for(training.module)] * STEPS
     with TemporaryDirectory() as folder, quiet_lightning():
-        training.trainer = L.Trainer(
-            accelerator="cpu",
-            devices=1,
-            max_epochs=1,
-            limit_val_batches=0,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            default_root_dir=folder,
-            callbacks=[training],
+        training.trainer = quiet_trainer(
+            max_epochs=1, limit_val_batches=0, default_root_dir=folder, callbacks=[training]
         )
         training.trainer.fit(training.module, DataLoader(batches, batch_size=None))
     return training
+
+
+def quiet_trainer(**settings: Any) -> L.Trainer:
+    """A Trainer on the CPU that writes no files and shows nothing, unless `settings` say otherwise."""
+    quiet: dict[str, Any] = {
+        "accelerator": "cpu",
+        "devices": 1,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return L.Trainer(**quiet | settings)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The front door as a process of its own: what it says, its exit status, and that it imports no torch."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from lit_models import __main__ as front_door
 from lit_models.cli import help, registry
-from lit_models.cli.file_commands import PARSERS
+from lit_models.cli.commands import load, summaries
 
 ROOT = Path(__file__).parents[2]
 NO_TORCH = """
@@ -94,21 +95,33 @@ def test_help_shows_only_flags_that_the_parser_has() -> None:
     front_doors_own = {"--debug", "--help-all", "--trust"}  # or read before the parser
     for command in help.TRAINER_COMMANDS:
         known = {option for action in parsers[command]._actions for option in action.option_strings}
-        shown = {word.strip(";`,") for word in help.command_help(command).split() if word.startswith("--")}
+        shown = {word.strip(";`,") for word in help.trainer_help(command).split() if word.startswith("--")}
         plain = {flag for flag in shown if not flag.startswith(("--model.", "--data."))} - front_doors_own
         assert plain <= known
 
 
-@pytest.mark.parametrize("command", help.FILE_COMMANDS)
-def test_help_of_a_command_on_files_is_its_parser(command: str) -> None:
+@pytest.mark.parametrize("command", summaries())
+def test_help_of_a_command_without_the_trainer_is_its_parser(command: str) -> None:
     text = run(command, "--help").stdout
-    assert text.startswith(f"usage: python -m lit_models {command} ")
+    assert text.startswith(f"usage: python -m lit_models {command}")
+    assert text.splitlines()[1] == f"{command}: {summaries()[command]}"
     assert len(text.splitlines()) <= 24
     assert max(map(len, text.splitlines())) <= 80
-    known = {option for action in PARSERS[command]()._actions for option in action.option_strings}
+    parser = load(command).parser()
+    assert parser.prog == command
+    known = {option for action in parser._actions for option in action.option_strings}
     shown = {line.split()[0] for line in text.splitlines() if line.strip().startswith("--")}
     assert shown == known | {"--debug"}
     assert text == run(command, "-h").stdout == run(command, "x.keras", "--help").stdout
+
+
+@pytest.mark.parametrize("command", summaries())
+def test_the_examples_of_a_command_are_read_by_its_parser(command: str) -> None:
+    parser = load(command).parser()
+    for example in parser.examples:
+        name, *words = shlex.split(example)
+        assert name == command
+        parser.read(words)
 
 
 @pytest.mark.parametrize("arguments", [["import-keras"], ["export", "--formt", "keras"]], ids=" ".join)
@@ -168,11 +181,12 @@ def test_the_help_of_a_class_fits_80_columns(
         assert {entry.name for entry in entries} <= {line.split()[0] for line in lines}
 
 
-def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
+def test_doctor_and_list_take_no_arguments() -> None:
     assert run("list", "--help").stdout.startswith("usage: python -m lit_models list\n")
-    done = run("doctor", "--fast", "now")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "error: doctor takes no arguments, got --fast now\n"
+    for words in (["doctor", "--fast", "now"], ["list", "now"]):
+        done = run(*words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"error: {words[0]} takes no arguments, got {' '.join(words[1:])}\n"
 
 
 @pytest.mark.parametrize(
@@ -182,8 +196,8 @@ def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
         (["tests"], "unknown command 'tests', did you mean test?"),
         (
             ["zzz"],
-            "unknown command 'zzz'; there are fit, validate, test, predict, import-keras, export, reproduce, list, "
-            "doctor",
+            "unknown command 'zzz'; there are fit, validate, test, predict, doctor, export, import-keras, list, "
+            "reproduce",
         ),
         (["-c", "x.yaml"], "the command comes before its options: python -m lit_models fit -c x.yaml"),
         (["-c"], "the command comes before its options: python -m lit_models fit -c"),
@@ -193,8 +207,8 @@ def test_doctor_and_list_have_help_and_take_no_arguments() -> None:
         ),
         (
             ["--config", "digits_cnn", "zzz"],
-            "unknown command 'zzz'; there are fit, validate, test, predict, import-keras, export, reproduce, list, "
-            "doctor",
+            "unknown command 'zzz'; there are fit, validate, test, predict, doctor, export, import-keras, list, "
+            "reproduce",
         ),
         (["--model", "LitMLP"], "the command comes before its options: python -m lit_models fit --model LitMLP"),
     ],
@@ -252,7 +266,7 @@ def test_the_public_names_are_the_classes() -> None:
 
 def test_each_file_in_the_folder_of_commands_is_a_command_with_a_line_in_the_help() -> None:
     files = [path for path in (ROOT / "lit_models/cli/commands").glob("*.py") if path.stem != "__init__"]
-    assert {path.stem for path in files} == set(help.OTHER_COMMANDS)
+    assert {path.stem.replace("_", "-") for path in files} == help.COMMANDS.keys() - help.TRAINER_COMMANDS.keys()
     for path in files:
         summary = path.read_text(encoding="utf-8").splitlines()[0].removeprefix('"""').removesuffix('"""')
-        assert f"  {path.stem:<12}  {summary}" in help.help_screen()
+        assert f"  {path.stem.replace('_', '-'):<12}  {summary}" in help.help_screen()

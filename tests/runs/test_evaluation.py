@@ -11,6 +11,7 @@ from datamodules import DataModule, TensorTable
 from datamodules.spec import TaskName
 from lit_models import LitMLP, LitTask
 from lit_models.runs.predictions import PredictionWriter
+from lit_models.testing.examples import quiet_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),  # of Lightning's own code, under a torch newer than it
@@ -49,13 +50,8 @@ def model_of(task: TaskName) -> LitTask:
 
 def trainer_of(processes: int, **settings: Any) -> L.Trainer:
     several: dict[str, Any] = {"strategy": "ddp_fork"} if processes > 1 else {}
-    return L.Trainer(
-        accelerator="cpu",
+    return quiet_trainer(
         devices=processes,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         **several | settings,
     )
 

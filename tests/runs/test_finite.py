@@ -15,6 +15,7 @@ from lit_models import LitMLP, LitTask
 from lit_models.runs.checkpoint_files import CheckpointFiles
 from lit_models.runs.checkpoints import Checkpoints
 from lit_models.runs.finite import FiniteGuard, check_metrics, norm, weights_cause
+from lit_models.testing.examples import quiet_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),  # of Lightning's own code, under a torch newer than it
@@ -85,12 +86,9 @@ def loader(rows: int = 12, *, bad: tuple[int, float] | None = None) -> Any:
 
 def stopped(model: L.LightningModule, folder: Path, data: Any = None, **settings: Any) -> str:
     """The message of a fit of three epochs that does not end well, with each checkpoint checked."""
-    trainer = L.Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         callbacks=[FiniteGuard(folder), Checkpoints(folder)],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        enable_checkpointing=True,
         num_sanity_val_steps=0,
         **{"max_epochs": 3, "devices": 1, **settings},
     )
@@ -202,14 +200,11 @@ def test_finite_metrics_pass() -> None:
 def test_one_of_two_processes_tells_the_other_its_cause(tmp_path: Path) -> None:
     """The second process has the bad sample; the first one ends with the same message."""
     model = LitMLP(num_features=3, num_classes=2, hidden_sizes=[4], optimizer="sgd", lr=0.1)
-    trainer = L.Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         strategy="ddp_fork",
         devices=2,
         callbacks=[FiniteGuard(tmp_path), Checkpoints(tmp_path)],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
+        enable_checkpointing=True,
         max_epochs=2,
     )
     with pytest.raises(Exception, match=r"batch\[0\], sample 2 of the batch; correct them") as caught:

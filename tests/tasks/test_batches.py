@@ -1,4 +1,4 @@
-"""The first batch's sizes against a model's settings: what is refused, with which message, and what is left alone."""
+"""Batches against a model's settings: what is refused, with which message, and what is left alone."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import UserError
-from lit_models.tasks.batches import check_batch
+from lit_models.tasks.batches import BATCHES, TargetCheck, check_batch
 from lit_models.tasks.targets import Classification, MultiLabel, Regression, Target
 
 IMAGES = {"num_channels": 1, "image_size": 28}
@@ -176,3 +176,64 @@ def test_inputs_are_compared_without_a_target() -> None:
     assert message(TOKENS, torch.tensor([[100]])) == (
         "the data give the token id 100, and the model has 100: set --model.vocab_size 101"
     )
+
+
+CLASSES = torch.tensor([0, 1])
+
+
+def test_a_wrong_target_in_a_later_batch_is_refused_at_the_next_look() -> None:
+    check = TargetCheck(Classification(2))
+    for batch_idx, target in enumerate([CLASSES, CLASSES, torch.tensor([1, 2]), CLASSES]):
+        check.add("train", batch_idx, target)
+    with pytest.raises(UserError) as caught:
+        check.look()
+    says = "class 2, and the model has the classes 0 to 1: set --model.num_classes 3 or more"
+    assert str(caught.value) == f"the data's target in train batch 3 is {says}"
+    check.look()  # nothing is looked at twice
+
+
+def test_many_targets_are_looked_at_without_being_asked() -> None:
+    check = TargetCheck(Classification(2))
+    for batch_idx in range(BATCHES - 1):
+        check.add("test", batch_idx, torch.tensor([7]))
+    with pytest.raises(UserError, match=r"^the data's target in test batch 1 is class 7"):
+        check.add("test", BATCHES - 1, CLASSES)
+    assert not check.batches
+
+
+@pytest.mark.parametrize(
+    ("target", "good", "bad", "says"),
+    [
+        (Classification(3), torch.tensor([2]), torch.tensor([-1]), "class -1, and the model has the classes 0 to 2"),
+        (MultiLabel(2), torch.tensor([[0.0, 1.0]]), torch.tensor([[0.0, 1.5]]), "other numbers than 0 and 1"),
+        (MultiLabel(2), torch.tensor([[0, 1]]), torch.tensor([[0, -1]]), "other numbers than 0 and 1"),
+        (
+            MultiLabel(1),
+            torch.tensor([[1.0]]),
+            torch.tensor([[1.0, 0.0]]),  # another shape than the first one
+            "2 labels, and the model has 1: set --model.num_classes",
+        ),
+        (
+            Regression(1),
+            torch.tensor([0.5]),
+            torch.tensor([[0.5, 1.0]]),
+            "2 numbers, and the model has 1: set --model.num_targets 2",
+        ),
+    ],
+)
+def test_each_kind_of_target_is_checked_in_later_batches(target: Target, good: Tensor, bad: Tensor, says: str) -> None:
+    check = TargetCheck(target)
+    check.add("val", 0, good)
+    check.look()
+    check.add("val", 1, good)
+    check.add("val", 2, bad)
+    with pytest.raises(UserError) as caught:
+        check.look()
+    assert str(caught.value) == f"the data's target in val batch 3 is {says}"
+
+
+def test_targets_of_several_shapes_that_all_fit_are_taken() -> None:
+    check = TargetCheck(Regression(1))
+    for batch_idx, target in enumerate([torch.zeros(2), torch.zeros(3, 1), torch.zeros(0, dtype=torch.float64)]):
+        check.add("train", batch_idx, target)
+    check.look()

@@ -20,6 +20,7 @@ from datamodules.mnist import ImageTable
 from datamodules.words.tokens import TokenTable
 from lit_models import LitBERT, LitCNN, LitMLP, LitRNN, LitTask, LitTransformer
 from lit_models.tasks.windows import batch_sizes
+from lit_models.testing.examples import quiet_trainer
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),  # of Lightning's own code, under a torch newer than it
@@ -81,13 +82,8 @@ def trained(
     L.seed_everything(seed, verbose=False)
     model = make().double()
     several: dict[str, Any] = {"strategy": "ddp_fork", "devices": processes} if processes > 1 else {"devices": 1}
-    trainer = L.Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         precision="64-true",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
         **{"max_epochs": 2, **several, **settings},
     )
     given = data()
@@ -188,10 +184,10 @@ def test_each_step_draws_anew_and_the_process_keeps_its_generator() -> None:
 
         def forward(self, inputs: Tensor) -> Tensor:
             self.seen.append(F.dropout(torch.ones(64), 0.5))
-            outputs: Tensor = inputs[:, :1] * self.weight
+            outputs: Tensor = inputs * self.weight
             return outputs
 
-    class LitWatch(LitTask, network=Watch):
+    class LitWatch(LitTask, network=Watch, num_classes=3):
         pass
 
     def masks(seed: int, **settings: Any) -> list[list[float]]:

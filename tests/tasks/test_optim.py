@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any, cast
 
-import lightning as L
 import pytest
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader
 from lit_models.keras.rules.optimizers import KerasAdam, KerasRMSprop
 from lit_models.mlp import LitMLP
 from lit_models.tasks.optim import OPTIMIZERS, OptimizerName, build_optimizer, build_schedule
+from lit_models.testing.examples import quiet_trainer
 
 CLASSES: dict[str, type[torch.optim.Optimizer]] = {
     "keras_adam": KerasAdam,
@@ -77,15 +77,10 @@ def test_nothing_to_train_is_refused(weight_decay: float) -> None:
 def test_gradients_are_clipped_in_mixed_precision(name: OptimizerName) -> None:
     """Lightning refuses to clip for an optimizer that undoes the loss scaling itself, as torch's fused ones do."""
     module = LitMLP(num_features=4, num_classes=3, hidden_sizes=[], optimizer=name)
-    trainer = L.Trainer(
-        accelerator="cpu",
+    trainer = quiet_trainer(
         precision="bf16-mixed",
         gradient_clip_val=0.125,
         max_epochs=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
     )
     torch.nn.init.zeros_(module.network.output.weight)  # type: ignore[union-attr, arg-type]
     # three equal outputs are 1/3 each, so that a gradient is at least 1/3 * 100: far above the limit

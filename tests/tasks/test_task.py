@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchmetrics.utilities import dim_zero_sum
 
+from datamodules.errors import UserError
 from datamodules.spec import TaskName
 from lit_models.tasks.metrics import SplitMetrics
 from lit_models.tasks.targets import Classification, LossName, num_logits
 from lit_models.tasks.task import LitClassifier, LitTask
+from lit_models.testing.examples import quiet_trainer
 
 Batch = tuple[Tensor, Tensor]
 
@@ -53,17 +55,6 @@ def loader(made: list[Batch]) -> DataLoader[Batch]:
 def counted() -> SplitMetrics:
     """Loss and accuracy of two classes."""
     return SplitMetrics(Classification(2), [])
-
-
-def trainer(**settings: Any) -> L.Trainer:
-    return L.Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **settings,
-    )
 
 
 def in_process(model: LitTask, *, world_size: int, samples: int) -> list[str]:
@@ -219,7 +210,7 @@ def test_each_splits_metrics_are_means_over_its_samples(loss: LossName) -> None:
     # a learning rate below float32's resolution leaves the weights as they are
     model = LitLine(loss=loss, optimizer="sgd", lr=1e-30)
     train, val, test = batches(5, 5, 2), batches(3, 1), batches(4, 4, 4, 1)
-    fitted = trainer(max_epochs=1)  # Lightning's sanity check of validation comes first, and counts nothing
+    fitted = quiet_trainer(max_epochs=1)  # Lightning's sanity check of validation comes first, and counts nothing
     fitted.fit(model, loader(train), loader(val))
     logged = {name: value.item() for name, value in fitted.callback_metrics.items()}
     fitted.test(model, loader(test), verbose=False)
@@ -242,7 +233,7 @@ def test_nothing_of_an_epoch_is_carried_into_the_next() -> None:
             sums[trainer.current_epoch] += outputs["loss"].item() * len(batch[1])
 
     model, train, val = LitLine(optimizer="sgd", lr=1.0), batches(5, 2), batches(3)
-    fitted = trainer(max_epochs=2, callbacks=[Record()])  # with Lightning's sanity check before the first epoch
+    fitted = quiet_trainer(max_epochs=2, callbacks=[Record()])  # with Lightning's sanity check before the first epoch
     fitted.fit(model, loader(train), loader(val))
     logged = {name: value.item() for name, value in fitted.callback_metrics.items() if name != "train/acc"}
     wanted = {f"val/{name}": value for name, value in reference(model, val, "cross_entropy").items()}
@@ -271,7 +262,7 @@ def pairs(task: TaskName, *sizes: int) -> list[Batch]:
 def test_labels_and_numbers_are_measured_over_their_samples_too(task: TaskName) -> None:
     model = LitPair(task=task, optimizer="sgd", lr=1e-30)  # the weights stay as they are
     train, val = pairs(task, 5, 5, 2), pairs(task, 3, 1)
-    fitted = trainer(max_epochs=1)
+    fitted = quiet_trainer(max_epochs=1)
     fitted.fit(model, loader(train), loader(val))
     wanted = {}
     for split, made in (("train", train), ("val", val)):
@@ -308,7 +299,7 @@ def test_processes_average_to_the_gradient_of_labels_and_numbers_too(task: TaskN
 def test_metrics_by_name_are_logged_for_each_split_and_start_anew_in_each_epoch() -> None:
     model = LitLine(metrics=["f1", "recall_per_class"], class_names=["a", "b", "c"], optimizer="sgd", lr=1e-30)
     made = batches(5, 5, 2)
-    fitted = trainer(max_epochs=2)
+    fitted = quiet_trainer(max_epochs=2)
     fitted.fit(model, loader(made), loader(made))
     logged = {name: value.item() for name, value in fitted.callback_metrics.items()}
     fitted.test(model, loader(made), verbose=False)
@@ -328,7 +319,7 @@ def test_a_fit_whose_loss_is_nan_ends_as_an_error(bad: float) -> None:
     model, made = LitLine(optimizer="sgd", lr=0.25), batches(2, 2)
     made[0][0][0] = bad  # one sample of four, in the first batch; infinity minus infinity is NaN too
     with pytest.raises(ValueError, match=r"^train/loss is nan in epoch 1: try a lower lr than 0\.25$"):
-        trainer(max_epochs=1).fit(model, loader(made))
+        quiet_trainer(max_epochs=1).fit(model, loader(made))
 
 
 def test_a_loss_that_overflows_ends_as_an_error() -> None:
@@ -336,7 +327,7 @@ def test_a_loss_that_overflows_ends_as_an_error() -> None:
     nn.init.constant_(cast(nn.Linear, model.network).weight, 1e38)
     made = [(torch.full((2, 2), 100.0), torch.tensor([0, 0]))]  # a logit of 2e40 is infinite in float32
     with pytest.raises(ValueError, match=r"^train/loss is inf in epoch 1: try a lower lr than 0\.25$"):
-        trainer(max_epochs=1).fit(model, loader(made))
+        quiet_trainer(max_epochs=1).fit(model, loader(made))
 
 
 def test_a_step_descends_the_mean_of_the_cross_entropy() -> None:
@@ -414,14 +405,14 @@ def test_the_learning_rate_follows_the_schedule_step_by_step(
             rates.append(optimizer.param_groups[0]["lr"])
 
     model = LitLine(optimizer="sgd", lr=0.5, schedule=schedule, warmup=warmup)
-    trainer(max_epochs=2, callbacks=[Record()]).fit(model, loader(batches(2, 2, 2, 2)))  # 2 epochs of 4 steps
+    quiet_trainer(max_epochs=2, callbacks=[Record()]).fit(model, loader(batches(2, 2, 2, 2)))  # 2 epochs of 4 steps
     assert rates == pytest.approx([0.5 * f for f in factors], rel=1e-12)  # products of two float64 numbers
 
 
 def test_a_schedule_without_an_end_is_refused() -> None:
     model = LitLine(schedule="linear")
     with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
-        trainer(max_epochs=-1).fit(model, loader(batches(2)))
+        quiet_trainer(max_epochs=-1).fit(model, loader(batches(2)))
     assert str(caught.value) == "schedule and warmup need a last step: set trainer.max_epochs or trainer.max_steps"
 
 
@@ -464,9 +455,58 @@ def test_without_a_checkpoint_every_weight_is_untrained() -> None:
 def test_a_loaded_model_has_the_precision_of_its_checkpoint(tmp_path: Path, dtype: torch.dtype) -> None:
     model, made = LitLine(), batches(3)
     made = [(inputs.to(dtype), target) for inputs, target in made]
-    fitted = trainer(max_epochs=1, precision={torch.float32: "32-true", torch.float64: "64-true"}[dtype])
+    fitted = quiet_trainer(max_epochs=1, precision={torch.float32: "32-true", torch.float64: "64-true"}[dtype])
     fitted.fit(model, loader(made))
     fitted.save_checkpoint(tmp_path / "line.ckpt")
     loaded = LitLine.load_from_checkpoint(tmp_path / "line.ckpt", weights_only=True)
     assert {p.dtype for p in loaded.parameters()} == {dtype}
     assert torch.equal(loaded(made[0][0]), model.to(dtype)(made[0][0]))
+
+
+def one_wrong(target: Tensor) -> list[Batch]:
+    """Four batches of good targets, and one with a wrong target in its last sample."""
+    made = [(torch.randn(4, 2), torch.zeros_like(target)) for _ in range(4)]
+    return [*made[:3], (torch.randn(4, 2), target), made[3]]
+
+
+@pytest.mark.parametrize("stage", ["train", "val", "test"])
+@pytest.mark.parametrize(
+    ("settings", "target", "says"),
+    [
+        ({"num_classes": 2}, torch.tensor([0, 1, 0, 2]), "class 2, and the model has the classes 0 to 1"),
+        ({"num_classes": 2, "loss": "half_squared_error"}, torch.tensor([0, 1, 0, -1]), "class -1, and the model has"),
+        ({"num_classes": 3}, torch.tensor([0, 1, 2, 3]), "class 3, and the model has the classes 0 to 2"),
+        ({"num_classes": 2, "metrics": ["f1"]}, torch.tensor([0, 1, 0, 2]), "class 2, and the model has the classes"),
+        ({"num_classes": 2, "task": "multilabel"}, torch.tensor([[0.0, 1.0]] * 3 + [[2.0, 0.0]]), "other numbers than"),
+    ],
+    ids=["sigmoid", "squared error", "softmax", "f1", "labels"],
+)
+def test_a_wrong_target_is_refused_in_whatever_batch_it_is(
+    stage: str, settings: dict[str, Any], target: Tensor, says: str
+) -> None:
+    class Line(nn.Module):
+        def __init__(self, num_outputs: int = 1) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, num_outputs)
+
+        def forward(self, inputs: Tensor) -> Tensor:
+            return cast(Tensor, self.layer(inputs))
+
+    class LitOfTask(LitTask, network=Line):
+        """A dense layer for any task."""
+
+    good, wrong = [(x, torch.zeros_like(y)) for x, y in one_wrong(target)], one_wrong(target)
+    parts = {name: loader(wrong if name == stage else good) for name in ("train", "val", "test")}
+    short, module = quiet_trainer(max_epochs=1, num_sanity_val_steps=0), LitOfTask(**settings)
+    with pytest.raises(UserError, match=rf"^the data's target (in {stage} batch 4 )?is {says}"):
+        short.test(module, parts["test"]) if stage == "test" else short.fit(module, parts["train"], parts["val"])
+
+
+def test_weights_that_have_learned_from_a_wrong_target_are_not_saved(tmp_path: Path) -> None:
+    module = LitLine(num_classes=2)
+    short = quiet_trainer(max_epochs=1)
+    short.strategy.connect(module)
+    module._targets.add("train", 0, torch.tensor([2]))
+    with pytest.raises(UserError, match=r"^the data's target in train batch 1 is class 2"):
+        short.save_checkpoint(tmp_path / "last.ckpt")
+    assert not list(tmp_path.iterdir())

@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from datamodules.storage.locations import data_cache, default_data_dir
+from lit_models.cli.flags import FlagParser
 from lit_models.cli.metadata import requirements
 
 COMPROMISED = {"lightning": ("2.6.2", "2.6.3")}
@@ -41,8 +42,14 @@ class Finding:
     good: bool | None = None
 
 
-def main() -> int:
+def parser() -> FlagParser:
+    """The command has no flags."""
+    return FlagParser(__name__)
+
+
+def main(words: list[str]) -> int:
     """Prints the report; returns the exit status: 1 where something would keep a run from working."""
+    parser().read(words)
     findings = [*machine(), *packages(), *gpus(), *folders(), *data()]
     width = max(len(f.name) for f in findings)
     for finding in findings:

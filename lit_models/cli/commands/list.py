@@ -1,11 +1,18 @@
 """models, data, the pairs that fit, and the configs"""
 
 from lit_models.cli import registry
+from lit_models.cli.flags import FlagParser
 from lit_models.cli.help import table
 
 
-def main() -> int:
+def parser() -> FlagParser:
+    """The command has no flags."""
+    return FlagParser(__name__)
+
+
+def main(words: list[str]) -> int:
     """Prints the list; returns the exit status, 0."""
+    parser().read(words)
     print("\n".join(lines()))
     return 0
 

@@ -26,7 +26,7 @@ def ready(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def test_all_well_is_status_0(ready: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert doctor.main() == 0
+    assert doctor.main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "ready"
     assert not (ready / "cache").exists(), "doctor looks, and makes nothing"
@@ -49,7 +49,7 @@ def test_a_fault_is_status_1_and_named_in_the_last_line(
     ready: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor, "packages", lambda: iter([Finding("torch", "not installed", False)]))
-    assert doctor.main() == 1
+    assert doctor.main([]) == 1
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "not ready: torch"
     assert "✗ torch" in out
@@ -58,7 +58,7 @@ def test_a_fault_is_status_1_and_named_in_the_last_line(
 def test_marks_are_plain_where_the_screen_has_no_others(ready: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr("sys.stdout", screen)
-    assert doctor.main() == 0
+    assert doctor.main([]) == 0
     assert [doctor.mark(good) for good in (True, False, None)] == ["+", "!", " "]
 
 

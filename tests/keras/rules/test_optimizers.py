@@ -40,20 +40,26 @@ def take_steps(optimizer: torch.optim.Optimizer, params: list[nn.Parameter], gra
 OPTIMIZERS: list[type[KerasAdam] | type[KerasRMSprop]] = [KerasAdam, KerasRMSprop]
 
 
-@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
-def test_a_restored_optimizer_takes_the_same_steps(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> None:
+def started(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> tuple[Any, list[nn.Parameter], Any]:
+    """An optimizer that has taken twenty steps, its parameters, and the gradients of the other steps."""
     weights, grads = problem()
     params = as_parameters(weights)
     optimizer = optimizer_class(params)
     take_steps(optimizer, params, grads[:20])
+    return optimizer, params, grads[20:]
+
+
+@pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
+def test_a_restored_optimizer_takes_the_same_steps(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> None:
+    optimizer, params, grads = started(optimizer_class)
     file = io.BytesIO()
     torch.save(optimizer.state_dict(), file)
     again = [nn.Parameter(p.detach().clone()) for p in params]
     resumed = optimizer_class(again, lr=0.5)  # the saved rate is restored as well
     file.seek(0)
     resumed.load_state_dict(torch.load(file, weights_only=True))
-    ours = take_steps(resumed, again, grads[20:])
-    theirs = take_steps(optimizer, params, grads[20:])
+    ours = take_steps(resumed, again, grads)
+    theirs = take_steps(optimizer, params, grads)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -104,11 +110,8 @@ def test_groups_have_their_own_learning_rates(optimizer_class: type[KerasAdam] |
 
 @pytest.mark.parametrize("optimizer_class", OPTIMIZERS)
 def test_a_copied_optimizer_takes_the_same_steps(optimizer_class: type[KerasAdam] | type[KerasRMSprop]) -> None:
-    weights, grads = problem()
-    params = as_parameters(weights)
-    optimizer = optimizer_class(params)
-    take_steps(optimizer, params, grads[:3])
+    optimizer, params, grads = started(optimizer_class)
     twin = copy.deepcopy(optimizer)
     twins: list[nn.Parameter] = twin.param_groups[0]["params"]
-    for a, b in zip(take_steps(twin, twins, grads[3:]), take_steps(optimizer, params, grads[3:]), strict=True):
+    for a, b in zip(take_steps(twin, twins, grads), take_steps(optimizer, params, grads), strict=True):
         np.testing.assert_array_equal(a, b)

@@ -1,4 +1,4 @@
-"""The flags of `python -m scripts.porting`: mistakes are one line, and incomplete results write no page."""
+"""`python -m scripts.porting` writes no page from incomplete results."""
 
 import json
 import sys
@@ -8,31 +8,6 @@ import pytest
 
 from scripts.porting.__main__ import main
 from scripts.porting.runs import MEASURES
-
-PREFIX = "python -m scripts.porting: error: "
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        (["--only", "imdb"], "unknown measurement imdb; choose from mnist, simple, gates, steps, xor, nudged"),
-        (["--seeds", "0"], "--seeds must be at least 1"),
-        ([], "set LIT_MODELS_DATA to the folder that holds MNIST/raw and the IMDB archive"),
-        (
-            ["--page", "--results", "nowhere.json"],
-            "the page needs results of mnist, simple, gates, steps, xor, nudged",
-        ),
-    ],
-)
-def test_a_wrong_flag_is_one_line(
-    flags: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.delenv("LIT_MODELS_DATA", raising=False)
-    monkeypatch.setattr(sys, "argv", ["porting", *flags])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 2
-    assert capsys.readouterr().err.endswith(f"{PREFIX}{message}\n")
 
 
 def test_incomplete_results_write_no_page(
@@ -54,4 +29,4 @@ def test_results_without_a_page_beside_them_are_refused(
     monkeypatch.setattr(sys, "argv", ["porting", "--page", "--results", str(results)])
     with pytest.raises(SystemExit):
         main()
-    assert capsys.readouterr().err.endswith(f"{PREFIX}the page needs its text in {results.with_suffix('.md')}\n")
+    assert capsys.readouterr().err.endswith(f"error: the page needs its text in {results.with_suffix('.md')}\n")

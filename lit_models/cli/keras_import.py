@@ -1,6 +1,5 @@
-"""`import-keras`: a trained Keras file becomes a run folder with a checkpoint, if both compute the same."""
+"""A trained Keras file becomes a run folder with a checkpoint, if both compute the same."""
 
-import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -12,11 +11,8 @@ from lightning.pytorch.callbacks import Callback
 
 from datamodules.errors import UserError
 from datamodules.storage.downloads import sha256
-from lit_models.cli import registry
 from lit_models.cli.app import LitCLI
 from lit_models.cli.building import Builder
-from lit_models.cli.messages import nearest
-from lit_models.keras.adapters import ADAPTERS, adapter_of
 from lit_models.keras.comparison import PROBABILITY
 from lit_models.keras.importing import ImportedModel, check_outputs, import_model, load_weights
 from lit_models.keras.live import require_keras
@@ -64,27 +60,29 @@ class ImportCLI(LitCLI):
         """Does nothing."""
 
 
-def import_keras(settings: argparse.Namespace, data_words: list[str]) -> None:
+def import_file(
+    path: Path, *, model: str | None, dropout: float | None, data_words: list[str], runs_dir: Path, experiment: str
+) -> None:
     """Reads a Keras file, compares its outputs with the network's, and writes a run folder.
 
     Args:
-        settings: the flags of `import-keras`.
-        data_words: `--data.NAME VALUE`, as typed.
+        path: the file.
+        model: name of the network; recognised by the layers when None.
+        dropout: replaces all rates of the file; None if they are kept.
+        data_words: `--data CLASS` and `--data.NAME VALUE`, as typed; empty without data.
+        runs_dir: folder of all runs.
+        experiment: name of the run's folder.
 
     Raises:
-        UserError: a wrong flag, or a file that has no counterpart here.
+        UserError: Keras is not installed, or the file has no counterpart here.
     """
     require_keras("import-keras")
-    chosen_data = ["--data", settings.data] if settings.data else []
-    path = Path(settings.file)
-    experiment = path.stem if settings.experiment is None else settings.experiment
-    check_flags(settings, experiment)
-    imported = import_model(path, model=settings.model, dropout=settings.dropout)
-    cli = build(path, imported, [*chosen_data, *data_words], experiment=experiment)
+    imported = import_model(path, model=model, dropout=dropout)
+    cli = build(path, imported, data_words, experiment=experiment)
     module = cast(LitTask, cli.model).eval()
     load_weights(imported, module.network)
     difference = check_outputs(imported, module.network)
-    run_folder = folder.reserve(Path(settings.runs_dir), experiment)
+    run_folder = folder.reserve(runs_dir, experiment)
     try:
         checkpoint = write_run(run_folder, module, cli.stored_config())
         write_source(run_folder, path, module, difference)
@@ -92,23 +90,6 @@ def import_keras(settings: argparse.Namespace, data_words: list[str]) -> None:
         folder.remove_empty(run_folder)
         raise
     report(path, imported, module, difference=difference, checkpoint=checkpoint)
-
-
-def check_flags(settings: argparse.Namespace, experiment: str) -> None:
-    """Checks the flags that can be checked without the file.
-
-    Raises:
-        UserError: an unknown model, a number out of its range, or an experiment that is a path.
-    """
-    if settings.model in registry.model_names():
-        adapter_of(settings.model)
-    elif settings.model is not None:
-        hint = nearest(settings.model, ADAPTERS)
-        raise UserError(f"--model: no network {settings.model!r}{hint} (known: {', '.join(ADAPTERS)})")
-    if settings.dropout is not None and not 0 <= settings.dropout < 1:
-        raise UserError(f"--dropout must be 0 to below 1, got {settings.dropout}")
-    if Path(experiment).name != experiment or experiment in ("", ".", ".."):
-        raise UserError(f"--experiment must be the name of one folder, not a path: {experiment!r}")
 
 
 def build(path: Path, imported: ImportedModel, data_words: list[str], *, experiment: str) -> ImportCLI:

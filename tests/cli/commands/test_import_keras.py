@@ -20,17 +20,16 @@ from lit_models import LitCNN, LitMLP, LitRNN
 from lit_models.keras import live
 from lit_models.keras.files import layers
 from lit_models.keras.rules.weights import load_keras_weights
+from tests.cli.commands.keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
+from tests.cli.commands.keras_files import cnn as cnn
+from tests.cli.commands.keras_files import saved as saved
+from tests.cli.conftest import Run
 from tests.keras.stacks import FLAT, cell, conv, dense, embed, keras_tests, sequential, with_noise
 from tests.parity.conftest import keras_backend as keras_backend
 
-from .conftest import Run
-from .keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
-from .keras_files import cnn as cnn
-from .keras_files import saved as saved
-
 pytestmark = keras_tests
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 
 
 def test_a_file_becomes_a_run_that_tests_predicts_and_trains_on(cnn: Any, run: Run) -> None:

@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-import lightning as L
 import numpy as np
 import pytest
 import torch
 
 from lit_models import LitRNN
+from lit_models.cli import registry
 from lit_models.keras.files.reading import read_weights
+from lit_models.testing.examples import quiet_trainer
+from tests.cli.commands.keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
+from tests.cli.commands.keras_files import cnn as cnn
+from tests.cli.commands.keras_files import saved as saved
+from tests.cli.conftest import Run
 from tests.keras.stacks import FLAT, dense, keras_tests, sequential
 from tests.parity.conftest import keras_backend as keras_backend
-
-from .conftest import Run
-from .keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
-from .keras_files import cnn as cnn
-from .keras_files import saved as saved
 
 pytestmark = keras_tests
 
@@ -141,7 +141,7 @@ def test_a_checkpoint_of_another_kind_is_not_exported(colours: Path, run: Run) -
     assert line == f"LitTransformer {NO_COUNTERPART}"
 
     content = torch.load(path, weights_only=True)
-    every = "these models can be loaded: LitBERT, LitCNN, LitMLP, LitRNN, LitTransformer"
+    every = f"these models can be loaded: {', '.join(registry.model_names())}"
     for config, says in (
         ("model:\n  class_path: my_model.LitMine\n", "is a checkpoint of my_model.LitMine"),
         ("", "does not say which model it is of"),
@@ -154,7 +154,7 @@ def test_a_second_bias_that_keras_does_not_have_is_said(run: Run) -> None:
     module = LitRNN(vocab_size=9, embedding_size=3, hidden_size=2)
     with torch.no_grad():
         module.network.cells.bias_hh_l0.fill_(0.1)  # type: ignore[union-attr, operator]
-    trainer = L.Trainer(logger=False, accelerator="cpu", enable_progress_bar=False, enable_model_summary=False)
+    trainer = quiet_trainer()
     trainer.strategy.connect(module)
     trainer.save_checkpoint("rnn.ckpt")
     content = torch.load("rnn.ckpt", weights_only=True)

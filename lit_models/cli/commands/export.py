@@ -1,27 +1,58 @@
-"""`export`: the model of a checkpoint becomes a file for another program."""
+"""turn a checkpoint into a file for another program"""
 
 import argparse
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datamodules.errors import MissingFileError, UserError
+from lit_models import startup
 from lit_models.cli import registry, stored
+from lit_models.cli.flags import FlagParser
+from lit_models.cli.messages import nearest
 from lit_models.export.formats import FORMATS
-from lit_models.runs import checkpoint_files, checkpoints, folder
-from lit_models.runs.progress import say
-from lit_models.runs.quiet import quiet_libraries
-from lit_models.tasks.task import LitTask
+
+if TYPE_CHECKING:
+    from lit_models.tasks.task import LitTask
 
 
-def export(settings: argparse.Namespace) -> None:
-    """Writes the model of a checkpoint in the given format.
+def parser() -> FlagParser:
+    """The flags of the command."""
+    formats = "; ".join(f"{name}: {known.summary}" for name, known in FORMATS.items())
+    flags = FlagParser(
+        __name__,
+        "--format FORMAT --ckpt_path FILE [options]",
+        needed=("--format", "--ckpt_path"),
+        examples=("export --format keras --ckpt_path last.ckpt",),
+    )
+    flags.add_argument("--format", metavar="FORMAT", type=format_name, help=formats)
+    flags.add_argument("--ckpt_path", metavar="FILE", help="checkpoint with the model")
+    flags.add_argument("--output", metavar="FILE", help="a new file; in the run folder unless given")
+    return flags
 
-    Args:
-        settings: the flags of `export`.
+
+def format_name(text: str) -> str:
+    """The name of a format.
+
+    Raises:
+        argparse.ArgumentTypeError: the format does not exist.
+    """
+    if text not in FORMATS:
+        raise argparse.ArgumentTypeError(f"no format {text!r}{nearest(text, FORMATS)} (known: {', '.join(FORMATS)})")
+    return text
+
+
+def main(words: list[str]) -> int:
+    """Writes the model of a checkpoint in the given format; returns the exit status, 0.
 
     Raises:
         UserError: a wrong flag or file, or a model that has no counterpart in the format.
     """
+    settings, _ = parser().read(words)
+    startup.begin()
+    from lit_models.runs.progress import say
+    from lit_models.runs.quiet import quiet_libraries
+
     quiet_libraries()
     chosen = FORMATS[settings.format]
     checkpoint = Path(settings.ckpt_path)
@@ -34,6 +65,7 @@ def export(settings: argparse.Namespace) -> None:
     for line in lines:
         say(line)
     say(f"{type(module).__name__} in {path}")
+    return 0
 
 
 def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
@@ -43,6 +75,8 @@ def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
         UserError: `output` exists.
         MissingFileError: its folder does not exist.
     """
+    from lit_models.runs import folder
+
     if output is None:
         return folder.new_file(folder.of_checkpoint(checkpoint) or checkpoint.parent, name)
     path = Path(output)
@@ -53,12 +87,14 @@ def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
     return path
 
 
-def load_model(path: Path) -> LitTask:
+def load_model(path: Path) -> "LitTask":
     """The model of a checkpoint, on the CPU.
 
     Raises:
         UserError: not a checkpoint of one of this package's models.
     """
+    from lit_models.runs import checkpoint_files, checkpoints
+
     content = checkpoint_files.read_checkpoint(path)
     name = str((stored.read_config(path, content).get("model") or {}).get("class_path", ""))
     entry = next(

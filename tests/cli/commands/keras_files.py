@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from tests.cli.conftest import Run
 from tests.keras.stacks import FLAT, POOL, conv, dense, drop, sequential, with_noise
-
-from .conftest import Run
 
 DIGITS = ("--data", "MNISTDataModule", "--data.dataset", "digits")
 NO_COUNTERPART = "has no counterpart in Keras; these networks have one: LitRNN, LitCNN, LitMLP"

@@ -1,0 +1,18 @@
+"""What a process does before it loads torch: settings of its threads and memory, and fewer imports."""
+
+import gc
+
+from lit_models.startup.imports import import_lightning
+from lit_models.startup.memory import keep_memory
+from lit_models.startup.threads import spin_briefly
+
+
+def begin() -> None:
+    """Prepares the process and imports Lightning. A second call changes nothing."""
+    spin_briefly()
+    keep_memory()
+    gc.disable()  # the imports create millions of objects that stay: no need to look through them
+    try:
+        import_lightning()
+    finally:
+        gc.enable()

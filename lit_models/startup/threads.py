@@ -1,0 +1,16 @@
+"""Threads of torch that have nothing to do give their core away soon, so that several runs can share a machine.
+
+OpenMP's threads wait in a loop for the next piece of work, for milliseconds. Two runs on the same cores then wait for
+each other's loops. The settings are read when torch is loaded; a user's own ones win.
+"""
+
+import os
+
+SPIN_COUNT = "10000"
+"""Rounds of the loop before a thread sleeps: about 0.1 ms, longer than the pause between two operations of a step."""
+
+
+def spin_briefly() -> None:
+    """Sets it for GNU's OpenMP, which torch's wheels for Linux bring along."""
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = SPIN_COUNT
