@@ -147,6 +147,8 @@ class Builder:
 
     def _fill(self, part: str, kwargs: dict[str, Any], changed: dict[str, Any], *, links: dict[str, Any]) -> None:
         """Sets derived settings, except those that a link of the program's sets."""
+        if not changed:  # a class without arguments has no section either
+            return
         linked = {name.rpartition(".")[2] for name in links if name.startswith(f"{part}.")}
         section = self.settings[part]
         target = section.init_args if "class_path" in section and "init_args" in section else section

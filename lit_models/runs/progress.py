@@ -84,7 +84,8 @@ def network_lines(module: L.LightningModule) -> list[str]:
     for name, layer in layers:
         shown = repr(layer).splitlines()[0].removesuffix("(")
         if count := trainable(layer):
-            lines.append(f"  {name[:14]:<14} {shown[:48]:<48} {count:>13,}")
+            shown = shown if len(shown) <= 48 else f"{shown[:47]}…"
+            lines.append(f"  {name[:14]:<14} {shown:<48} {count:>13,}")
     return lines
 
 

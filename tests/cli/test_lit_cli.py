@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel, DemoModel
 
 from datamodules import UserError
 from lit_models import LitCLI
@@ -19,6 +20,15 @@ LAST = "runs/xor_mlp/version_0/checkpoints/last.ckpt"
 
 def test_it_is_a_lightning_cli() -> None:
     assert issubclass(LitCLI, LightningCLI)
+
+
+def test_classes_without_arguments_are_built_as_in_lightning() -> None:
+    cli = LitCLI(DemoModel, BoringDataModule, run=False, args={"model": {"out_dim": 3}})
+    assert isinstance(cli.datamodule, BoringDataModule)
+    assert isinstance(cli.model, DemoModel)
+    assert cli.model.l1.out_features == 3
+    cli = LitCLI(BoringModel, BoringDataModule, run=False, args=[])
+    assert isinstance(cli.model, BoringModel)
 
 
 @pytest.mark.parametrize("config", ["xor_mlp", "digits_cnn"])

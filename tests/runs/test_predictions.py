@@ -180,7 +180,8 @@ def test_no_cell_is_a_formula_where_lines_are_split_at_semicolons_or_tabs(
 
 
 @pytest.mark.parametrize(
-    ("text", "written"), [("x;=1", "x;'=1"), ("a\n-b", "a\n'-b"), ("a; b-c", "a; b-c"), ("a, -b", "a, -b")]
+    ("text", "written"),
+    [("x;=1", "x;'=1"), ("a\n-b", "a\n'-b"), ("a; b-c", "a; b-c"), ("a, -b", "a, -b"), ("a ;-)", "a ;-)")],
 )
 def test_an_apostrophe_inside_a_text_is_only_where_a_cell_could_begin(text: str, written: str) -> None:
     assert cell(text) == written

@@ -337,3 +337,13 @@ def test_a_mismatch_says_what_the_data_have_and_which_flag_mends_it(target: Targ
 )
 def test_a_shape_in_words(tensor: Tensor, text: str) -> None:
     assert shape_of(tensor) == text
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("loss", ["cross_entropy", "half_squared_error"])
+def test_a_class_that_does_not_exist_leaves_the_gpu_usable(loss: LossName) -> None:
+    target, classes = Classification(3, loss=loss), torch.tensor([0, 7, -1], device="cuda")
+    losses = target.sample_losses(torch.randn(3, 3, device="cuda"), classes)
+    torch.cuda.synchronize()  # where an index out of range would raise
+    assert losses.isfinite().all()
+    assert (target.mismatch(classes) or "").startswith("class 7, and the model has the classes 0 to 2")
