@@ -18,6 +18,8 @@ from datamodules.storage.locations import data_cache
 
 LANES = 16
 """Numbers of a vector. Rows in the memory of a loop have a multiple of it."""
+SLICE = 24
+"""Samples that one call of a loop computes, at most. Their states stay in the first cache, and fill tiles of 6 rows."""
 LOOPS = {"RNN_TANH": "rnn", "GRU": "gru", "LSTM": "lstm"}
 """Mode of `nn.RNNBase` -> first part of the names of its loops."""
 
@@ -73,7 +75,7 @@ def compiled(mode: str, loops: Any, folder: Path | None) -> TimeLoop:
                 config.CACHE_DIR = before
         integer = types.int64
         numbers = types.NamedUniTuple(integer, len(arguments._fields), arguments)
-        function.compile(types.void(types.Array(integer, 2, "C"), numbers, integer, integer))
+        function.compile(types.void(types.Array(integer, 2, "C"), numbers, integer))
         passes.append(function)
     return TimeLoop(passes[0], passes[1], loops.Forward, loops.Backward)
 

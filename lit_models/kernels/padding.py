@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lit_models.kernels.compiled import SLICE
 from lit_models.kernels.passes import Initial, States, Steps, recurrence
 
 
@@ -21,7 +22,7 @@ class FrontPadded(NamedTuple):
     prefix: Tensor
     """`(P, I)`: the values of the padding, for the text that has the most of it"""
     rows: Tensor
-    """`(N, I)`: the values behind the padding, step after step, for the texts in the order of `padding`"""
+    """`(N, I)`: the values behind the padding, for the texts in the order of `padding`"""
     steps: Steps
     """of `rows`"""
     padding: Tensor
@@ -40,8 +41,9 @@ class FrontPadded(NamedTuple):
         padding = padding[order]
         time = np.arange(length)
         active = padding <= time[:, None]  # (T, B)
-        rows = torch.from_numpy(array[order].T[active])
-        steps = Steps.of(padding.searchsorted(time, side="right"), len(array))
+        steps = Steps.of(padding.searchsorted(time, side="right"), len(array)).slice_by_slice()
+        slices = np.split(np.arange(len(array)), range(SLICE, len(array), SLICE))
+        rows = torch.from_numpy(np.concatenate([array[order[part]].T[active[:, part]] for part in slices]))  # (N,)
         prefix = rows.new_full((int(padding[-1]),), padding_id)
         return cls(prefix, rows, steps, torch.from_numpy(padding), torch.from_numpy(order.argsort()))
 

@@ -12,45 +12,48 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_models.kernels.compiled import LANES, time_loop
+from lit_models.kernels.compiled import LANES, SLICE, time_loop
 from lit_models.kernels.threads import run_parts
-
-SLICE = 24
-"""Samples that one call of a loop computes. Their states stay in the first cache, and fill tiles of 6 rows."""
 
 
 class Steps(NamedTuple):
-    """The time steps in the order of processing; arrays are int64 `(T,)`.
+    """The time steps in the order of processing, for each slice of the batch. S slices, int64 arrays `(S, T)`.
 
-    The inputs are `(T, B, I)`, or the rows `(N, I)` of the active samples, step after step.
+    The inputs are `(T, B, I)`, or rows `(N, I)` of the active samples.
     """
 
     counts: npt.NDArray[np.int64]
-    """active samples: the first ones of the batch"""
+    """active samples of the slice: its first ones"""
+    rows: npt.NDArray[np.int64]
+    """their first row, in rows `(N, I)` and in the outputs"""
     times: npt.NDArray[np.int64]
     """index of the step in inputs `(T, B, I)`"""
-    rows: npt.NDArray[np.int64]
-    """first row of the step in rows `(N, I)` and in the outputs"""
     samples: int
     """B"""
 
     @classmethod
     def of(cls, counts: npt.NDArray[np.int64], samples: int) -> "Steps":
-        """The steps from first to last, with so many active samples in each."""
-        return cls(counts, np.arange(len(counts)), np.cumsum(counts) - counts, samples)
+        """All steps from first to last. In each, the first `counts` samples are active, and their rows follow those of
+        the step before."""
+        low = np.arange(0, samples, SLICE)[:, None]
+        times = np.broadcast_to(np.arange(len(counts)), (len(low), len(counts)))
+        return cls((counts - low).clip(0, SLICE), np.cumsum(counts) - counts + low, times, samples)
+
+    def slice_by_slice(self) -> "Steps":
+        """The same steps with other rows: all steps of a slice come before those of the next one. The memory of a slice
+        is then read in its order."""
+        ends = self.counts.ravel().cumsum().reshape(self.counts.shape)
+        return self._replace(rows=ends - self.counts)
 
     def reversed(self) -> "Steps":
         """From the last step to the first."""
-        return Steps(self.counts[::-1], self.times[::-1], self.rows[::-1], self.samples)
+        return Steps(self.counts[:, ::-1], self.rows[:, ::-1], self.times[:, ::-1], self.samples)
 
     def table(self, x: Tensor) -> npt.NDArray[np.int64]:
-        """What the loops read, `(3, T)`: active samples, first row, and offset of the first input."""
-        first = self.times if x.dim() == 3 else self.rows
-        return np.stack([self.counts, self.rows, first * x.stride(0)])
-
-    def slices(self) -> list[tuple[int, int]]:
-        """The first sample of each slice, and the sample after its last."""
-        return [(low, min(low + SLICE, self.samples)) for low in range(0, self.samples, SLICE)]
+        """What the loops read, `(S, 3, T)`: active samples, first row, and offset of the first input."""
+        low = np.arange(0, self.samples, SLICE)[:, None]
+        offsets = self.times * x.stride(0) + low * x.stride(1) if x.dim() == 3 else self.rows * x.stride(0)
+        return np.stack([self.counts, self.rows, offsets], axis=1)
 
 
 class Initial(NamedTuple):
@@ -153,7 +156,7 @@ class Pass:
         arguments = self.arguments(w_ih, w_hh) | addresses(bias=bias, h=h, c=c) | {"inputs": self.inputs}
         call = self.loop.forward_arguments(**arguments)
         table = self.steps.table(self.x)
-        run_parts(lambda low, high: self.loop.forward(table, call, low, high), self.steps.slices())
+        run_parts(lambda part: self.loop.forward(table[part], call, part * SLICE), range(len(table)))
         results = [self.outputs(rows) for rows in (self.states, h, self.cells, c if self.cells is not None else None)]
         return States(*results)
 
@@ -167,23 +170,23 @@ class Pass:
         needs_x: bool,
     ) -> tuple[Tensor | None, ...]:
         """The gradients of x, h0, c0 and the parameters, from those of the results."""
-        size, slices = self.x.shape[-1], self.steps.slices()
+        size = self.x.shape[-1]
         states, cells = self.whole_rows(states), self.whole_rows(cells)
         h, c = self.initial(last).clone(), self.initial(last_cells).clone()
         x = torch.empty_like(self.x) if needs_x else None
         w_ih, w_hh = padded(self.w_ih, size).contiguous(), padded(self.w_hh, self.width).contiguous()
         biases = self.x.new_empty(1 if self.mode == "RNN_TANH" else 4, self.width)
-        sums = [like.new_zeros(len(slices), *like.shape) for like in (w_ih, w_hh, biases)]
+        sums = [like.new_zeros(len(self.steps.counts), *like.shape) for like in (w_ih, w_hh, biases)]
         arguments = self.arguments(w_ih, w_hh) | addresses(h0=self.h0, c0=self.c0) | {"inputs": size}
         arguments |= addresses(grad_states=states, grad_cells=cells, grad_h=h, grad_c=c, grad_x=x)
         table = self.steps.table(self.x)
 
-        def run(low: int, high: int) -> None:
-            w_ih, w_hh, bias = (part[low // SLICE] for part in sums)
+        def run(part: int) -> None:
+            w_ih, w_hh, bias = (of_slices[part] for of_slices in sums)
             own = addresses(grad_w_ih=w_ih, grad_w_hh=w_hh, grad_bias=bias)
-            self.loop.backward(table, self.loop.backward_arguments(**arguments, **own), low, high)
+            self.loop.backward(table[part], self.loop.backward_arguments(**arguments, **own), part * SLICE)
 
-        run_parts(run, slices)
+        run_parts(run, range(len(table)))
         return self.gradients(x, h, c, *(reduce(torch.add, part) for part in sums))
 
     def whole_rows(self, outputs: Tensor | None) -> Tensor | None:

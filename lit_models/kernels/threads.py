@@ -23,7 +23,7 @@ if hasattr(os, "register_at_fork"):  # not on Windows
     os.register_at_fork(after_in_child=forget_pool)
 
 
-def run_parts(call: Callable[[int, int], None], parts: Sequence[tuple[int, int]]) -> None:
+def run_parts(call: Callable[[int], None], parts: Sequence[int]) -> None:
     """Calls `call` with each part, in up to `torch.get_num_threads()` threads, and waits for all of them."""
     global _pool
     left = deque(parts)
@@ -34,7 +34,7 @@ def run_parts(call: Callable[[int, int], None], parts: Sequence[tuple[int, int]]
                 part = left.popleft()
             except IndexError:
                 return
-            call(*part)
+            call(part)
 
     helpers = min(torch.get_num_threads(), len(parts)) - 1
     if helpers > 0 and _pool is None:

@@ -160,6 +160,17 @@ def row_of(builder: Any, address: Any, stride: Any, row: Any) -> Any:
     return builder.add(address, builder.mul(builder.mul(stride, row), ir.Constant(WORD, 4)))
 
 
+@intrinsic
+def not_inlined(typing: Any) -> Any:
+    """Marks the function that contains it. LLVM then compiles it once, and not at each call."""
+
+    def emit(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), emit
+
+
 tile_1, tile_2, tile_3, tile_4, tile_5, tile_6 = (tile(rows) for rows in range(1, ROWS + 1))
 
 
@@ -175,25 +186,33 @@ def products(rows, columns, c, start, first, second):
         first: address, row stride and column stride of A; address and row stride of B; the columns of A.
         second: the same of the second product; with 0 columns there is none.
     """
+    not_inlined()
     for j in range(0, columns, LANES):
-        for i in range(0, rows, ROWS):
+        i = 0
+        while i < rows:
             left = rows - i
             out = (c[0] + 4 * (i * c[1] + j), c[1])
             initial = (start[0] + 4 * (i * start[1] + j), start[1])
             p = (first[0] + 4 * i * first[1], first[1], first[2], first[3] + 4 * j, first[4], first[5])
             q = (second[0] + 4 * i * second[1], second[1], second[2], second[3] + 4 * j, second[4], second[5])
-            if left >= 6:
+            if left >= 6 and left != 7 and left != 8:
                 tile_6(out, initial, p, q)
+                i += 6
             elif left == 5:
                 tile_5(out, initial, p, q)
-            elif left == 4:
+                i += 5
+            elif left >= 4:  # 7 and 8 rows as well: fewer than four sums wait for each other
                 tile_4(out, initial, p, q)
+                i += 4
             elif left == 3:
                 tile_3(out, initial, p, q)
+                i += 3
             elif left == 2:
                 tile_2(out, initial, p, q)
+                i += 2
             else:
                 tile_1(out, initial, p, q)
+                i += 1
 
 
 def constant(number: float) -> Callable[[], Any]:
