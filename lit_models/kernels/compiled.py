@@ -20,13 +20,18 @@ LANES = 16
 """Numbers of a vector. Rows in the memory of a loop have a multiple of it."""
 SLICE = 24
 """Samples that one call of a loop computes, at most. Their states stay in the first cache, and fill tiles of 6 rows."""
-LOOPS = {"RNN_TANH": "rnn", "GRU": "gru", "LSTM": "lstm"}
-"""Mode of `nn.RNNBase` -> first part of the names of its loops."""
+LOOPS = {
+    "RNN_TANH": {"rnn_forward": "Forward", "rnn_backward": "Backward"},
+    "GRU": {"gru_forward": "Forward", "gru_backward": "Backward"},
+    "LSTM": {"lstm_forward": "Forward", "lstm_backward": "Backward"},
+    "EMBEDDING": {"embedding_backward": "EmbeddingBackward"},
+}
+"""Mode of `nn.RNNBase`, or another layer -> names of its loops and of the classes of their arguments."""
 
 
 def missing(*arguments: Any) -> None:
     """In place of a loop that could not be compiled. The layers ask for the problem before."""
-    raise AssertionError("this time loop could not be compiled")
+    raise AssertionError("this loop could not be compiled")
 
 
 class TimeLoop(NamedTuple):
@@ -44,7 +49,7 @@ def time_loop(mode: str) -> TimeLoop:
     """Compiles a time loop or reads it from disk. If this fails, it says so on the screen, because it costs time.
 
     Args:
-        mode: of `nn.RNNBase`, a key of `LOOPS`.
+        mode: a key of `LOOPS`.
     """
     try:
         loops = importlib.import_module("lit_models.kernels.loops")
@@ -54,18 +59,18 @@ def time_loop(mode: str) -> TimeLoop:
             return compiled(mode, importlib.reload(loops), None)
     except Exception as error:  # Numba and LLVM raise all kinds, and the layer works without them
         cause = str(error).partition("\n")[0]
-        problem = f"its time loop cannot be compiled ({type(error).__name__}: {cause})"
-        print(f"The fast path of a recurrent layer is off: {problem}", file=sys.stderr)
+        problem = f"its loop cannot be compiled ({type(error).__name__}: {cause})"
+        print(f"The fast path of a layer is off: {problem}", file=sys.stderr)
         return TimeLoop(problem=problem)
 
 
 def compiled(mode: str, loops: Any, folder: Path | None) -> TimeLoop:
-    """Compiles both passes. `folder` keeps the machine code; without one, nothing is kept."""
+    """Compiles the passes of a layer. `folder` keeps the machine code; without one, nothing is kept."""
     config: Any = importlib.import_module("numba.core.config")
     types: Any = importlib.import_module("numba.core.types")
-    passes: list[Callable[..., None]] = []
-    for name, arguments in (("forward", loops.Forward), ("backward", loops.Backward)):
-        function = getattr(loops, f"{LOOPS[mode]}_{name}")
+    passes: dict[str, Any] = {}
+    for name, class_name in LOOPS[mode].items():
+        function, arguments = getattr(loops, name), getattr(loops, class_name)
         if folder is not None:
             before = config.CACHE_DIR
             config.CACHE_DIR = str(folder)
@@ -76,8 +81,9 @@ def compiled(mode: str, loops: Any, folder: Path | None) -> TimeLoop:
         integer = types.int64
         numbers = types.NamedUniTuple(integer, len(arguments._fields), arguments)
         function.compile(types.void(types.Array(integer, 2, "C"), numbers, integer))
-        passes.append(function)
-    return TimeLoop(passes[0], passes[1], loops.Forward, loops.Backward)
+        kind = name.rpartition("_")[2]  # forward or backward
+        passes |= {kind: function, f"{kind}_arguments": arguments}
+    return TimeLoop(**passes)
 
 
 def cache_folder(loops: Any) -> Path | None:

@@ -85,6 +85,17 @@ class Backward(NamedTuple):
     """`(gates, W)`; a GRU's rows are r, z, m and n"""
 
 
+class EmbeddingBackward(NamedTuple):
+    """Addresses and sizes of the gradient of an embedding."""
+
+    width: int
+    """numbers of a row, a multiple of 16"""
+    grad: int
+    """`(N, width)`: of the rows of N tokens"""
+    total: int
+    """`(V, width)`: of the table; sums are added to it"""
+
+
 CHUNK = 96  # rows that are collected before they are multiplied into the weight gradients
 
 
@@ -361,3 +372,12 @@ def gru_backward(steps, a, low):
                     of_x = of_gate + 4 * CHUNK * a.width if gate == 2 else of_gate
                     add_weight_gradients(a, gate, (of_x, of_gate), used, xs, befores)
             used = 0
+
+
+@njit(nogil=True)
+def embedding_backward(tokens, a, low):
+    """Adds the gradients of the rows of tokens `(1, N)` to those of the table, one after the other from token `low`."""
+    for i in range(low, tokens.shape[1]):
+        source, target = a.grad + 4 * i * a.width, a.total + 4 * tokens[0, i] * a.width
+        for j in range(0, 4 * a.width, 64):
+            store(target + j, load(target + j) + load(source + j))

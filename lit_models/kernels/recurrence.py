@@ -15,6 +15,7 @@ The fast path does not support second derivatives, `torch.func`, or in-place cha
 Shapes: B samples, T time steps, I input features, H hidden features. A GRU's gates are in PyTorch's order r, z, n.
 """
 
+from collections.abc import Sequence
 from copy import copy
 from typing import Any, ClassVar, cast
 
@@ -169,3 +170,18 @@ class LSTM(Recurrence, nn.LSTM):
     """`nn.LSTM`, with a fast path."""
 
     plain = nn.LSTM
+
+
+def embedded(embedding: nn.Module, tokens: Tensor, padding_id: int, layers: Sequence[Any]) -> Tensor | FrontPadded:
+    """Embeddings `(B, T, E)` of tokens `(B, T)`. If all layers can take it, padding at the front is computed once.
+
+    Args:
+        embedding: maps ids of any shape to rows.
+        tokens: int64.
+        padding_id: the id that pads.
+        layers: the recurrent layers above; none if they cannot share padding.
+    """
+    if tokens.numel() and layers and all(layer.shares_padding() for layer in layers):
+        return FrontPadded.of(tokens, padding_id).map(embedding)
+    rows: Tensor = embedding(tokens)
+    return rows

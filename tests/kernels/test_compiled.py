@@ -89,8 +89,8 @@ def test_without_numba_pytorchs_layers_compute_and_say_so_once(
     found = kernels.used()
     assert found["fast"] == []
     (reason,) = found["plain"]["SimpleRNN"]
-    assert reason.startswith("its time loop cannot be compiled (ModuleNotFoundError: import of ")
-    assert capsys.readouterr().err == f"The fast path of a recurrent layer is off: {reason}\n"
+    assert reason.startswith("its loop cannot be compiled (ModuleNotFoundError: import of ")
+    assert capsys.readouterr().err == f"The fast path of a layer is off: {reason}\n"
 
 
 def test_a_failed_compilation_is_told_and_pytorchs_layers_compute(
@@ -101,6 +101,6 @@ def test_a_failed_compilation_is_told_and_pytorchs_layers_compute(
 
     monkeypatch.setattr(compiled, "compiled", fail)
     layer_equals_pytorchs()
-    reason = "its time loop cannot be compiled (RuntimeError: no such processor)"
+    reason = "its loop cannot be compiled (RuntimeError: no such processor)"
     assert kernels.used() == {"fast": [], "plain": {"SimpleRNN": [reason]}}
-    assert capsys.readouterr().err == f"The fast path of a recurrent layer is off: {reason}\n"
+    assert capsys.readouterr().err == f"The fast path of a layer is off: {reason}\n"

