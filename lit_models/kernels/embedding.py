@@ -17,8 +17,8 @@ class Embedding(nn.Embedding):
     """`nn.Embedding` with a fast gradient."""
 
     def forward(self, input: Tensor) -> Tensor:  # PyTorch's argument name
-        if not torch.is_grad_enabled():
-            return super().forward(input)  # there is no gradient
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return super().forward(input)  # there is no gradient, or the compiler makes it
         problem = self.problem(input)
         kernels.record("Embedding", problem)
         rows: Tensor = EmbeddingFunction.apply(input, self.weight) if problem is None else super().forward(input)
@@ -28,7 +28,7 @@ class Embedding(nn.Embedding):
         """Why the fast path cannot compute now; None if it can."""
         reasons = {
             "kernels are set to plain": kernels.chosen() == "plain",
-            "a graph is compiled or traced": torch.compiler.is_compiling() or torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call]
+            "a graph is traced": torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call]
             "the device is no CPU": self.weight.device.type != "cpu" or tokens.device.type != "cpu",
             "numbers are not float32": self.weight.dtype != torch.float32,
             "ids are not int64": tokens.dtype != torch.int64,

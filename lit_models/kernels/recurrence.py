@@ -4,8 +4,8 @@ The layers have the parameters, arguments and results of PyTorch's layers, which
 take texts that share their padding (`kernels.padding.FrontPadded`).
 
 The fast path is for float32 on a CPU. All other calls go to PyTorch's layer: on a GPU, with an initial state (`hx`),
-under autocast, while tracing or compiling, without biases. `kernels.used()` gives the reason. `torch.jit.script`
-compiles PyTorch's layer too.
+under autocast, while tracing or compiling, without biases. `kernels.used()` gives the reason, except while compiling.
+`torch.jit.script` compiles PyTorch's layer too.
 
 PyTorch's layers draw the dropout between their layers in C++. Here, layers with dropout run one by one, and
 `kernels.dropout` draws between them. With an initial state, PyTorch's layer draws.
@@ -39,10 +39,11 @@ class Recurrence(nn.RNNBase):
 
     def forward(self, input: Any, hx: Any = None) -> Any:  # PyTorch's argument names
         problem = self.problem_of_layer() or self.problem_of_input(input, hx)
-        kernels.record(type(self).__name__, problem)
+        if not torch.compiler.is_compiling():  # which could not trace it
+            kernels.record(type(self).__name__, problem)
         if problem is None or (hx is None and self.drops(input)):
             return self.run(input, fast=problem is None)
-        return super().forward(input, hx)
+        return self.plain.forward(cast(Any, self), input, hx)  # torch.compile cannot break a graph at super()
 
     def __prepare_scriptable__(self) -> nn.RNNBase:
         """Returns PyTorch's layer with the same parameters, for `torch.jit.script`, which calls this hook.

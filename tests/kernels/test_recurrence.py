@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 
 from lit_models import kernels
 from lit_models.kernels.recurrence import GRU, LSTM, SimpleRNN
+from lit_models.rnn import RNN
 
 PAIRS = [
     pytest.param(SimpleRNN, nn.RNN, id="SimpleRNN"),
@@ -324,6 +325,15 @@ def test_copies_compute_the_same(ours: Any, theirs: Any) -> None:
     for other in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
         assert torch.equal(other(random_inputs())[0], expected)
     assert ran_fast()
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # of torch's compiler
+def test_a_compiled_network_equals_the_eager_network() -> None:
+    torch.manual_seed(0)
+    network = RNN(20, embedding_size=INPUTS, hidden_size=UNITS)
+    tokens = torch.randint(20, (BATCH, STEPS))
+    compiled = torch.compile(network, backend="eager")  # traces as usual, and needs no C++ compiler
+    torch.testing.assert_close(compiled(tokens), network(tokens), rtol=0, atol=1e-6)  # float32, numbers below 1
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
