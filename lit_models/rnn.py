@@ -15,10 +15,11 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 from datamodules.errors import UserError, require_at_least
 from lit_models.keras.rules.initializers import init_like_keras
 from lit_models.kernels.dropout import sequence_dropout
-from lit_models.kernels.recurrence import GRU, LSTM, SimpleRNN
+from lit_models.kernels.embedding import Embedding
+from lit_models.kernels.recurrence import GRU, LSTM, SimpleRNN, embedded
 from lit_models.tasks.task import LitTask
 
-CELLS: dict[str, type[nn.RNN | nn.LSTM | nn.GRU]] = {"simple": SimpleRNN, "lstm": LSTM, "gru": GRU}
+CELLS: dict[str, type[SimpleRNN | LSTM | GRU]] = {"simple": SimpleRNN, "lstm": LSTM, "gru": GRU}
 
 
 class RNN(nn.Module):
@@ -69,7 +70,7 @@ class RNN(nn.Module):
         if not 0 <= dropout < 1:
             raise UserError(f"dropout must be 0 to below 1, got {dropout}")
         self.padding_id, self.mask_padding = padding_id, mask_padding
-        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.embedding = Embedding(vocab_size, embedding_size)
         between = dropout if num_layers > 1 else 0.0
         both: dict[str, Any] = {"batch_first": True, "bidirectional": bidirectional}
         directions = 2 if bidirectional else 1
@@ -87,7 +88,10 @@ class RNN(nn.Module):
         """`tokens`: int64 `(B, T)`; returns `(B, num_outputs)`. With `mask_padding`, the last state of a text without
         tokens is the initial state, zero."""
         empty = (tokens == self.padding_id).all(dim=1, keepdim=True) if self.mask_padding else None  # (B, 1)
-        x = self._packed(tokens) if self.mask_padding else self.embedding(tokens)  # (B, T, E)
+        layers = (
+            [] if self.training and self.dropout.p else [self.cells, *self.upper]
+        )  # nothing is dropped between them
+        x = self._packed(tokens) if self.mask_padding else embedded(self.embedding, tokens, self.padding_id, layers)
         x, state = self.cells(x)  # (B, T, directions * H)
         for layer in self.upper:
             x, state = layer(sequence_dropout(x, self.dropout.p, self.training, batch_dim=0))

@@ -9,6 +9,8 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"  # the hub's library reads it when it is imported
 # Keras takes one backend a process. Torch's kernels are ours too, so it is the reference only where there is no other.
 os.environ.setdefault("KERAS_BACKEND", next((name for name in ("tensorflow", "jax") if find_spec(name)), "torch"))
+# Compiling the recurrent layers takes seconds. The name of the folder inside depends on their sources.
+os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "numba")
 
 WORDS = (
     "the a an and or not is was it this that i you we they film movie review story actor scene plot good great best "

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from datamodules import UserError
 from lit_models.keras.rules.optimizers import KerasRMSprop
+from lit_models.kernels.recurrence import SimpleRNN
 from lit_models.rnn import RNN, LitRNN, left_align
 
 Cell = Literal["simple", "lstm", "gru"]
@@ -225,7 +226,8 @@ def test_dropout_is_between_the_layers_too() -> None:
 
 
 @pytest.mark.parametrize("mask_padding", [False, True])
-def test_dropout_is_below_layers_of_other_sizes_too(mask_padding: bool) -> None:
+def test_dropout_is_below_layers_of_other_sizes_too(mask_padding: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimpleRNN, "shares_padding", lambda layer: False)  # the layers' inputs are then whole tensors
     torch.manual_seed(0)
     network = RNN(20, embedding_size=5, hidden_size=16, num_layers=1, upper_sizes=[8], dropout=0.5)
     network.mask_padding = mask_padding

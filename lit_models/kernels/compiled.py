@@ -1,0 +1,100 @@
+"""Compiles a time loop with Numba when a layer first needs it, and keeps the machine code on disk.
+
+The place is the folder `kernels` in the data cache (`LIT_MODELS_CACHE`), or `NUMBA_CACHE_DIR`. If a file there cannot
+be read or written, the process compiles for itself. Without Numba, or if the compilation fails, PyTorch's layers
+compute.
+"""
+
+import hashlib
+import importlib
+import os
+import sys
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from datamodules.storage.locations import data_cache
+
+LANES = 16
+"""Numbers of a vector. Rows in the memory of a loop have a multiple of it."""
+SLICE = 24
+"""Samples that one call of a loop computes, at most. Their states stay in the first cache, and fill tiles of 6 rows."""
+LOOPS = {
+    "RNN_TANH": {"rnn_forward": "Forward", "rnn_backward": "Backward"},
+    "GRU": {"gru_forward": "Forward", "gru_backward": "Backward"},
+    "LSTM": {"lstm_forward": "Forward", "lstm_backward": "Backward"},
+    "EMBEDDING": {"embedding_backward": "EmbeddingBackward"},
+}
+"""Mode of `nn.RNNBase`, or another layer -> names of its loops and of the classes of their arguments."""
+
+
+def missing(*arguments: Any) -> None:
+    """In place of a loop that could not be compiled. The layers ask for the problem before."""
+    raise AssertionError("this loop could not be compiled")
+
+
+class TimeLoop(NamedTuple):
+    """The compiled passes of one kind of layer and the classes of their arguments, or why there are none."""
+
+    forward: Callable[..., None] = missing
+    backward: Callable[..., None] = missing
+    forward_arguments: Any = None
+    backward_arguments: Any = None
+    problem: str | None = None
+
+
+@cache
+def time_loop(mode: str) -> TimeLoop:
+    """Compiles a time loop or reads it from disk. If this fails, it says so on the screen, because it costs time.
+
+    Args:
+        mode: a key of `LOOPS`.
+    """
+    try:
+        loops = importlib.import_module("lit_models.kernels.loops")
+        try:
+            return compiled(mode, loops, cache_folder(loops))
+        except Exception:  # a damaged file, a full disk, or no compilation; the next line tells
+            return compiled(mode, importlib.reload(loops), None)
+    except Exception as error:  # Numba and LLVM raise all kinds, and the layer works without them
+        cause = str(error).partition("\n")[0]
+        problem = f"its loop cannot be compiled ({type(error).__name__}: {cause})"
+        print(f"The fast path of a layer is off: {problem}", file=sys.stderr)
+        return TimeLoop(problem=problem)
+
+
+def compiled(mode: str, loops: Any, folder: Path | None) -> TimeLoop:
+    """Compiles the passes of a layer. `folder` keeps the machine code; without one, nothing is kept."""
+    config: Any = importlib.import_module("numba.core.config")
+    types: Any = importlib.import_module("numba.core.types")
+    passes: dict[str, Any] = {}
+    for name, class_name in LOOPS[mode].items():
+        function, arguments = getattr(loops, name), getattr(loops, class_name)
+        if folder is not None:
+            before = config.CACHE_DIR
+            config.CACHE_DIR = str(folder)
+            try:
+                function.enable_caching()
+            finally:
+                config.CACHE_DIR = before
+        integer = types.int64
+        numbers = types.NamedUniTuple(integer, len(arguments._fields), arguments)
+        function.compile(types.void(types.Array(integer, 2, "C"), numbers, integer))
+        kind = name.rpartition("_")[2]  # forward or backward
+        passes |= {kind: function, f"{kind}_arguments": arguments}
+    return TimeLoop(**passes)
+
+
+def cache_folder(loops: Any) -> Path | None:
+    """The folder for the machine code of these sources; None if it cannot be written. Numba compares the source of
+    `loops` only, so the folder's name depends on the others."""
+    sources = [Path(loops.__file__).with_name(f"{name}.py").read_bytes() for name in ("loops", "vectors", "compiled")]
+    digest = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    folder = (Path(chosen) if chosen else data_cache() / "kernels") / digest
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None

@@ -1,0 +1,63 @@
+"""Embedding: `nn.Embedding` with a compiled gradient for a CPU. PyTorch's runs over all tokens for parts of the table.
+
+The gradient of a word is the sum over its tokens in their order, in any number of threads. The fast path is for float32
+and rows of a multiple of 16 numbers. `kernels.used()` gives the reason for other calls.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lit_models import kernels
+from lit_models.kernels.compiled import LANES, time_loop
+
+
+class Embedding(nn.Embedding):
+    """`nn.Embedding` with a fast gradient."""
+
+    def forward(self, input: Tensor) -> Tensor:  # PyTorch's argument name
+        if not torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return super().forward(input)  # there is no gradient, or the compiler makes it
+        problem = self.problem(input)
+        kernels.record("Embedding", problem)
+        rows: Tensor = EmbeddingFunction.apply(input, self.weight) if problem is None else super().forward(input)
+        return rows
+
+    def problem(self, tokens: Tensor) -> str | None:
+        """Why the fast path cannot compute now; None if it can."""
+        reasons = {
+            "kernels are set to plain": kernels.chosen() == "plain",
+            "a graph is traced": torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call]
+            "the device is no CPU": self.weight.device.type != "cpu" or tokens.device.type != "cpu",
+            "numbers are not float32": self.weight.dtype != torch.float32,
+            "ids are not int64": tokens.dtype != torch.int64,
+            f"the size is no multiple of {LANES}": self.embedding_dim % LANES != 0,
+            "a setting changes rows or gradients": self.settings() != (None, None, False, False),
+        }
+        return next((reason for reason, applies in reasons.items() if applies), None) or time_loop("EMBEDDING").problem
+
+    def settings(self) -> tuple[Any, ...]:
+        """The settings that the fast path does not have."""
+        return self.padding_idx, self.max_norm, self.scale_grad_by_freq, self.sparse
+
+
+class EmbeddingFunction(torch.autograd.Function):
+    """The rows of tokens, with the gradient of the table."""
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(tokens)
+        ctx.shape = weight.shape
+        return nn.functional.embedding(tokens, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor]:
+        if torch.is_grad_enabled():
+            raise RuntimeError("Embedding has no second derivative: use nn.Embedding")
+        (tokens,) = ctx.saved_tensors
+        grad, total = grad.contiguous(), grad.new_zeros(ctx.shape)
+        loop = time_loop("EMBEDDING")
+        arguments = loop.backward_arguments(width=ctx.shape[1], grad=grad.data_ptr(), total=total.data_ptr())
+        loop.backward(tokens.contiguous().view(1, -1).numpy(), arguments, 0)
+        return None, total
