@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from datamodules.errors import UserError
+from lit_models import kernels
 from lit_models.cli import registry, trust
 from lit_models.cli.arguments import (
     add_command_arguments,
@@ -219,6 +220,7 @@ class LitCLI(LightningCLI):
             UserError: a setting out of its range, or model, data and checkpoint that do not fit together.
         """
         self._check_settings()
+        kernels.choose(self.settings.kernels)
         self.builder = self.builder_class(self)
         self.builder.register()
         try:

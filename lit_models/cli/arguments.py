@@ -10,6 +10,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from datamodules.errors import UserError
 from lit_models.cli.configs import Config
+from lit_models.kernels import Choice
 from lit_models.runs.checkpoints import Saved
 
 TestWeights = Literal["last", "best", "none"]
@@ -25,6 +26,12 @@ def add_run_arguments(parser: LightningArgumentParser) -> None:
         "--experiment", type=str | None, default=None, help="Name of the run's folder; the config's name if not set."
     )
     parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
+    parser.add_argument(
+        "--kernels",
+        type=Choice,
+        default="auto",
+        help="auto: fast code of this program where it applies; plain: PyTorch's.",
+    )
 
 
 def add_command_arguments(parser: LightningArgumentParser, command: str) -> None:

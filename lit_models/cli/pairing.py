@@ -19,6 +19,7 @@ from lit_models.tasks.task import LitTask
 DATA_DIR_VARIABLE = "LIT_MODELS_DATA"
 TRAINING = (
     "seed_everything",
+    "kernels",
     *(f"trainer.{name}" for name in ("accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")),
     *(f"trainer.{name}" for name in ("precision", "val_check_interval", "check_val_every_n_epoch")),
 )

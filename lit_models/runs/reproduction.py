@@ -13,7 +13,7 @@ Number = float | None
 ROUNDING = {"64": 1e-9, "32": 1e-4, "16": 1e-2}
 """Largest relative difference that counts as rounding, by the bits of a run's precision: some thousand times its
 epsilon, because each step adds to the differences of the last."""
-ABOUT = ("device", "processes", "precision", "threads", "seed", "commit")
+ABOUT = ("device", "processes", "precision", "threads", "kernels", "seed", "commit")
 
 
 @dataclass(frozen=True)

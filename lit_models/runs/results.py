@@ -19,7 +19,7 @@ from torch.nn.parameter import is_lazy
 from lit_models.runs.durable import replaced
 from lit_models.runs.folder import new_file
 
-PACKAGES = ("lit-models", "torch", "lightning", "torchvision", "torchmetrics", "transformers", "numpy")
+PACKAGES = ("lit-models", "torch", "lightning", "torchvision", "torchmetrics", "transformers", "numpy", "numba")
 
 
 @functools.cache  # each checkpoint has them, and reading them takes longer than a small checkpoint does

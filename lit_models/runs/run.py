@@ -20,6 +20,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from datamodules.errors import UserError
 from datamodules.spec import HasChecksums, HasValidation
 from datamodules.storage.downloads import sha256
+from lit_models import kernels
 from lit_models.runs import folder as folders
 from lit_models.runs import processes, results, torchrun
 from lit_models.runs.checkpoint_files import CheckpointFiles
@@ -354,6 +355,7 @@ class Run:
             "processes": self.trainer.world_size,
             **environment(self.trainer.strategy.root_device),
             "precision": str(self.trainer.precision),
+            "kernels": kernels.used(),
             "commit": results.commit(),
         }
 

@@ -253,3 +253,23 @@ def test_a_runs_config_follows_a_new_seed_and_new_data(run: Run) -> None:
     run("fit", "--config", "xor_mlp", "--data.passes", "2", "--trainer.max_epochs", "1")
     status, _, err = run("fit", "--config", "runs/xor_mlp/version_0/config.yaml", "--data.num_bits", "3")
     assert status == 0, err
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        ([], None),
+        (["--kernels", "plain"], "kernels are set to plain"),
+        (["--trainer.precision", "64-true"], "numbers are not float32"),
+    ],
+)
+def test_the_results_name_the_kernels_that_ran(run: Run, flags: list[str], reason: str | None) -> None:
+    Path("my.csv").write_text("text,label\n" + "good day,yes\nbad day,no\n" * 10, encoding="utf-8")
+    fit = ("fit", "--config", "text_rnn", "--data.train_file", "my.csv", "--trainer.max_epochs", "1")
+    status, _, err = run(*fit, *flags)
+    assert status == 0, err
+    kernels = json.loads(Path("runs/text_rnn/version_0/results.json").read_text())["kernels"]
+    if reason is None:
+        assert kernels == {"fast": ["Embedding", "LSTM"], "plain": {}}
+    else:
+        assert kernels == {"fast": [], "plain": {"Embedding": [reason], "LSTM": [reason]}}
