@@ -60,12 +60,12 @@ class FrontPadded(NamedTuple):
             prefix, initial = shared.states, self.starts(shared)
         result = recurrence(mode, self.steps, self.rows, weights, initial)
         last = [state for state in (result.last, result.last_cells) if state is not None]
-        return self._replace(prefix=prefix, rows=result.states), [state[self.places] for state in last]
+        return self._replace(prefix=prefix, rows=result.states), [state.index_select(0, self.places) for state in last]
 
     def starts(self, shared: States) -> Initial:
         """The states after the padding of each text, from those of the prefix."""
         h, c = (
-            None if states is None else torch.cat([torch.zeros_like(states[:1]), states])[self.padding]
+            None if states is None else torch.cat([torch.zeros_like(states[:1]), states]).index_select(0, self.padding)
             for states in (shared.states, shared.cells)
         )
         return Initial(h, c)

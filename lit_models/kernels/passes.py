@@ -126,16 +126,21 @@ class Pass:
         self.width = rounded_up(self.units)
         self.w_ih, self.w_hh = by_gate(w_ih, self.units), by_gate(w_hh, self.units)
         self.x = aligned(x)
-        self.h0, self.c0 = self.initial(h0), self.initial(c0)
+        self.h0, self.c0 = h0, c0
         self.states: Tensor | None = None
         self.cells: Tensor | None = None
         self.gates: Tensor | None = None
 
-    def initial(self, state: Tensor | None) -> Tensor:
-        """States before the first step as the loops read them, `(B, W)`."""
+    def fresh(self, h: Tensor | None, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Copies of states or of their gradients, `(B, W)`, which the loops may change; None is 0. Only an LSTM has
+        the second one."""
+        return self.copied(h), self.copied(c) if self.mode == "LSTM" else None
+
+    def copied(self, state: Tensor | None) -> Tensor:
+        """A copy of one state in rows of whole vectors."""
         if state is None:
             return self.x.new_zeros(self.steps.samples, self.width)
-        return padded(state, self.width).contiguous()
+        return padded(state, self.width).clone(memory_format=torch.contiguous_format)
 
     def arguments(self, w_ih: Tensor, w_hh: Tensor) -> dict[str, int]:
         """The arguments that both passes have."""
@@ -150,14 +155,14 @@ class Pass:
         self.states = new(*shape, self.width)
         self.cells = new(*shape, self.width) if self.mode == "LSTM" else None
         self.gates = new(*shape, 4, self.width) if keep and self.mode != "RNN_TANH" else None
-        h, c = self.h0.clone(), self.c0.clone()
+        h, c = self.fresh(self.h0, self.c0)
         bias = padded(self.biases(), self.width).contiguous()
         w_ih, w_hh = (padded(w.transpose(1, 2), self.width).contiguous() for w in (self.w_ih, self.w_hh))
         arguments = self.arguments(w_ih, w_hh) | addresses(bias=bias, h=h, c=c) | {"inputs": self.inputs}
         call = self.loop.forward_arguments(**arguments)
         table = self.steps.table(self.x)
         run_parts(lambda part: self.loop.forward(table[part], call, part * SLICE), range(len(table)))
-        results = [self.outputs(rows) for rows in (self.states, h, self.cells, c if self.cells is not None else None)]
+        results = [self.outputs(rows) for rows in (self.states, h, self.cells, c)]
         return States(*results)
 
     def backward(
@@ -172,12 +177,12 @@ class Pass:
         """The gradients of x, h0, c0 and the parameters, from those of the results."""
         size = self.x.shape[-1]
         states, cells = self.whole_rows(states), self.whole_rows(cells)
-        h, c = self.initial(last).clone(), self.initial(last_cells).clone()
+        (h0, c0), (h, c) = self.fresh(self.h0, self.c0), self.fresh(last, last_cells)
         x = torch.empty_like(self.x) if needs_x else None
         w_ih, w_hh = padded(self.w_ih, size).contiguous(), padded(self.w_hh, self.width).contiguous()
         biases = self.x.new_empty(1 if self.mode == "RNN_TANH" else 4, self.width)
         sums = [like.new_zeros(len(self.steps.counts), *like.shape) for like in (w_ih, w_hh, biases)]
-        arguments = self.arguments(w_ih, w_hh) | addresses(h0=self.h0, c0=self.c0) | {"inputs": size}
+        arguments = self.arguments(w_ih, w_hh) | addresses(h0=h0, c0=c0) | {"inputs": size}
         arguments |= addresses(grad_states=states, grad_cells=cells, grad_h=h, grad_c=c, grad_x=x)
         table = self.steps.table(self.x)
 
@@ -203,7 +208,7 @@ class Pass:
         return rows if rows is None or self.width == self.units else rows[..., : self.units]
 
     def gradients(
-        self, x: Tensor | None, h: Tensor, c: Tensor, w_ih: Tensor, w_hh: Tensor, biases: Tensor
+        self, x: Tensor | None, h: Tensor | None, c: Tensor | None, w_ih: Tensor, w_hh: Tensor, biases: Tensor
     ) -> tuple[Tensor | None, ...]:
         """The gradients without the numbers that fill up the rows."""
         biases = biases[:, : self.units]  # (gates, H); a GRU's rows are r, z, m and n
@@ -212,8 +217,8 @@ class Pass:
         b_ih = biases[[0, 1, 3]] if gru else biases.clone()
         return (
             None if x is None else x[..., : self.inputs],
-            h[:, : self.units],
-            c[:, : self.units],
+            self.outputs(h),
+            self.outputs(c),
             w_ih[..., : self.inputs].flatten(0, 1),
             w_hh[..., : self.units].flatten(0, 1),
             b_ih.flatten(),

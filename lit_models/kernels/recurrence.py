@@ -73,11 +73,11 @@ class Recurrence(nn.RNNBase):
 
     def problem_of_input(self, x: Any, hx: Any) -> str | None:
         """Why the fast path cannot compute these inputs; None if it can."""
-        data = x if isinstance(x, Tensor) else getattr(x, "rows" if isinstance(x, FrontPadded) else "data", None)
-        if isinstance(x, FrontPadded):
-            return None
         if hx is not None:
             return "an initial state is given"
+        if isinstance(x, FrontPadded):
+            return None
+        data = x if isinstance(x, Tensor) else getattr(x, "data", None)
         if type(data) is not Tensor or data.device.type != "cpu" or data.dtype != torch.float32:
             return "the inputs are no float32 tensor on a CPU"
         if data.dim() != (3 if data is x else 2) or data.numel() == 0 or data.shape[-1] != self.input_size:

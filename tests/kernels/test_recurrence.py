@@ -287,6 +287,18 @@ def test_inputs_may_have_any_order_in_memory(ours: Any, theirs: Any, memory: str
 
 
 @pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+def test_gradients_of_results_may_have_any_order_in_memory(ours: Any, theirs: Any) -> None:
+    found = []
+    for layer in pair(ours, theirs, units=16):
+        outputs, last = layer(random_inputs().to(layer.weight_ih_l0.dtype))
+        for result in (outputs, *(last if isinstance(last, tuple) else (last,))):
+            factors = torch.randn(result.mT.shape, generator=torch.Generator().manual_seed(4))
+            (result.mT * factors).sum().backward(retain_graph=True)  # the gradient's units are its first dimension
+        found.append({name: p.grad.double() for name, p in layer.named_parameters()})
+    assert_equal(found[0], found[1])
+
+
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
 def test_evaluation_without_gradients_equals_training(ours: Any, theirs: Any) -> None:
     layer, _ = pair(ours, theirs, num_layers=2, bidirectional=True)
     expected, _ = layer(random_inputs())
