@@ -38,7 +38,6 @@ COMMON_FLAGS = (
     ("--trainer.accelerator NAME", "auto, cpu, gpu or mps; --trainer.devices N uses N of them"),
     ("--seed_everything N", "seed of weights, order and dropout; 0 if not set"),
     ("--experiment NAME", "the run's folder is RUNS_DIR/NAME/version_N; --runs_dir DIR moves it"),
-    ("--kernels plain", "PyTorch's own layers in place of the fast ones here"),
     ("--trust MODULE", "a module of yours that a config or a checkpoint may name; may be repeated"),
     ("--debug", "show the traceback of an error"),
 )

@@ -69,6 +69,9 @@ def compiled(mode: str, loops: Any, folder: Path | None) -> TimeLoop:
     config: Any = importlib.import_module("numba.core.config")
     types: Any = importlib.import_module("numba.core.types")
     passes: dict[str, Any] = {}
+    kept = folder is not None and all(any(folder.rglob(f"*{name}-*.nbi")) for name in LOOPS[mode])
+    if not kept and sys.stderr.isatty():
+        print(f"compiling the loops of {mode} for this machine: some seconds, once", file=sys.stderr)
     for name, class_name in LOOPS[mode].items():
         function, arguments = getattr(loops, name), getattr(loops, class_name)
         if folder is not None:

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from types import ModuleType
+from typing import Any
 
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
 
@@ -44,6 +45,13 @@ def quiet_libraries() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # LitBERT itself says which weights are untrained
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if "transformers" in sys.modules:  # it has read these variables
+        from transformers.utils import logging as transformers_logging
+
+        messages: Any = transformers_logging
+        messages.set_verbosity_error()
+        if not sys.stderr.isatty():
+            messages.disable_progress_bar()
     warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)  # calls of Lightning's
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message=message)

@@ -73,7 +73,7 @@ def test_a_perceptron_says_in_which_order_its_file_reads_images(run: Run) -> Non
     [
         ({"hyper_parameters": {"foo": 1}}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
         ({"hyper_parameters": {"hidden_sizes": "x"}}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
-        ({"hyper_parameters": 5}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
+        ({"hyper_parameters": 5}, "odd.ckpt is a checkpoint of another program: its hyper_parameters is of type int"),
         ({"config": "model: ["}, "odd.ckpt: its config cannot be read: expected the node content"),
         ({"config": "model: 5"}, "odd.ckpt: model in its config is of type int, expected a mapping"),
         ({"config": "- a"}, "odd.ckpt: its config is a list, expected a mapping"),

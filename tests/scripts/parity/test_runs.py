@@ -57,6 +57,7 @@ def test_only_missing_runs_are_started_and_failures_are_named(
     assert "3 runs, 1 of them done" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_command_runs_xor_in_processes_and_the_paired_weights_are_equal(tmp_path: Path) -> None:
     """The whole command with 10,000 passes. The second call has nothing left to run. It needs no data."""
     results = tmp_path / "new" / "parity.jsonl"
