@@ -7,7 +7,8 @@ each other's loops. The settings are read when torch is loaded; a user's own one
 import os
 
 SPIN_COUNT = "10000"
-"""Rounds of the loop before a thread sleeps: about 0.1 ms, longer than the pause between two operations of a step."""
+"""Rounds of the loop before a thread sleeps. 100 steps of the CNN took 3.0 and 3.2 s alone with the default of OpenMP,
+and 3.3 s with this; two such runs at once took 8.3 s. With 1000, they took 3.6 s and 5.3 s."""
 
 
 def spin_briefly() -> None:
