@@ -69,7 +69,7 @@ def test_an_architecture_knows_nothing_of_the_program_around_it(path: Path) -> N
 def test_leaves_import_nothing_of_the_house(folder: str) -> None:
     for path in (ROOT / "lit_models" / folder).rglob("*.py"):
         imported = leads_to(path.read_text(), "lit_models", "datamodules")
-        allowed = (f"lit_models.{folder}.", "datamodules.errors.", "datamodules.storage.locations.")
+        allowed = (f"lit_models.{folder}.", "datamodules.errors.")
         assert not [name for name in imported if not f"{name}.".startswith(allowed)], path
 
 

@@ -4,11 +4,14 @@ A fast path runs where it applies. `choose("plain")` switches all of them off. `
 says why a call went to PyTorch's layer instead.
 """
 
+import os
 from typing import Any, Literal, get_args
 
 Choice = Literal["auto", "plain"]
 
-_choice: Choice = "auto"
+INHERITED = "LIT_MODELS_KERNELS"
+"""Environment variable by which processes that this one starts get its choice."""
+_choice: Choice = "plain" if os.environ.get(INHERITED) == "plain" else "auto"
 _fast: set[str] = set()
 _plain: dict[str, set[str]] = {}
 
@@ -23,6 +26,7 @@ def choose(choice: Choice) -> None:
     if choice not in get_args(Choice):
         raise ValueError(f'kernels must be "auto" or "plain", got {choice!r}')
     _choice = choice
+    os.environ[INHERITED] = choice
     _fast.clear()
     _plain.clear()
 

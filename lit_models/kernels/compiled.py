@@ -1,8 +1,8 @@
 """Compiles a time loop with Numba when a layer first needs it, and keeps the machine code on disk.
 
-The place is the folder `kernels` in the data cache (`LIT_MODELS_CACHE`), or `NUMBA_CACHE_DIR`. If a file there cannot
-be read or written, the process compiles for itself. Without Numba, or if the compilation fails, PyTorch's layers
-compute.
+The place is the folder `kernels` in the user's own cache folder, or `NUMBA_CACHE_DIR`. Machine code is never read from a
+folder that others can write to, such as a shared data cache. If a file cannot be read or written, the process compiles
+for itself. Without Numba, or if the compilation fails, PyTorch's layers compute.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datamodules.storage.locations import data_cache
+import platformdirs
 
 LANES = 16
 """Numbers of a vector. Rows in the memory of a loop have a multiple of it."""
@@ -90,14 +90,23 @@ def compiled(mode: str, loops: Any, folder: Path | None) -> TimeLoop:
 
 
 def cache_folder(loops: Any) -> Path | None:
-    """The folder for the machine code of these sources; None if it cannot be written. Numba compares the source of
+    """The folder for the machine code of these sources; None if it cannot be written,
+    or others can write to it. Numba compares the source of
     `loops` only, so the folder's name depends on the others."""
     sources = [Path(loops.__file__).with_name(f"{name}.py").read_bytes() for name in ("loops", "vectors", "compiled")]
     digest = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
     chosen = os.environ.get("NUMBA_CACHE_DIR")
-    folder = (Path(chosen) if chosen else data_cache() / "kernels") / digest
+    folder = (Path(chosen) if chosen else platformdirs.user_cache_path("lit-models") / "kernels") / digest
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return folder if os.access(folder, os.W_OK) and is_private(folder) else None
     except OSError:
         return None
-    return folder if os.access(folder, os.W_OK) else None
+
+
+def is_private(folder: Path) -> bool:
+    """Whether nobody but this user can write to a folder. Windows keeps the user's folders private itself."""
+    if not hasattr(os, "getuid"):
+        return True
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022

@@ -1,10 +1,12 @@
 """Embedding: `nn.Embedding` with a compiled gradient for a CPU. PyTorch's runs over all tokens for parts of the table.
 
 The gradient of a word is the sum over its tokens in their order, in any number of threads. The fast path is for float32
-and rows of a multiple of 16 numbers. `kernels.used()` gives the reason for other calls.
+and rows of a multiple of 16 numbers. `kernels.used()` gives the reason for other calls
+in training; without gradients, there is nothing to make faster.
 """
 
-from typing import Any
+from copy import copy
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +25,12 @@ class Embedding(nn.Embedding):
         kernels.record("Embedding", problem)
         rows: Tensor = EmbeddingFunction.apply(input, self.weight) if problem is None else super().forward(input)
         return rows
+
+    def __prepare_scriptable__(self) -> nn.Embedding:
+        """Returns PyTorch's layer with the same table, for `torch.jit.script`, which calls this hook."""
+        layer = cast(nn.Embedding, copy(self))
+        layer.__class__ = nn.Embedding
+        return layer
 
     def problem(self, tokens: Tensor) -> str | None:
         """Why the fast path cannot compute now; None if it can."""

@@ -233,8 +233,9 @@ def by_gate(weight: Tensor, units: int) -> Tensor:
 
 def aligned(x: Tensor) -> Tensor:
     """Inputs with rows of whole vectors, whose memory has no gaps."""
-    x = padded(x, rounded_up(x.shape[-1]))
-    return x if x.is_contiguous() or x.transpose(0, 1).is_contiguous() else x.contiguous()
+    x = padded(x.resolve_neg(), rounded_up(x.shape[-1]))
+    by_sample = x.dim() == 3 and x.transpose(0, 1).is_contiguous()
+    return x if x.is_contiguous() or by_sample else x.contiguous()
 
 
 def padded(x: Tensor, size: int) -> Tensor:

@@ -58,12 +58,12 @@ class Recurrence(nn.RNNBase):
 
     def problem_of_layer(self) -> str | None:
         """Why the fast path cannot compute now, whatever the inputs are; None if it can."""
-        weight = self.weight_ih_l0
         reasons = {
             "kernels are set to plain": kernels.chosen() == "plain",
             "a graph is compiled or traced": torch.compiler.is_compiling() or torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call]
-            "the device is no CPU": weight.device.type != "cpu",
-            "numbers are not float32": weight.dtype != torch.float32,
+            "the device is no CPU": any(weight.device.type != "cpu" for weight in self.parameters()),
+            "numbers are not float32": any(weight.dtype != torch.float32 for weight in self.parameters()),
+            "forward-mode derivatives are on": torch.autograd.forward_ad._current_level >= 0,
             "autocast is on": torch.is_autocast_enabled("cpu"),
             "the layer has no bias": not self.bias,
             "the nonlinearity is not tanh": self.mode not in LOOPS,
@@ -78,10 +78,10 @@ class Recurrence(nn.RNNBase):
         if isinstance(x, FrontPadded):
             return None
         data = x if isinstance(x, Tensor) else getattr(x, "data", None)
-        if type(data) is not Tensor or data.device.type != "cpu" or data.dtype != torch.float32:
-            return "the inputs are no float32 tensor on a CPU"
-        if data.dim() != (3 if data is x else 2) or data.numel() == 0 or data.shape[-1] != self.input_size:
-            return "the inputs are no batch of this size"
+        if data is None or not is_fast(data, self.input_size, dim=3 if data is x else 2) or data.numel() == 0:
+            return "the inputs are no float32 batch of this size on a CPU"
+        if isinstance(x, PackedSequence) and not is_sound(x):
+            return "the packed sequence is not sound"
         return None
 
     def shares_padding(self) -> bool:
@@ -155,6 +155,18 @@ class Recurrence(nn.RNNBase):
         return self.all_weights[layer * directions : (layer + 1) * directions]  # type: ignore[return-value]
 
 
+def is_fast(data: Any, size: int, *, dim: int) -> bool:
+    """Whether the compiled loops can read these inputs."""
+    plain = type(data) is Tensor and data.device.type == "cpu" and data.dtype == torch.float32
+    return plain and data.dim() == dim and data.shape[-1] == size
+
+
+def is_sound(packed: PackedSequence) -> bool:
+    """Whether the batch sizes descend to at least 1 and fit the data. The compiled loops check no bounds."""
+    sizes = packed.batch_sizes
+    return bool((sizes[1:] <= sizes[:-1]).all()) and int(sizes[-1]) > 0 and int(sizes.sum()) == len(packed.data)
+
+
 class SimpleRNN(Recurrence, nn.RNN):
     """`nn.RNN`, with a fast path if the nonlinearity is tanh."""
 
@@ -183,6 +195,8 @@ def embedded(embedding: nn.Module, tokens: Tensor, padding_id: int, layers: Sequ
         layers: the recurrent layers above; none if they cannot share padding.
     """
     if tokens.numel() and layers and all(layer.shares_padding() for layer in layers):
-        return FrontPadded.of(tokens, padding_id).map(embedding)
+        shared = FrontPadded.of(tokens, padding_id).map(embedding)
+        if all(is_fast(part, layers[0].input_size, dim=2) for part in (shared.prefix, shared.rows)):
+            return shared
     rows: Tensor = embedding(tokens)
     return rows

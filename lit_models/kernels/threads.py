@@ -6,7 +6,7 @@ The parts of a job do not depend on the number of threads, so the results do not
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import torch
 
@@ -43,5 +43,19 @@ def run_parts(call: Callable[[int], None], parts: Sequence[int]) -> None:
     try:
         work()
     finally:
-        for future in futures:
-            future.result()
+        left.clear()  # after an error, no more parts are started
+        finish(futures)
+
+
+def finish(futures: Sequence[Future[None]]) -> None:
+    """Waits for all of them, also if a signal interrupts: they write into the caller's memory. Raises their errors."""
+    interruption: BaseException | None = None
+    while not all(future.done() for future in futures):
+        try:
+            wait(futures)
+        except BaseException as error:  # a handler of a signal has raised it
+            interruption = error
+    if interruption is not None:
+        raise interruption
+    for future in futures:
+        future.result()

@@ -11,8 +11,10 @@ def begin() -> None:
     """Prepares the process and imports Lightning. A second call changes nothing."""
     spin_briefly()
     keep_memory()
+    enabled = gc.isenabled()
     gc.disable()  # the imports create millions of objects that stay: no need to look through them
     try:
         import_lightning()
     finally:
-        gc.enable()
+        if enabled:
+            gc.enable()

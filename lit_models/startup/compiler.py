@@ -27,6 +27,10 @@ class _Compiled(type):
         compiler = loaded_compiler()
         return compiler is not None and isinstance(instance, compiler.OptimizedModule)
 
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        compiler = loaded_compiler()
+        return compiler is not None and issubclass(subclass, compiler.OptimizedModule)
+
 
 class PostponedCompiler(ModuleType):
     """Stands for `torch._dynamo` until it is needed."""
@@ -45,7 +49,9 @@ class PostponedCompiler(ModuleType):
 
     @staticmethod
     def graph_break(msg: str = "") -> None:
-        """Separates what is compiled, of which there is nothing."""
+        """Separates what is compiled, of which there is nothing before the compiler is loaded."""
+        if compiler := loaded_compiler():
+            compiler.graph_break(msg)
 
     @staticmethod
     def disable(fn: Any = None, *settings: Any, **more: Any) -> Any:
@@ -90,9 +96,11 @@ finder = _PartFinder()
 
 
 def loaded_compiler() -> Any:
-    """The real `torch._dynamo`; None while it is not loaded."""
+    """The real `torch._dynamo`; None while it is not loaded, or only in part."""
     module = sys.modules.get(NAME)
-    return None if isinstance(module, PostponedCompiler) else module
+    if isinstance(module, PostponedCompiler) or getattr(getattr(module, "__spec__", None), "_initializing", False):
+        return None
+    return module
 
 
 def load_compiler() -> Any:

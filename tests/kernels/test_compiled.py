@@ -62,11 +62,25 @@ def test_machine_code_is_read_from_the_cache_and_made_again_if_it_is_damaged(
     assert kernels.used() == {"fast": ["SimpleRNN"], "plain": {}}
 
 
-def test_the_cache_is_in_the_data_cache(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setattr("platformdirs.user_cache_path", tmp_path.joinpath)
     folder = compiled.cache_folder(loops())
     assert folder is not None
-    assert folder.parent == own_cache / "kernels"
+    assert folder.parent == tmp_path / "lit-models" / "kernels"
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other rights")
+@pytest.mark.parametrize("mode", [0o770, 0o707])
+def test_machine_code_that_others_could_change_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    folder = compiled.cache_folder(loops())
+    assert folder is not None
+    folder.chmod(mode)
+    assert compiled.cache_folder(loops()) is None
 
 
 def test_without_a_place_for_the_cache_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

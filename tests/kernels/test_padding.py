@@ -117,3 +117,12 @@ def test_only_the_values_behind_the_padding_are_computed_for_each_text() -> None
     assert front.padding.tolist() == EVERY_LENGTH
     assert torch.equal(front.padding[front.places], (tokens != 0).cumsum(dim=1).eq(0).sum(dim=1))
     assert torch.equal(front.rows.bincount(minlength=WORDS)[1:], tokens.flatten().bincount(minlength=WORDS)[1:])
+
+
+@pytest.mark.parametrize("table", [torch.nn.Embedding(WORDS, 8), torch.nn.Embedding(WORDS, 16).double()], ids=str)
+def test_embeddings_of_another_size_or_type_are_refused_as_by_pytorchs_layers(table: Any) -> None:
+    network = RNN(vocab_size=WORDS, embedding_size=16, hidden_size=16)
+    network.embedding = table
+    with pytest.raises((RuntimeError, ValueError)):
+        network(padded_tokens([3, 5]))
+    assert "SimpleRNN" not in kernels.used()["fast"]

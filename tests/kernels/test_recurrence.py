@@ -1,5 +1,6 @@
 """SimpleRNN, GRU and LSTM against PyTorch's layers: outputs, last states, every gradient, and TorchScript."""
 
+import contextlib
 import copy
 import pickle
 import warnings
@@ -186,7 +187,8 @@ def test_calls_without_a_fast_path_name_the_reason(ours: Any, theirs: Any) -> No
     state = torch.zeros(1, BATCH, UNITS)
     assert reason(layer, inputs) is None
     assert reason(layer, inputs, (state, state) if ours is LSTM else state) == "an initial state is given"
-    assert reason(layer, inputs[:, 0]) == "the inputs are no batch of this size"  # a sequence without a batch dimension
+    unlike = "the inputs are no float32 batch of this size on a CPU"
+    assert reason(layer, inputs[:, 0]) == unlike  # a sequence without a batch dimension
     assert reason(layer, pack_sequence([inputs[:, 0], inputs[:3, 0]])) is None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, about tracing
@@ -195,6 +197,8 @@ def test_calls_without_a_fast_path_name_the_reason(ours: Any, theirs: Any) -> No
     assert kernels.used()["plain"] == {ours.__name__: ["a graph is compiled or traced"]}
     with torch.no_grad():
         assert reason(layer, inputs) is None
+        with torch.autograd.forward_ad.dual_level():
+            assert reason(layer, inputs) == "forward-mode derivatives are on"
     if ours is not LSTM:  # oneDNN's LSTM computes in bfloat16 on some processors only
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert reason(layer, inputs) == "autocast is on"
@@ -230,6 +234,34 @@ def test_packed_sequences_equal_those_of_pytorchs_layer(
     found = results(layer, x)
     assert ran_fast()
     assert_equal(found, results(reference, x))
+
+
+@pytest.mark.parametrize("size", [5, 16])
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+def test_a_packed_sequence_may_have_any_order_in_memory(ours: Any, theirs: Any, size: int) -> None:
+    layer, reference = pair(ours, theirs, inputs=size)
+    x = pack_sequence([random_inputs(length, 1, size)[:, 0] for length in (4, 3, 3)])
+    turned = x._replace(data=x.data.T.contiguous().T)
+    found = results(layer, turned)
+    assert ran_fast()
+    assert_equal(found, results(reference, x))
+
+
+@pytest.mark.parametrize("sizes", [[2, 4, 3], [4, 3, 3], [4, 3, 1], [9, 0]])
+@pytest.mark.parametrize(("ours", "theirs"), PAIRS)
+def test_a_packed_sequence_that_is_not_sound_goes_to_pytorchs_layer(ours: Any, theirs: Any, sizes: list[int]) -> None:
+    layer = ours(INPUTS, UNITS)
+    with contextlib.suppress(RuntimeError):  # PyTorch's layer refuses most of them
+        layer(PackedSequence(torch.randn(9, INPUTS), torch.tensor(sizes)))
+    assert kernels.used()["plain"] == {ours.__name__: ["the packed sequence is not sound"]}
+
+
+def test_weights_of_two_types_go_to_pytorchs_layer() -> None:
+    layer = LSTM(INPUTS, UNITS)
+    layer.weight_hh_l0 = nn.Parameter(layer.get_parameter("weight_hh_l0").double())
+    with pytest.raises(RuntimeError):
+        layer(random_inputs())
+    assert kernels.used()["plain"] == {"LSTM": ["numbers are not float32"]}
 
 
 @pytest.mark.parametrize("part", ["outputs", "last", "an early output"])

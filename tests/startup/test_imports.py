@@ -102,6 +102,22 @@ dynamo.disable(torch.nn.Linear(1, 1))(torch.ones(1))
     assert run(BEGIN + program) == ["2 3 4 double False", "[9.0]"]
 
 
+def test_names_that_were_imported_before_the_compiler_follow_it() -> None:
+    program = """
+import torch
+from torch._dynamo import OptimizedModule, graph_break
+class Broken(torch.nn.Module):
+    def forward(self, x):
+        x = x + 1
+        graph_break()
+        return 2 * x
+print(torch._dynamo.explain(Broken())(torch.ones(1)).graph_break_count)
+compiled = torch.compile(torch.nn.Linear(1, 1), backend="eager")
+print(isinstance(compiled, OptimizedModule), issubclass(type(compiled), OptimizedModule))
+"""
+    assert run(BEGIN + program) == ["1", "True True"]
+
+
 @pytest.mark.parametrize("statement", ["import torch._dynamo.utils", "torch._dynamo.config"])
 def test_a_part_of_the_compiler_loads_all_of_it_once(statement: str) -> None:
     program = f"""

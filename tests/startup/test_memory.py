@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+from lit_models.startup.memory import keep_memory
+
 PROGRAM = """
 import resource, sys
 from lit_models.startup.memory import keep_memory
@@ -13,7 +15,7 @@ if sys.argv[1] == "kept":
 import torch
 torch.set_num_threads(1)
 cells = torch.nn.LSTM(32, 32, num_layers=2)
-inputs = torch.zeros(500, 128, 32)
+inputs = torch.zeros(500, 64, 32)
 for step in range(4):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     cells(inputs)[0].sum().backward()
@@ -30,3 +32,10 @@ def page_faults(memory: str) -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="the settings are those of Linux' C library")
 def test_a_step_takes_no_memory_from_the_system() -> None:
     assert page_faults("kept") < page_faults("given back") / 10
+
+
+@pytest.mark.parametrize("variable", ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"])
+def test_a_users_own_settings_win(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "1")
+    monkeypatch.setattr("ctypes.CDLL", lambda name: pytest.fail("the C library was told something"))
+    keep_memory()
