@@ -1,6 +1,6 @@
 """Compiles a time loop with Numba when a layer first needs it, and keeps the machine code on disk.
 
-The place is the folder `kernels` in the user's own cache folder, or `NUMBA_CACHE_DIR`. Machine code is never read from a
+The place is `kernels` in the cache folder of the user, or `NUMBA_CACHE_DIR`. Machine code is never read from a
 folder that others can write to, such as a shared data cache. If a file cannot be read or written, the process compiles
 for itself. Without Numba, or if the compilation fails, PyTorch's layers compute.
 """
