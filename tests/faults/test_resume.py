@@ -224,7 +224,9 @@ def test_a_signal_ends_a_long_validation_which_the_resumed_run_repeats(
     done = killed.runs(*killed.words, "--experiment", "cut")
     advice = "go on with: python -m lit_models fit --resume runs/cut/version_0\n"
     line = f"terminated; the last checkpoint is in runs/cut/version_0; {advice}"
-    assert (done.status, done.err) == (143, line)
+    assert done.status == 143
+    assert done.err.endswith(line)  # Lightning says before that it has found the other process
+    assert "Traceback" not in done.err
     for name in ("kill.txt", "seconds.txt"):
         (stranger.folder / name).unlink()
     assert killed.runs("fit", "--resume", "runs/cut/version_0").status == 0
