@@ -1,7 +1,7 @@
 """Memory that a step frees stays with the process, so that the next step gets it without a call of the system.
 
-glibc gives large blocks back to the system as soon as they are free, and the system fills new ones with zeros: for a
-recurrent network, that was half of a step's time.
+glibc gives large blocks back to the system as soon as they are free, and the system fills new ones with zeros. For a
+recurrent network, that was up to half of a step's time.
 """
 
 import ctypes

@@ -8,7 +8,8 @@ import os
 
 SPIN_COUNT = "10000"
 """Rounds of the loop before a thread sleeps. 100 steps of the CNN took 3.0 and 3.2 s alone with the default of OpenMP,
-and 3.3 s with this; two such runs at once took 8.3 s. With 1000, they took 3.6 s and 5.3 s."""
+and 3.3 s with this count; two runs at once took 8.3 s. With 1000, one run took 3.5 and 3.6 s, and two took 5.3 s. One
+run alone matters more."""
 
 
 def spin_briefly() -> None:
