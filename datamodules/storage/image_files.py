@@ -47,7 +47,7 @@ def read_image(path: Path) -> Tensor:
 
     Raises:
         MissingFileError: no such file.
-        UserError: it is no image of a format in `FORMATS`, is damaged, or takes too much memory.
+        UserError: the file is not an image of a format in `FORMATS`, is damaged, or takes too much memory.
     """
     require_file(path)
     with _limited(path):

@@ -12,8 +12,8 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
 
     Raises:
         MissingFileError: no such file.
-        UserError: it is no file, cannot be read, is not UTF-8, contains a NUL byte, or has a line of more than 16 MiB
-            (see `longest_line`).
+        UserError: the path is a folder, a pipe or a device, or the file cannot be read, is not UTF-8, contains a NUL
+            byte, or has a line of more than 16 MiB (see `longest_line`).
     """
     require_file(path)
     try:

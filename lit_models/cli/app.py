@@ -3,16 +3,12 @@
 import inspect
 import secrets
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
-from lightning.pytorch.utilities import rank_zero_only
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from datamodules.errors import UserError
@@ -27,7 +23,7 @@ from lit_models.cli.arguments import (
 from lit_models.cli.building import Builder, missing_package, not_restored
 from lit_models.cli.diagnosis import find_class
 from lit_models.cli.help import TRAINER_COMMANDS
-from lit_models.cli.messages import is_raised_in, is_raised_while_restoring, is_users, one_line
+from lit_models.cli.messages import is_raised_in, is_raised_while_restoring
 from lit_models.cli.pairing import (
     changed_settings,
     changed_training,
@@ -36,7 +32,7 @@ from lit_models.cli.pairing import (
     without_derived,
 )
 from lit_models.cli.parser import LitArgumentParser, extended_parser, take_debug
-from lit_models.runs import processes
+from lit_models.cli.plain_errors import plain_errors
 from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
 from lit_models.runs.progress import say
@@ -44,7 +40,6 @@ from lit_models.runs.quiet import quiet_libraries
 from lit_models.runs.resume import KEY
 from lit_models.runs.run import Run, RunSettings
 from lit_models.runs.save_every import SaveEvery
-from lit_models.runs.stopping import Stopped
 from lit_models.tasks.task import LitTask
 
 TRAINER_DEFAULTS = {"max_epochs": 10, "num_sanity_val_steps": 0, "enable_model_summary": False}
@@ -68,31 +63,6 @@ def main(words: list[str], *, debug: bool = False) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     return 0
-
-
-@contextmanager
-def plain_errors(*, debug: Callable[[], bool]) -> Iterator[None]:
-    """Ends the process after a mistake of the user's, with one line and status 2, unless `debug` returns True."""
-    try:
-        with processes.telling():
-            yield
-    except Stopped as stop:
-        if not getattr(rank_zero_only, "rank", 0):
-            print(f"{stop}; {stop.advice}", file=sys.stderr)
-        raise SystemExit(stop.exit_status) from stop
-    except SIGTERMException as stop:
-        print("terminated; the run folder keeps the checkpoint of the last completed epoch", file=sys.stderr)
-        raise SystemExit(143) from stop
-    except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has closed its files and asks to leave
-            raise stop.__context__ from None
-        raise
-    except Exception as error:
-        if debug() or not is_users(error):
-            raise
-        if not getattr(rank_zero_only, "rank", 0):
-            print(one_line(error), file=sys.stderr)
-        raise SystemExit(2) from error
 
 
 class LitCLI(LightningCLI):

@@ -101,7 +101,8 @@ def read_config(path: Path) -> Config:
 
 
 def strange_key(content: dict[Any, Any]) -> str | None:
-    """The first key of a config, its sections and their settings that is no text, such as a number; None if all are."""
+    """The first key that is not a text, such as a number, in a config, its sections or their settings; None if all are
+    texts."""
     sections = [content, *(part for part in content.values() if isinstance(part, dict))]
     sections += [part["init_args"] for part in sections[1:] if isinstance(part.get("init_args"), dict)]
     return next((repr(key) for section in sections for key in section if not isinstance(key, str)), None)

@@ -20,7 +20,7 @@ class Embedding(nn.Embedding):
 
     def forward(self, input: Tensor) -> Tensor:  # PyTorch's argument name
         if not torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return super().forward(input)  # there is no gradient, or the compiler makes it
+            return super().forward(input)  # the fast gradient is not needed
         problem = self.problem(input)
         kernels.record("Embedding", problem)
         rows: Tensor = EmbeddingFunction.apply(input, self.weight) if problem is None else super().forward(input)
@@ -37,10 +37,10 @@ class Embedding(nn.Embedding):
         reasons = {
             "kernels are set to plain": kernels.chosen() == "plain",
             "a graph is traced": torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call]
-            "the device is no CPU": self.weight.device.type != "cpu" or tokens.device.type != "cpu",
+            "the device is not a CPU": self.weight.device.type != "cpu" or tokens.device.type != "cpu",
             "numbers are not float32": self.weight.dtype != torch.float32,
             "ids are not int64": tokens.dtype != torch.int64,
-            f"the size is no multiple of {LANES}": self.embedding_dim % LANES != 0,
+            f"the size is not a multiple of {LANES}": self.embedding_dim % LANES != 0,
             "a setting changes rows or gradients": self.settings() != (None, None, False, False),
         }
         return next((reason for reason, applies in reasons.items() if applies), None) or time_loop("EMBEDDING").problem

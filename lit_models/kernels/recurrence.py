@@ -61,7 +61,7 @@ class Recurrence(nn.RNNBase):
         reasons = {
             "kernels are set to plain": kernels.chosen() == "plain",
             "a graph is compiled or traced": torch.compiler.is_compiling() or torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call]
-            "the device is no CPU": any(weight.device.type != "cpu" for weight in self.parameters()),
+            "the device is not a CPU": any(weight.device.type != "cpu" for weight in self.parameters()),
             "numbers are not float32": any(weight.dtype != torch.float32 for weight in self.parameters()),
             "forward-mode derivatives are on": torch.autograd.forward_ad._current_level >= 0,
             "autocast is on": torch.is_autocast_enabled("cpu"),
@@ -79,7 +79,7 @@ class Recurrence(nn.RNNBase):
             return None
         data = x if isinstance(x, Tensor) else getattr(x, "data", None)
         if data is None or not is_fast(data, self.input_size, dim=3 if data is x else 2) or data.numel() == 0:
-            return "the inputs are no float32 batch of this size on a CPU"
+            return "the inputs are not a float32 batch of this size on a CPU"
         if isinstance(x, PackedSequence) and not is_sound(x):
             return "the packed sequence is not sound"
         return None

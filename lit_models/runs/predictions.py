@@ -31,7 +31,7 @@ FORMULA = re.compile(r"[ \n]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
 """The beginning of a text that a spreadsheet reads as a formula; also with full-width characters."""
 INNER_FORMULA = re.compile(r'([;\t\r\n][\s"]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20](?!\)))')
 """The same inside a text. A spreadsheet that splits lines at semicolons or tabs makes a cell of what comes after. It
-sees the quotes around a text only where one of its own cells begins. The smiley ;-) is no formula."""
+sees the quotes around a text only where one of its own cells begins. The smiley ;-) stays as it is."""
 NUMBER = re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?")
 
 

@@ -50,7 +50,7 @@ def tables(rows: list[dict[str, Any]]) -> str:
         promises[row["promise"]].append(row)
     blocks = []
     for promise, faults in promises.items():
-        lines = [f"**{promise}**", "", "| fault | tried | kept | lost |", "| --- | --- | --- | --- |"]
+        lines = [f"**{promise}.**", "", "| fault | tried | kept | lost |", "| --- | --- | --- | --- |"]
         lines += [f"| {f['fault']} | {f['tried']} | {f['kept']} | {f['tried'] - f['kept']} |" for f in faults]
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)

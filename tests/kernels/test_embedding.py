@@ -70,7 +70,7 @@ def test_calls_without_a_fast_path_name_the_reason() -> None:
         "a setting changes rows or gradients",
         "ids are not int64",
         "numbers are not float32",
-        "the size is no multiple of 16",
+        "the size is not a multiple of 16",
     ]
     assert kernels.used() == {"fast": [], "plain": {"Embedding": reasons}}
     kernels.choose("plain")

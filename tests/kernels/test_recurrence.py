@@ -187,7 +187,7 @@ def test_calls_without_a_fast_path_name_the_reason(ours: Any, theirs: Any) -> No
     state = torch.zeros(1, BATCH, UNITS)
     assert reason(layer, inputs) is None
     assert reason(layer, inputs, (state, state) if ours is LSTM else state) == "an initial state is given"
-    unlike = "the inputs are no float32 batch of this size on a CPU"
+    unlike = "the inputs are not a float32 batch of this size on a CPU"
     assert reason(layer, inputs[:, 0]) == unlike  # a sequence without a batch dimension
     assert reason(layer, pack_sequence([inputs[:, 0], inputs[:3, 0]])) is None
     with warnings.catch_warnings():
