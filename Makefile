@@ -9,7 +9,7 @@ BIN := .venv/bin
 # `make test LOCKED=1` and `make demo LOCKED=1` install the versions of requirements/locked.txt, each file checked by its hash.
 LOCKED ?=
 
-.PHONY: help demo test fuzz faults check-slow check-data parity-torchtext reviews-at-hand format lock clean
+.PHONY: help demo test fuzz faults bench check-slow check-data parity-torchtext reviews-at-hand format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make fuzz        the readers of files on 20,000 damaged files each; LIT_MODELS_FUZZ sets another number"
 	@echo "make check-slow  tests that take minutes"
 	@echo "make faults      try every fault for real, and write docs/reliability.md; an hour"
+	@echo "make bench       our command line beside its rivals, a few minutes; python -m scripts.benchmark takes two hours"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
 	@echo "make parity-torchtext  our words and ids beside those of torchtext 0.18, in .venv-torchtext (made once, 5 GB)"
 	@echo "make lock        write requirements/locked.txt anew: the newest versions that fit, with hashes"
@@ -28,16 +29,22 @@ help:
 demo: .venv/.installed
 	$(BIN)/python -m lit_models fit --config configs/digits_cnn.yaml
 
-# One thread a test process, as each core has a process of its own.
+# One thread a test process, as each core has a process of its own. The types are checked meanwhile; what mypy says comes
+# last, and its status counts too.
 test: .venv/.installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup
+	@echo "$(BIN)/mypy beside the tests"; types=$$(mktemp); $(BIN)/mypy >"$$types" 2>&1 & \
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup; tests=$$?; \
+	wait $$!; status=$$?; cat "$$types"; rm -f "$$types"; [ $$tests -eq 0 ] && [ $$status -eq 0 ]
 
 # Each fault for real; an hour on two cores.
 faults: .venv/.installed-test
 	$(BIN)/python -m scripts.faults
+
+# A part of each epoch, to see that everything runs; the page is runs/benchmark.md.
+bench: .venv/.installed-test
+	$(BIN)/python -m scripts.benchmark --short
 
 fuzz: .venv/.installed-test
 	LIT_MODELS_FUZZ=$${LIT_MODELS_FUZZ:-20000} OMP_NUM_THREADS=1 $(BIN)/pytest -m fuzz --numprocesses=auto --maxprocesses=4

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the table of public names; a new datamodule is one line her
     from datamodules.base import TensorTable as TensorTable
     from datamodules.errors import MissingFileError as MissingFileError
     from datamodules.errors import UserError as UserError
+    from datamodules.images import ImageFolderDataModule as ImageFolderDataModule
     from datamodules.imdb import IMDBDataModule as IMDBDataModule
     from datamodules.mnist import MNISTDataModule as MNISTDataModule
     from datamodules.spec import DataSpec as DataSpec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # the table of public names; a new datamodule is one line her
     from datamodules.spec import HasSpec as HasSpec
     from datamodules.spec import HasTokenizer as HasTokenizer
     from datamodules.spec import HasValidation as HasValidation
+    from datamodules.table import TableDataModule as TableDataModule
     from datamodules.text import TextDataModule as TextDataModule
     from datamodules.xor import XORDataModule as XORDataModule
 
@@ -35,7 +37,7 @@ DATA = {name: module for name, module in NAMES.items() if name.endswith("DataMod
 __all__ = sorted(NAMES)
 
 if offline():
-    os.environ["HF_HUB_OFFLINE"] = "1"  # before the hub's library is imported, which reads it only then
+    os.environ["HF_HUB_OFFLINE"] = "1"  # the hub's library reads this variable when it is imported
 
 
 def __getattr__(name: str) -> Any:

@@ -4,10 +4,13 @@ A *table* holds a split in memory or in a memory-mapped file: `table[indices]` i
 Gathering a batch with one indexing call takes about a tenth of the time of collating single samples.
 """
 
+import copy
 import hashlib
+import inspect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from contextlib import suppress
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import lightning as L
 import torch
@@ -22,6 +25,10 @@ Batch = tuple[Any, Tensor]
 """`(inputs, target)`. The inputs are a tensor `(B, ...)` or a mapping of such tensors; they go to the network as they
 are. The target is int64 `(B,)` for classes, -1 where unknown; float `(B, L)` of 0 and 1 for sets of labels, or float
 `(B, D)` for numbers, NaN where unknown."""
+
+
+POOL = 50
+"""Batches among which the samples are sorted by length."""
 
 
 class Table(Protocol):
@@ -53,17 +60,17 @@ class HasShare(Protocol):
     def __len__(self) -> int: ...
 
     def share(self, indices: Tensor, rank: int, num_replicas: int) -> Batch:
-        """Of the batch of the samples `indices`, the rows `rank`, `rank + num_replicas`, and so on."""
+        """The rows `rank`, `rank + num_replicas`, and so on, of the batch of the samples `indices`."""
         ...
 
 
 class SharedTable:
-    """The view that one of several processes has of a table: it takes the indices of a whole batch, and returns the
-    rows of this process.
+    """A table for one of several processes: it takes the indices of a whole batch, and returns the rows of this
+    process.
 
     Args:
         table: the table.
-        rank: of this process.
+        rank: number of this process, from 0.
         num_replicas: number of processes.
     """
 
@@ -123,11 +130,11 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
     or dropped. The last batch may be smaller.
 
     In training, the processes share each batch: of n processes, process r has the samples r, r + n, and so on. Each
-    takes part in every step, with an empty slice if a small batch has fewer samples than there are processes.
+    process takes part in every step; its slice is empty if the batch has fewer samples than there are processes.
 
     In evaluation, process r has the whole batches r, r + n, and so on. The outputs for a sample then do not depend on
-    the number of processes, because matrix products of other sizes round in another way. A process without a batch gets
-    one empty batch, because Lightning expects one in each process.
+    the number of processes. A batch of another size would be rounded in another way. A process without a batch gets one
+    empty batch, because Lightning expects one in each process.
 
     It is a `DistributedSampler` so that Lightning does not replace it and calls `set_epoch`.
 
@@ -136,11 +143,13 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         batch_size: samples in a global batch.
         train: share each batch.
         shuffle: use a new order in each epoch; otherwise the order of the table (by length if `lengths` is given).
-        seed: of the order.
-        rank: of this process.
+        seed: seed of the order.
+        rank: number of this process, from 0.
         num_replicas: number of processes.
         lengths: int64 `(N,)`, length of each sample; samples of similar length then share a batch.
         whole: in training, yield the indices of the whole batch, for a `SharedTable`.
+        pooled: without `shuffle`, sort by length only inside pools of `POOL` batches, so that results can be put in the
+            order of the table after each pool.
     """
 
     def __init__(
@@ -155,15 +164,16 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         num_replicas: int = 1,
         lengths: Tensor | None = None,
         whole: bool = False,
+        pooled: bool = False,
     ) -> None:
         super().__init__(range(num_samples), num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)  # type: ignore[arg-type]
         self.total = num_samples
         self.train = train
         self.batch_size = batch_size
         self.lengths = lengths
-        self.whole = whole
+        self.whole, self.pooled = whole, pooled
         self.skip = 0
-        """Batches that the next iteration leaves out, as a resumed run has trained on them."""
+        """Number of batches that the next iteration skips, because a resumed run has trained on them already."""
 
     def global_batches(self) -> Sequence[Tensor]:
         """The indices of every global batch of the current epoch, in order, each int64 `(batch_size,)` or shorter."""
@@ -171,12 +181,14 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         order = torch.randperm(self.total, generator=generator) if self.shuffle else torch.arange(self.total)
         if self.lengths is None:
             return torch.split(order, self.batch_size)
-        if not self.shuffle:
+        if not self.shuffle and not self.pooled:
             return torch.split(order[self.lengths.argsort(stable=True, descending=True)], self.batch_size)
-        # Sort by length inside pools of 50 batches only, so that batches still differ from epoch to epoch.
-        pools = torch.split(order, 50 * self.batch_size)
+        # Sort by length inside pools of batches only, so that batches still differ from epoch to epoch.
+        pools = torch.split(order, POOL * self.batch_size)
         in_order = [pool[self.lengths[pool].argsort(stable=True)] for pool in pools]
         batches = [batch for pool in in_order for batch in torch.split(pool, self.batch_size)]
+        if not self.shuffle:
+            return batches
         return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
     def batches_of(self, rank: int) -> Iterator[Tensor]:
@@ -187,7 +199,8 @@ class GlobalBatchSampler(DistributedSampler[Tensor]):
         return iter((batches[rank :: self.num_replicas] or [batches[0][:0]]) if self.total else [])
 
     def __iter__(self) -> Iterator[Tensor]:
-        """The batches of this process. The order is drawn when the first one is asked for: the epoch is set before."""
+        """The batches of this process. The order is drawn when the first batch is read, because `set_epoch` comes
+        before."""
         skip, self.skip = self.skip, 0
         batches = iter(self.global_batches()) if self.train and self.whole else self.batches_of(self.rank)
         yield from itertools.islice(batches, skip, None)
@@ -206,9 +219,9 @@ class DataModule(L.LightningDataModule):
 
     Args:
         batch_size: samples in a step, at least 1. In training, the processes share them.
-        seed: of the order, of the validation part and of augmentation; the command line passes `--seed_everything`.
-        num_workers: processes that prepare batches beside the training process; with 0, that process prepares them.
-        inputs: what the user wants predictions for, as one text or a list; the test split if not given.
+        seed: seed of the order, the validation part and augmentation; the command line passes `--seed_everything`.
+        num_workers: worker processes that prepare batches; with 0, the training process prepares them itself.
+        inputs: the inputs to predict, as one value or a list; the test split if not given.
 
     Raises:
         UserError: `batch_size` or `num_workers` is out of its range.
@@ -218,6 +231,8 @@ class DataModule(L.LightningDataModule):
     """The type of one sample: "features", "images" or "tokens". A model states which kinds it accepts."""
     shuffle: ClassVar[bool] = True
     """Whether each epoch has a new training order."""
+    init_args: dict[str, Any]
+    """The arguments of the constructor, by name."""
 
     def __init__(
         self, *, batch_size: int, seed: int = 0, num_workers: int = 0, inputs: str | list[str] | None = None
@@ -228,20 +243,40 @@ class DataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.seed = seed
         self.num_workers = num_workers
-        self.inputs = [inputs] if isinstance(inputs, str) else inputs
+        self.inputs: list[Any] | None = [inputs] if isinstance(inputs, str) else inputs
         self.train_table: Table | None = None
         self.val_table: Table | None = None
         self.test_table: Table | None = None
         self.predict_table: Table | None = None
+        self.input_names: Sequence[str] | None = None
+        """The name of each input, once they are read."""
+        self.strict_inputs = False
+        """Whether an input that cannot be read raises an error. Otherwise it is skipped."""
+        self.num_skipped = 0
+        """Number of inputs that are not predicted, because they cannot be read."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Records the arguments of the constructor."""
+        self = super().__new__(cls)
+        with suppress(TypeError):  # the constructor reports wrong arguments
+            self.init_args = dict(inspect.signature(cls).bind(*args, **kwargs).arguments)
+        return self
+
+    def with_inputs(self, inputs: Sequence[Any]) -> Self:
+        """A copy that predicts these inputs. An input that cannot be read raises an error."""
+        other = copy.copy(self)
+        other.inputs, other.strict_inputs = list(inputs), True
+        other.input_names = other.predict_table = None
+        return other
 
     def spec(self) -> DataSpec:
-        """The sizes that the data decide. A model receives those that its constructor names. The method may read the
-        user's file, so it is called once, after the pair of model and data was found to fit."""
+        """The sizes of the data. A model receives those that its constructor names. The method may read the user's
+        file, so it is called only once, after the check that model and data fit."""
         return DataSpec()
 
     @property
     def has_validation(self) -> bool:
-        """Whether there will be a validation part; known before any file is read."""
+        """Whether there is a validation part. No file is read to answer this."""
         return True
 
     def checksums(self) -> dict[str, str]:
@@ -262,9 +297,11 @@ class DataModule(L.LightningDataModule):
         return self._loader(self.test_table) if self.test_table is not None else []
 
     def predict_dataloader(self) -> DataLoader[Batch]:
-        return self._loader(self.predict_table)
+        return self._loader(self.predict_table, pooled=True)
 
-    def _loader(self, table: Table | None, *, train: bool = False, shuffle: bool = False) -> DataLoader[Batch]:
+    def _loader(
+        self, table: Table | None, *, train: bool = False, shuffle: bool = False, pooled: bool = False
+    ) -> DataLoader[Batch]:
         if table is None:
             raise UserError(f"{type(self).__name__} has no data for this command: its setup fills no table for it")
         rank, num_replicas = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -278,6 +315,7 @@ class DataModule(L.LightningDataModule):
             num_replicas=num_replicas,
             lengths=table.lengths if isinstance(table, HasLengths) else None,
             whole=isinstance(table, HasShare),
+            pooled=pooled,
         )
         shared = train and num_replicas > 1 and isinstance(table, HasShare)
         return DataLoader(
@@ -300,12 +338,13 @@ def array_checksum(*arrays: Tensor) -> str:
 
 
 def split_validation(num_samples: int, *, num_val: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices of the training part and of the validation part, each in increasing order, drawn by `seed`.
+    """Draws a validation part. Returns the indices of the training and of the validation part, each in increasing
+    order.
 
     Args:
         num_samples: samples to split.
         num_val: samples of the validation part, 0 or more.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Raises:
         UserError: no sample is left for training.

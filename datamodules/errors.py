@@ -1,4 +1,4 @@
-"""Errors that a person can cause and correct: in a flag, a config, a file or a dataset.
+"""Errors that a user can cause and correct: in a flag, a config, a file or a dataset.
 
 The command line prints such an error on one line and exits with status 2. Any other exception is a fault of the program
 or of a library, and keeps its traceback.
@@ -6,18 +6,18 @@ or of a library, and keeps its traceback.
 
 
 class UserError(ValueError):
-    """A mistake in a person's input. The message says what is wrong, where, and what to type instead."""
+    """A mistake in the user's input. The message says what is wrong, where, and what to type instead."""
 
 
 class MissingFileError(UserError, FileNotFoundError):
-    """A file, folder, dataset or checkpoint that a person named cannot be found or downloaded."""
+    """A file, folder, dataset or checkpoint that the user named cannot be found or downloaded."""
 
 
 def require_at_least(minimum: int, **settings: int) -> None:
     """Checks that each setting is `minimum` or more.
 
     Raises:
-        UserError: a smaller value; the message has the setting's name.
+        UserError: a value is smaller; the message names the setting.
     """
     for name, value in settings.items():
         if not value >= minimum:
@@ -28,7 +28,7 @@ def require_fraction(**settings: float) -> None:
     """Checks that each setting is 0 or more and below 1.
 
     Raises:
-        UserError: another value; the message has the setting's name.
+        UserError: a value is out of this range; the message names the setting.
     """
     for name, value in settings.items():
         if not 0 <= value < 1:

@@ -4,6 +4,8 @@ Sources: Maas et al., "Learning Word Vectors for Sentiment Analysis", ACL 2011; 
 """
 
 import math
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,16 +16,17 @@ from datamodules.base import Batch, DataModule, TensorTable
 from datamodules.errors import UserError, require_at_least, require_fraction
 from datamodules.spec import DataSpec, Kind
 from datamodules.storage.checksums import note
+from datamodules.storage.inputs import Skipped
 from datamodules.storage.limits import most_bytes
 from datamodules.storage.locations import resolve_data_dir
-from datamodules.words.records import read_texts
+from datamodules.words.records import NO_TEXT, read_texts
 from datamodules.words.reviews import NPZ, WORD_INDEX, cached_reviews, content_checksum, find_source, is_published
 from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, UNKNOWN_ID, WordTokenizer, tokenizer_from_dict
-from datamodules.words.tokens import TokenTable, read_metadata
+from datamodules.words.tokens import TokenTable, chunked, read_metadata
 
 CLASSES = ["negative", "positive"]
 ID_BYTES = 4
-ORDER_SEED = 113  # of the order in `keras.datasets.imdb.load_data`
+ORDER_SEED = 113  # `keras.datasets.imdb.load_data` shuffles with this seed
 
 
 class IdTable(TensorTable):
@@ -37,25 +40,25 @@ class IdTable(TensorTable):
 class IMDBDataModule(DataModule):
     """Film reviews, positive or negative, as word ids identical to those of `keras.datasets.imdb.load_data`.
 
-    The id 0 pads, 1 starts a review, 2 is a rarer word, and every other word has its rank + 3. Reviews are padded and
-    cut at the front. Words are ranked by their frequency in all training reviews. As in Keras, words that no training
-    review contains are left out of the test reviews; in sentences to predict they are 2. Reviews are ordered by file
-    name and then shuffled as in `load_data`; a published `imdb.npz` has an order of its own. Words are counted once;
-    the data cache keeps the ids.
+    The id 0 is padding, 1 starts a review, 2 is any rarer word, and every other word has the id rank + 3. Reviews are
+    padded and cut at the front. Words are ranked by their frequency in all training reviews. As in Keras, words that no
+    training review contains are left out of the test reviews. In sentences to predict, they have the id 2. Reviews are
+    sorted by file name and then shuffled as in `load_data`; a published `imdb.npz` keeps the order of the file. Words
+    are counted once, and the data cache keeps the ids.
 
     Args:
         data_dir: folder that contains `aclImdb_v1.tar.gz`, or `aclImdb/`, or Keras' `imdb.npz` (with
-            `imdb_word_index.json` if sentences are to be predicted), or the path of one of these. The archive is
-            downloaded to the folder if there is none of them. If not given, `LIT_MODELS_DATA` or the cache.
-        num_words: number of ids, at least 5; rarer words are 2.
+            `imdb_word_index.json` if sentences are to be predicted), or the path of one of these. If none of them is
+            there, the archive is downloaded to the folder. If not given, `LIT_MODELS_DATA` or the cache.
+        num_words: number of ids, at least 5; rarer words have the id 2.
         max_length: number of words of a review that are kept, the last ones, at least 1.
         val_fraction: fraction of the training reviews that is used for validation, the last part in Keras' order, 0 or
             more and below 1.
         batch_size: reviews in a step, over all processes, at least 1.
-        seed: of the order in training; the command line passes `--seed_everything`.
-        num_workers: processes that prepare batches beside the training process, 0 or more.
+        seed: seed of the order in training; the command line passes `--seed_everything`.
+        num_workers: worker processes that prepare batches, 0 or more; with 0, the training process prepares them.
         inputs: sentences to predict, or files with them: `.txt` with one per line, or a table such as `.csv` or
-            `.parquet`; the test reviews if not given.
+            `.parquet`; folders or patterns of such files; "-" for standard input; the test reviews if not given.
         text_column: name of the column with the text in such a table.
 
     Raises:
@@ -87,7 +90,6 @@ class IMDBDataModule(DataModule):
         self.num_words, self.max_length, self.val_fraction = num_words, max_length, val_fraction
         self.text_column = text_column
         self._tokenizer: WordTokenizer | None = None
-        self._texts: list[str] = []
         self._stage: str | None = None
         self._noted = False
 
@@ -118,8 +120,14 @@ class IMDBDataModule(DataModule):
             self._setup_reviews(train=stage in ("fit", "validate"))
         self.predict_table = self.test_table
 
-    def predict_names(self) -> list[str]:
-        return self._texts if self.inputs is not None else list(super().predict_names())
+    def predict_names(self) -> Sequence[str]:
+        return self.input_names if self.input_names is not None else super().predict_names()
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """The words; without the file of words, the ids themselves."""
+        if self._tokenizer is None:
+            return [str(i) if i >= FIRST_WORD_ID else "" for i in ids]
+        return [self._tokenizer.decode([i]) for i in ids]
 
     def checksums(self) -> dict[str, str]:
         source = find_source(self.data_dir)
@@ -141,14 +149,19 @@ class IMDBDataModule(DataModule):
             self.setup(self._stage)
 
     def _setup_inputs(self, inputs: list[str]) -> None:
-        self._texts = read_texts(inputs, text_column=self.text_column)
+        if self.input_names is None:
+            skipped = Skipped(strict=self.strict_inputs)
+            self.input_names = read_texts(inputs, text_column=self.text_column, skipped=skipped)
+            skipped.report(found=any(text.strip() for text in self.input_names), nothing=NO_TEXT)
+            self.num_skipped = skipped.count
         if self._tokenizer is None:
             self._set_words(read_metadata(cached_reviews(self.data_dir))["words"])
         if self._tokenizer is None:
             raise UserError(f"the words of the ids are unknown: put {WORD_INDEX} beside {NPZ} in {self.data_dir}")
-        self._check_memory(len(self._texts))
-        rows = self._tokenizer.encode_batch(self._texts, max_length=self.max_length)
-        self.predict_table = TokenTable.from_rows(rows, max_length=self.max_length, fixed=True)
+        self._check_memory(min(len(self.input_names), self.batch_size))
+        encode = partial(self._tokenizer.encode_batch, max_length=self.max_length)
+        chunks = map(encode, chunked(self.input_names))
+        self.predict_table = TokenTable.from_chunks(chunks, max_length=self.max_length, fixed=True)
 
     def _setup_reviews(self, *, train: bool) -> None:
         path = cached_reviews(self.data_dir)
@@ -174,17 +187,17 @@ class IMDBDataModule(DataModule):
         self.val_table = id_table(table, train_rows[num_fit:], kept) if num_fit < num_train else None
 
     def _check_memory(self, num_reviews: int) -> None:
-        """Refuses a length that fills the memory: each review is padded to it."""
+        """Refuses a `max_length` that would fill the memory, because every review is padded to it."""
         if num_reviews * self.max_length * ID_BYTES > most_bytes():
             much = f"max_length {self.max_length:,} needs too much memory for {num_reviews:,} reviews"
             raise UserError(f"{much}: lower it, or set LIT_MODELS_MAX_GB to a larger number")
 
     def _note_source(self) -> None:
-        """Says once if the reviews are others than the published ones."""
+        """Prints a note, once, if the reviews are not the published ones."""
         source = find_source(self.data_dir)
         if source is not None and not self._noted and not is_published(source):
-            what = f"has another checksum than the published {source.name}" if source.is_file() else "is a folder"
-            note(f"{source} {what}, so its reviews may be others; results.json has the checksum")
+            problem = f"has another checksum than the published {source.name}" if source.is_file() else "is a folder"
+            note(f"{source} {problem}, so its reviews may be others; results.json has the checksum")
         self._noted = True
 
     def _set_words(self, words: list[str] | None) -> None:
@@ -192,8 +205,8 @@ class IMDBDataModule(DataModule):
             self._tokenizer = WordTokenizer(words[: self.num_words - FIRST_WORD_ID])
 
     def _kept_ids(self, words: list[str] | None) -> Tensor | int:
-        """What becomes of the cache's ids: the first id that is replaced by 2; or, if a loaded vocabulary has other
-        words than these reviews, int32 `(V,)` with the new id of each id."""
+        """How the ids of the data cache are replaced: this id and all larger ones become 2. If a loaded vocabulary has
+        other words than these reviews: int32 `(V,)`, the new id of each id."""
         if words is None or self._tokenizer is None:
             return self.num_words
         if self._tokenizer.words == words[: len(self._tokenizer.words)]:

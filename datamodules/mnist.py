@@ -4,6 +4,7 @@ Sources: LeCun, Cortes and Burges (MNIST); Xiao et al., arXiv:1708.07747 (Fashio
 arXiv:1812.01718 (KMNIST); E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998 (digits).
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,7 +18,8 @@ from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
 from datamodules.storage.checksums import note, recorded_sha256
 from datamodules.storage.idx import SHAPES, download_idx, is_published, read_idx
-from datamodules.storage.image_files import image_files, read_image
+from datamodules.storage.image_files import NO_IMAGE, read_images
+from datamodules.storage.inputs import Skipped
 from datamodules.storage.locations import resolve_data_dir
 
 DIGITS = [str(i) for i in range(10)]
@@ -40,7 +42,7 @@ class ImageTable(TensorTable):
         inputs: uint8 `(N, 28, 28)`.
         target: int64 `(N,)`, -1 where unknown.
         augment: rotate, shift and scale each image a little, in a different way in each batch.
-        seed: of the augmentation, together with the batch's indices.
+        seed: seed of the augmentation, together with the batch's indices.
     """
 
     def __init__(self, inputs: Tensor, target: Tensor | None = None, *, augment: bool = False, seed: int = 0) -> None:
@@ -51,8 +53,8 @@ class ImageTable(TensorTable):
         return self.share(indices, 0, 1)
 
     def share(self, indices: Tensor, rank: int, num_replicas: int) -> Batch:
-        """Of the batch of the images `indices`, the rows `rank`, `rank + num_replicas`, and so on. The changes of an
-        image depend on the whole batch, and not on the number of processes."""
+        """The rows `rank`, `rank + num_replicas`, and so on, of the batch of the images `indices`. The augmentation of
+        an image depends on the whole batch, and not on the number of processes."""
         pixels, target = super().__getitem__(indices[rank::num_replicas])
         images = pixels[:, None].to(torch.get_default_dtype()).div_(255)  # (B, 28, 28) -> (B, 1, 28, 28)
         if not self.augment or not len(images):
@@ -64,7 +66,7 @@ class ImageTable(TensorTable):
 
         change = v2.RandomAffine(degrees=10, translate=(0.1, 0.1), scale=(0.9, 1.1))
         changed: list[Tensor] = []
-        with torch.random.fork_rng(devices=[]):  # the draws depend on the seed alone
+        with torch.random.fork_rng(devices=[]):  # the draws depend only on the seed
             torch.default_generator.manual_seed(seed)  # `torch.manual_seed` would seed the GPU's too
             for image in images:
                 before = rank if not changed else num_replicas - 1  # images of other processes, whose draws are skipped
@@ -82,16 +84,17 @@ class MNISTDataModule(DataModule):
     of which 360 are the test split, always the same.
 
     Args:
-        dataset: which images.
+        dataset: name of the dataset.
         data_dir: folder that contains `MNIST/raw/…` (or `FashionMNIST`, `KMNIST`). Missing files are downloaded to it.
             If not given, `LIT_MODELS_DATA` or the cache.
-        num_val: training images that are set aside for validation, drawn by `seed`, 0 or more.
+        num_val: number of training images that are used for validation instead, drawn by `seed`, 0 or more.
         augment: rotate (up to 10 degrees), shift (10 %) and scale (10 %) the training images.
         batch_size: images in a step, over all processes, at least 1.
-        seed: of the order, the validation part and augmentation; the command line passes `--seed_everything`.
-        num_workers: processes that prepare batches beside the training process, 0 or more.
-        inputs: image files to predict, or folders of them; the test split if not given. The strokes should be light
-            on a dark background; an image whose border is light is inverted.
+        seed: seed of the order, the validation part and augmentation; the command line passes `--seed_everything`.
+        num_workers: worker processes that prepare batches, 0 or more; with 0, the training process prepares them.
+        inputs: image files to predict, folders or patterns of them, or "-" for their paths on standard input; from
+            Python also PIL images and arrays. The test split if not given. The strokes should be light on a dark
+            background; an image whose border is light is inverted.
 
     Raises:
         UserError: a number out of its range, or a damaged file.
@@ -116,7 +119,6 @@ class MNISTDataModule(DataModule):
         require_at_least(0, num_val=num_val)
         self.dataset, self.num_val, self.augment = dataset, num_val, augment
         self.data_dir = resolve_data_dir(data_dir)
-        self._names: list[str] | None = None
 
     def spec(self) -> DataSpec:
         names = CLASSES[self.dataset]
@@ -132,9 +134,11 @@ class MNISTDataModule(DataModule):
 
     def setup(self, stage: str) -> None:
         if self.inputs is not None and stage == "predict":
-            paths = image_files(self.inputs)
-            self._names = [str(p) for p in paths]
-            self.predict_table = ImageTable(torch.stack([read_image(p) for p in paths]))
+            if self.input_names is None:
+                skipped = Skipped(strict=self.strict_inputs)
+                self.input_names, pixels = read_images(self.inputs, skipped)
+                skipped.report(found=len(pixels) > 0, nothing=NO_IMAGE)
+                self.predict_table, self.num_skipped = ImageTable(pixels), skipped.count
             return
         if self.test_table is not None:
             return
@@ -144,8 +148,8 @@ class MNISTDataModule(DataModule):
         self.val_table = ImageTable(images[val], labels[val]) if len(val) else None
         self.test_table = self.predict_table = ImageTable(test_images, test_labels)
 
-    def predict_names(self) -> list[str]:
-        return self._names if self._names is not None else list(super().predict_names())
+    def predict_names(self) -> Sequence[str]:
+        return self.input_names if self.input_names is not None else super().predict_names()
 
     def checksums(self) -> dict[str, str]:
         if self.dataset != "digits":

@@ -7,8 +7,8 @@ from pathlib import Path
 def public_names(init_file: str) -> dict[str, str]:
     """The names that a package imports in its `if TYPE_CHECKING:` block, and the module of each.
 
-    Editors and type checkers need these lines. At run time they are read as the package's table of names, so that a
-    name and its module stand in one place.
+    Editors and type checkers need these lines. At run time, the package reads them as its table of names, so that a
+    name and its module are written in one place.
 
     Args:
         init_file: the package's `__init__.py`.

@@ -1,7 +1,8 @@
-"""What a dataset tells a model and the command line: the type of a sample and of a target, sizes, names, checksums.
+"""The properties that a dataset tells a model and the command line: types of samples and targets, sizes, names,
+checksums.
 
-A data module may answer none of this: each answer is optional and has a `Protocol` here, so code asks, for example,
-`isinstance(data, HasSpec)`.
+All of them are optional. Each one has a `Protocol` here, and code checks for it with `isinstance(data, HasSpec)`, for
+example.
 """
 
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ class DataSpec:
         target_names: the name of each number in a target.
         num_features: numbers in one sample, over all its dimensions.
         num_channels: colour channels of an image.
-        image_size: height and width of an image, in pixels.
+        image_size: height and width of an image, in pixels: one number if they are equal, or `[height, width]`.
         vocab_size: number of token ids.
         padding_id: the token id that pads.
         max_length: length of the longest text, in tokens.
@@ -42,7 +43,7 @@ class DataSpec:
     """
 
     RECOMMENDED: ClassVar[frozenset[str]] = frozenset({"mask_padding"})
-    """Fields that a setting of the user's may contradict."""
+    """Fields that only recommend a value: a setting of the user may differ from them."""
 
     task: TaskName = "classification"
     num_classes: int | None = None
@@ -51,7 +52,7 @@ class DataSpec:
     target_names: list[str] | None = None
     num_features: int | None = None
     num_channels: int | None = None
-    image_size: int | None = None
+    image_size: int | list[int] | None = None
     vocab_size: int | None = None
     padding_id: int | None = None
     max_length: int | None = None
@@ -64,17 +65,17 @@ class DataSpec:
         return {f.name for f in fields(cls)} - {"tokenizer"}
 
     def for_model(self) -> dict[str, Any]:
-        """The fields that are known and that a model may receive, by name. The tokenizer's name is not one of them: it
-        is compared with the pretrained checkpoint's."""
+        """The known fields that a model may receive, by name. The tokenizer is not one of them; its name is compared
+        with that of the pretrained checkpoint."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name in self.model_fields()}
         return {name: value for name, value in values.items() if value is not None}
 
 
 @runtime_checkable
 class HasKind(Protocol):
-    """A data module's class that says what one sample is, in a `ClassVar`.
+    """A class of data that declares the type of one sample, in a `ClassVar`.
 
-    The class itself is asked, before there is an instance: `isinstance(MyData, HasKind)`.
+    The check is on the class, before there is an instance: `isinstance(MyData, HasKind)`.
     """
 
     kind: Kind
@@ -86,18 +87,18 @@ class HasSpec(Protocol):
     """Data that tell a model its sizes."""
 
     def spec(self) -> DataSpec:
-        """The sizes. The method may read the user's file, so it is called once, after the pair of model and data was
-        found to fit."""
+        """The sizes. The method may read the user's file, so it is called only once, after the check that model and
+        data fit."""
         ...
 
 
 @runtime_checkable
 class HasValidation(Protocol):
-    """Data that say whether they have a validation part. Data that do not say it are expected to have one."""
+    """Data that declare whether they have a validation part. Other data are expected to have one."""
 
     @property
     def has_validation(self) -> bool:
-        """Whether there will be a validation part; known before any file is read."""
+        """Whether there is a validation part. No file is read to answer this."""
         ...
 
 
@@ -112,7 +113,7 @@ class HasGlobalBatches(Protocol):
 
 @runtime_checkable
 class HasChecksums(Protocol):
-    """Data that identify the files they were read from."""
+    """Data that give checksums of their files."""
 
     def checksums(self) -> dict[str, str]:
         """SHA-256 of each file, by name, for `results.json`."""
@@ -121,7 +122,7 @@ class HasChecksums(Protocol):
 
 @runtime_checkable
 class HasPredictNames(Protocol):
-    """Data that name the samples to predict."""
+    """Data that give a name to each sample that is predicted."""
 
     def predict_names(self) -> Sequence[str]:
         """One name for each sample, in the order of the samples."""
@@ -129,10 +130,27 @@ class HasPredictNames(Protocol):
 
 
 @runtime_checkable
-class HasTokenizer(Protocol):
-    """A data module's class with a setting that takes the name of a checkpoint, whose tokenizer then makes the ids.
+class HasTokenTexts(Protocol):
+    """Data that know the texts of their token ids."""
 
-    The setting gets the checkpoint of a pretrained model, unless the user sets it. The class itself is asked, before
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        """The text of each token id; empty for padding and for tokens that only mark a place."""
+        ...
+
+
+@runtime_checkable
+class HasSkipped(Protocol):
+    """Data that leave out inputs to predict that cannot be read."""
+
+    num_skipped: int
+    """How many there are."""
+
+
+@runtime_checkable
+class HasTokenizer(Protocol):
+    """A class of data with a setting for the name of a pretrained checkpoint, whose tokenizer then makes the ids.
+
+    If the user does not set it, it is set to the checkpoint of the pretrained model. The check is on the class, before
     there is an instance: `isinstance(MyData, HasTokenizer)`.
     """
 
@@ -142,8 +160,8 @@ class HasTokenizer(Protocol):
 
 @runtime_checkable
 class HasFixedSettings(Protocol):
-    """A data module's class with settings that the weights of a model depend on, such as which token is which word. A
-    checkpoint fixes them. The class itself is asked: `isinstance(MyData, HasFixedSettings)`."""
+    """A class of data with settings that a model's weights depend on, such as the words of the token ids. They cannot
+    be changed for a checkpoint. The check is on the class: `isinstance(MyData, HasFixedSettings)`."""
 
     fixed_settings: frozenset[str]
     """Names of the constructor's arguments."""

@@ -1,5 +1,7 @@
-"""The user's own texts and labels: table files or a dataset of the hub, as ids of words or of a checkpoint's pieces."""
+"""Your own texts and labels, from table files or a dataset of the hub, as token ids of words or of a checkpoint."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -8,13 +10,16 @@ import numpy as np
 from datamodules.base import DataModule, split_validation
 from datamodules.errors import UserError, require_at_least, require_fraction
 from datamodules.spec import DataSpec, Kind
+from datamodules.storage.dialects import make_dialect
 from datamodules.storage.downloads import sha256
+from datamodules.storage.inputs import Skipped
+from datamodules.storage.spool import TextSpool
 from datamodules.storage.table_files import suffixes
 from datamodules.words.prepare import WordSettings, encode, learn
-from datamodules.words.records import Columns, read_texts
+from datamodules.words.records import NO_TEXT, Columns, read_texts
 from datamodules.words.sources import Sources, Split
 from datamodules.words.tokenizers import FIRST_WORD_ID, CheckpointTokenizer, Tokenizer, WordForm, tokenizer_from_dict
-from datamodules.words.tokens import TokenTable
+from datamodules.words.tokens import TokenTable, chunked
 from datamodules.words.vocab_files import read_vocab
 
 NUM_WORDS = 20_000
@@ -34,30 +39,34 @@ class TextDataModule(DataModule):
         train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns.
         val_file: the same for validation; if not given, a part of the training file.
         test_file: the same for testing.
-        dataset: name of a dataset of the hub, or a folder with one, in place of the files; needs the extra `hub`. Its
-            split "validation" is used if it has one and `val_fraction` is above 0.
+        dataset: name of a dataset of the hub, or a folder with one, used instead of the files; needs the extra `hub`.
+            Its split "validation" is used if it has one and `val_fraction` is above 0.
         text_column: name of the column with the text.
-        label_column: name of the column with the label: a name, or an integer from 0.
-        label_separator: text that stands between the labels of a row, such as ";" in "comedy;drama". If given, a row
-            has any number of labels, and an empty cell has none; JSON Lines and Parquet may have a list instead. If not
-            given, a row has one class.
+        label_column: name of the column with the label: a name, or an integer.
+        label_separator: text between the labels of a row, such as ";" in "comedy;drama". If given, a row has any number
+            of labels, and an empty cell means no label; JSON Lines and Parquet may have a list instead. If not given, a
+            row has one class.
         class_names: the classes or labels, in order; those of the training file if not given.
+        delimiter: character between the cells of `.csv` files, or "tab"; found in the header if not given, and said.
+        encoding: encoding of `.csv` and `.tsv` files, such as "utf-8", "utf-16" or "cp1252"; found if not given, and
+            said.
         tokenizer: "words" (Keras' rule and ids), "basic_english" (torchtext's, with "<unk>" 0 and "<pad>" 1), or the
             name of a checkpoint on the hub, or its folder.
         num_words: maximum number of ids for words that are learned from the training file, at least 5; rarer words are
             unknown.
         min_freq: words that occur fewer times in the training file are unknown, at least 1.
         vocab_file: a vocabulary of torchtext, or its words: `.json`, `.txt` (one per line), `.pt` or `.pkl`. No words
-            are learned, texts are split by torchtext's rule, and ids are those of the file. "<pad>" pads; words that
-            are not in the file become "<unk>", or the vocabulary's default index.
-        max_length: number of tokens of a text that are kept, at least 1: the last words, or the first pieces of a
-            checkpoint, as many as it can read.
+            are learned, texts are split by torchtext's rule, and ids are those of the file. "<pad>" is the padding;
+            words that are not in the file become "<unk>", or the vocabulary's default index.
+        max_length: number of tokens of a text that are kept, at least 1. The last words are kept, or with a
+            checkpoint's tokenizer the first tokens, at most as many as the checkpoint can read.
         val_fraction: fraction of the training file that is used for validation, drawn by `seed`, 0 or more and below 1.
         batch_size: texts in a step, over all processes, at least 1.
-        seed: of the order and the validation part; the command line passes `--seed_everything`.
-        num_workers: processes that prepare batches beside the training process, 0 or more.
+        seed: seed of the order and the validation part; the command line passes `--seed_everything`.
+        num_workers: worker processes that prepare batches, 0 or more; with 0, the training process prepares them.
         inputs: sentences to predict, or files with them: `.txt` with one per line (blank lines are left out, and a
-            note names them), or a table with `text_column`; the test file if not given.
+            note names them), or a table with `text_column`; folders or patterns of such files; "-" for standard
+            input, a line a text or JSON Lines; the test file if not given.
 
     Raises:
         UserError: a number out of its range, or a mistake in a file, with its line.
@@ -67,8 +76,7 @@ class TextDataModule(DataModule):
     fixed_settings: ClassVar[frozenset[str]] = frozenset({"min_freq", "num_words", "tokenizer", "vocab_file"})
     kind: ClassVar[Kind] = "tokens"
     tokenizer_setting: ClassVar[str] = "tokenizer"
-    _texts: list[str] | None = None
-    _stage: str | None = None  # for which the tables were last set up
+    _stage: str | None = None  # stage of the last `setup`
 
     def __init__(
         self,
@@ -81,6 +89,8 @@ class TextDataModule(DataModule):
         label_column: str = "label",
         label_separator: str | None = None,
         class_names: list[str] | None = None,
+        delimiter: str | None = None,
+        encoding: str | None = None,
         tokenizer: str = "words",
         num_words: int = NUM_WORDS,
         min_freq: int = 1,
@@ -100,7 +110,8 @@ class TextDataModule(DataModule):
         require_fraction(val_fraction=val_fraction)
         check_labels(class_names, label_separator)
         self.files: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
-        self.dataset, self.columns = dataset, Columns(text_column, label_column, label_separator)
+        dialect = make_dialect(delimiter, encoding)
+        self.dataset, self.columns = dataset, Columns(text_column, label_column, label_separator, dialect)
         self.class_names, self.tokenizer, self.vocab_file = class_names, tokenizer, vocab_file
         self.num_words, self.min_freq = num_words, min_freq
         self.max_length, self.val_fraction = max_length, val_fraction
@@ -110,8 +121,8 @@ class TextDataModule(DataModule):
         self._classes: list[str] | None = class_names
 
     def spec(self) -> DataSpec:
-        """Reads the training file, unless class names and the tokenizer are known without it. With a checkpoint's
-        tokenizer and no file at all, the model decides the classes."""
+        """Reads the training file, unless class names and tokenizer are known without it. With a checkpoint's tokenizer
+        and no file, the model determines the classes."""
         tokenizer, classes = (self._checkpoint_tokenizer(), None) if self._no_classes() else self._known()
         return DataSpec(
             task="classification" if self.columns.separator is None else "multilabel",
@@ -153,12 +164,16 @@ class TextDataModule(DataModule):
         if stage == "predict" and self.test_table is None:
             raise UserError("there is nothing to predict: give --inputs (sentences or files), or a test_file")
 
-    def predict_names(self) -> list[str]:
+    def predict_names(self) -> Sequence[str]:
         """The texts."""
-        if self._texts is None:
+        if self.input_names is None:
             source = self._sources.get("test")
-            self._texts = [record.text for record in source.records()] if source else []
-        return self._texts
+            self.input_names = TextSpool(record.text for record in source.records()) if source else TextSpool()
+        return self.input_names
+
+    def token_texts(self, ids: Sequence[int]) -> list[str]:
+        tokenizer, _ = self._known()
+        return [tokenizer.decode([i]) for i in ids]
 
     def checksums(self) -> dict[str, str]:
         return {**self._vocab_checksum, **self._sources.checksums()}
@@ -182,7 +197,7 @@ class TextDataModule(DataModule):
             self.setup(self._stage)
 
     def _splits(self, command: str) -> list[Split]:
-        """The splits that "fit" (and the test after it), "validate", "test" or "predict" reads."""
+        """The splits that a command reads: "fit" (with the test after it), "validate", "test" or "predict"."""
         if command == "fit":
             return ["train", "val", "test"]
         if command != "validate":
@@ -190,11 +205,17 @@ class TextDataModule(DataModule):
         return ["train" if self._sources.get("val") is None else "val"]
 
     def _setup_inputs(self, inputs: list[str]) -> None:
-        self._texts = read_texts(inputs, text_column=self.columns.text)
+        if self.input_names is None:
+            skipped, columns = Skipped(strict=self.strict_inputs), self.columns
+            self.input_names = read_texts(inputs, columns.text, skipped, dialect=columns.dialect)
+            skipped.report(found=any(text.strip() for text in self.input_names), nothing=NO_TEXT)
+            self.num_skipped = skipped.count
         tokenizer, classes = (self._checkpoint_tokenizer(), None) if self._no_classes() else self._known()
-        rows = tokenizer.encode_batch(self._texts, max_length=self._longest(tokenizer))
-        labels = None if self.columns.separator is None else np.full((len(rows), len(classes or [])), np.nan)
-        self.predict_table = TokenTable.from_rows(rows, labels, **self._padding(tokenizer))
+        encode = partial(tokenizer.encode_batch, max_length=self._longest(tokenizer))
+        shape = (len(self.input_names), len(classes or []))
+        labels = None if self.columns.separator is None else np.broadcast_to(np.nan, shape)  # takes no memory
+        chunks = map(encode, chunked(self.input_names))
+        self.predict_table = TokenTable.from_chunks(chunks, labels, **self._padding(tokenizer))
 
     def _setup_train(self) -> None:
         table = self._table("train")
@@ -230,17 +251,17 @@ class TextDataModule(DataModule):
         }
 
     def _longest(self, tokenizer: Tokenizer) -> int:
-        """The number of tokens that are kept of a text."""
+        """The maximum number of tokens that are kept of a text."""
         return tokenizer.max_length(self.max_length) if isinstance(tokenizer, CheckpointTokenizer) else self.max_length
 
     def _cut(self, tokenizer: Tokenizer) -> int | None:
-        """The number of tokens that the data cache keeps of a text: all words, but only as many pieces as are used,
-        because a checkpoint's tokenizer puts special tokens around the pieces that are kept."""
+        """The maximum number of tokens in the data cache. All words are kept there. With a checkpoint's tokenizer, a
+        text is cut before it is cached, because the special tokens are put around the part that is kept."""
         return self._longest(tokenizer) if isinstance(tokenizer, CheckpointTokenizer) else None
 
     def _known(self) -> tuple[Tokenizer, list[str]]:
-        """The tokenizer and the classes: of a loaded checkpoint, as given, or learned from the training file, in this
-        order of precedence."""
+        """The tokenizer and the classes: from a loaded checkpoint, from the settings, or learned from the training
+        file, in this order of precedence."""
         if self.tokenizer not in WORD_FORMS:
             self._checkpoint_tokenizer()
         elif self._tokenizer is None and self.vocab_file:
@@ -263,18 +284,18 @@ class TextDataModule(DataModule):
         return self._tokenizer, self._classes
 
     def _checkpoint_tokenizer(self) -> Tokenizer:
-        """The tokenizer of a loaded state, otherwise that of the checkpoint that `tokenizer` names."""
+        """The tokenizer of a loaded checkpoint, otherwise that of the checkpoint that `tokenizer` names."""
         if self._tokenizer is None:
             self._tokenizer = CheckpointTokenizer.from_checkpoint(self.tokenizer)
         return self._tokenizer
 
     def _no_classes(self) -> bool:
-        """Whether the tokenizer is known and nothing tells the classes."""
+        """Whether the tokenizer is known, but not the classes."""
         return self._classes is None and self.tokenizer not in WORD_FORMS and self._sources.get("train") is None
 
 
 def check_labels(class_names: list[str] | None, separator: str | None) -> None:
-    """Checks the settings of labels.
+    """Checks the settings for labels.
 
     Raises:
         UserError: names the setting.
@@ -286,7 +307,7 @@ def check_labels(class_names: list[str] | None, separator: str | None) -> None:
 
 
 def check_words(tokenizer: str, num_words: int, min_freq: int, vocab_file: str | None) -> None:
-    """Checks that the settings of words are in their range, and that each of them has an effect.
+    """Checks that the settings for words are in range, and that each of them has an effect.
 
     Raises:
         UserError: names the setting.

@@ -1,6 +1,7 @@
-"""XOR, and its generalization to n bits, parity: the data of the numpy program. There is nothing to download."""
+"""XOR, the data of the numpy program, and the parity of n bits. There is nothing to download."""
 
-from typing import ClassVar
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from datamodules.base import Batch, DataModule, TensorTable, array_checksum
 from datamodules.errors import UserError, require_at_least
 from datamodules.spec import DataSpec, Kind
+from datamodules.storage.inputs import STANDARD_INPUT, Skipped, input_lines, kept
 
 
 class NoisyRows:
@@ -17,7 +19,7 @@ class NoisyRows:
         rows: the rows without noise.
         passes: how many times the table repeats them.
         noise: standard deviation of the noise.
-        seed: of the noise; pass k has the same noise in each epoch.
+        seed: seed of the noise; pass k has the same noise in each epoch.
     """
 
     def __init__(self, rows: TensorTable, *, passes: int, noise: float, seed: int) -> None:
@@ -47,8 +49,9 @@ class XORDataModule(DataModule):
         passes: passes over all rows in an epoch, at least 1.
         noise: standard deviation of Gaussian noise on the training inputs, 0 or more.
         batch_size: rows in a step, 0 or more; 0 means all rows.
-        seed: of the noise; the command line passes `--seed_everything`.
-        inputs: rows to predict, each as numbers with commas, such as "0,1"; all rows if not given.
+        seed: seed of the noise; the command line passes `--seed_everything`.
+        inputs: rows to predict, each as numbers with commas, such as "0,1", or "-" for such lines on standard input;
+            all rows if not given.
 
     Raises:
         UserError: a number out of its range, or a row of the wrong length.
@@ -90,18 +93,29 @@ class XORDataModule(DataModule):
         self.train_table = NoisyRows(rows, passes=self.passes, noise=self.noise, seed=self.seed)
         self.test_table = self.predict_table = rows
         if self.inputs is not None:
-            if not self.inputs:
-                raise UserError("inputs contain no row: give rows such as 0,1")
-            self.predict_table = TensorTable(torch.stack([self._row(text) for text in self.inputs]))
+            skipped = Skipped(strict=self.strict_inputs)
+            rows_read = [row for _, row in kept(self._given(self.inputs, skipped), self._row, skipped)]
+            skipped.report(found=bool(rows_read), nothing="inputs contain no row: give rows such as 0,1")
+            self.predict_table, self.num_skipped = TensorTable(torch.stack(rows_read)), skipped.count
 
-    def _row(self, text: str) -> Tensor:
+    @staticmethod
+    def _given(inputs: list[Any], skipped: Skipped) -> Iterator[Any]:
+        for item in inputs:
+            if isinstance(item, str) and item == STANDARD_INPUT:
+                yield from (line for _, line in input_lines(skipped))
+            else:
+                yield item
+
+    def _row(self, given: Any) -> Tensor:
+        """A row of a text such as "0,1", or of a list or an array of numbers."""
         try:
-            row = torch.tensor([float(part) for part in text.split(",")])
-        except ValueError:
+            parts = given.split(",") if isinstance(given, str) else given
+            row = torch.tensor([float(part) for part in parts])
+        except (ValueError, TypeError):
             row = torch.empty(0)
         if len(row) != self.num_bits or not row.isfinite().all():
             example = ",".join("01"[i % 2] for i in range(self.num_bits))
-            raise UserError(f"a row has {self.num_bits} numbers with commas, such as {example}; got {text!r}")
+            raise UserError(f"a row has {self.num_bits} numbers with commas, such as {example}; got {given!r}")
         return row.to(torch.get_default_dtype())
 
     def predict_names(self) -> list[str]:

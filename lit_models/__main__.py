@@ -1,4 +1,4 @@
-"""The entry point: finds the command and runs it. It imports no torch; the commands do that."""
+"""The entry point: finds the command and runs it. Only the commands import torch."""
 
 import argparse
 import os
@@ -13,19 +13,19 @@ from lit_models.cli.messages import is_users, nearest, one_line
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Runs `argv` (the process's own arguments when None).
+    """Runs `argv`, or the arguments of the process if it is None.
 
     Returns:
-        Exit status: 0; 1 where `doctor` found a fault, or `reproduce` other numbers; 2 after a mistake of the user's;
-        130 when interrupted.
+        The exit status: 0; 1 if `doctor` reports a fault or `reproduce` different numbers; 2 after a mistake of the
+            user; 3 if `predict` cannot read some inputs; 130 after Ctrl-C.
     """
     try:
         status = dispatch(sys.argv[1:] if argv is None else argv)
-        sys.stdout.flush()  # here, where a closed pipe is caught
+        sys.stdout.flush()  # raises BrokenPipeError here if the pipe is closed
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # a reader such as `head` has read enough
+    except BrokenPipeError:  # a reader such as `head` has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     return status
@@ -63,7 +63,7 @@ def dispatch(argv: list[str]) -> int:
 
 
 def front_parser() -> argparse.ArgumentParser:
-    """Takes the options of the program as a whole out of the words, wherever they are, and leaves the rest."""
+    """Parses the options of the whole program, wherever they are in the command line."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for names in (("-h", "--help"), ("--help-all",), ("--version",), ("--debug",)):
         parser.add_argument(*names, action="store_true")
@@ -71,7 +71,7 @@ def front_parser() -> argparse.ArgumentParser:
 
 
 def split_configs(words: list[str]) -> tuple[list[str], list[str]]:
-    """The `--config` files, which may come before a command, and the other words."""
+    """Separates the `--config` files before the command from the other words."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     try:
@@ -85,24 +85,24 @@ def has_sections(names: list[str]) -> bool:
     """Whether one of the configs has a section for each command."""
     try:
         return any(COMMANDS.keys() & read_config(find_config(name)).content.keys() for name in names)
-    except UserError:  # the command says what is wrong with the file
+    except UserError:  # the command reports the problem of the file
         return False
 
 
 def unknown(command: str) -> str:
-    """The sentence for a command that does not exist."""
+    """The message for a command that does not exist."""
     hint = nearest(command, COMMANDS) or f"; there are {', '.join(COMMANDS)}"
     return f"unknown command {command!r}{hint}"
 
 
 def refuse(message: str) -> int:
-    """Prints one line on standard error; returns the exit status of a user's mistake."""
+    """Prints an error on one line; returns the exit status 2."""
     print(f"error: {message}", file=sys.stderr)
     return 2
 
 
 def command_first(argv: list[str]) -> list[str]:
-    """The same words with the command before the options; `fit` where there is none."""
+    """Puts the command before its options; the command is `fit` if there is none."""
     command = next((word for word in argv if word in COMMANDS), "fit")
     rest = list(argv)
     if command in rest:
@@ -138,7 +138,7 @@ def other_command(command: str, words: list[str], *, show_help: bool, debug: boo
 
 
 def join_others() -> None:
-    """Starts to watch the other processes of a run that has several; they may end while this one imports torch."""
+    """Starts to watch the other processes of this run. They may end while this one imports torch."""
     if "LOCAL_RANK" in os.environ:
         from lit_models.runs import processes
 
@@ -146,7 +146,7 @@ def join_others() -> None:
 
 
 def find_users_modules() -> None:
-    """Looks for modules in the current folder, as `-m` does, so that the script finds a user's my_model.py too."""
+    """Adds the current folder to the import path, as `python -m` does, so that a my_model.py there is found."""
     if not {"", os.getcwd()} & set(sys.path):
         sys.path.append(os.getcwd())
 

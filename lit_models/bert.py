@@ -22,20 +22,22 @@ class BERT(nn.Module):
 
     Args:
         num_outputs: outputs of the classification head.
-        checkpoint: name on the hub, or a folder. Without one, a small BERT with random weights is built. The data then
-            use the checkpoint's own tokenizer.
+        checkpoint: name on the hub, or a folder. The data then use the tokenizer of the checkpoint. If not given, a
+            small BERT with random weights is built.
         vocab_size: number of token ids of the small model, at least 1; set by the data.
-        max_length: longest text in tokens, at least 1 and at most what the checkpoint takes; set by the data.
-        padding_id: the token id that pads; set by the data. GPT-2 has none of its own and finds the last real token by
-            this one.
-        frozen_layers: number of encoder layers, from below, that are not trained, with the embeddings; 0 trains all.
+        max_length: maximum length of a text in tokens, at least 1, and at most the limit of the checkpoint; set by the
+            data.
+        padding_id: the id of the padding token; set by the data. GPT-2 has no padding token, and uses this id to find
+            the last real token.
+        frozen_layers: number of lower encoder layers that are not trained, together with the embeddings; 0 trains all
+            layers.
         hidden_size: width of the small model, a multiple of `num_heads`; 128 when None.
         num_layers: encoder layers of the small model, at least 1; 2 when None.
         num_heads: attention heads of the small model, at least 1; 2 when None.
         config: architecture of a trained model, so that its checkpoint loads without the hub; set by the program.
 
     Raises:
-        UserError: a number out of its range, or sizes of a small model beside a checkpoint.
+        UserError: a number out of its range, or sizes of a small model together with a checkpoint.
         MissingFileError: the checkpoint cannot be loaded.
     """
 
@@ -85,26 +87,26 @@ class BERT(nn.Module):
 class LitBERT(LitTask, network=BERT, optimizer="adamw", lr=5e-5, weight_decay=0.01, schedule="linear", warmup=0.1):
     """Hugging Face sequence classifier: BERT, DistilBERT, RoBERTa, GPT-2, pretrained or small.
 
-    The defaults are BERT's fine-tuning recipe. Where the data do not set the classes, they are the checkpoint's.
+    The defaults are those of BERT's fine-tuning. If the data do not set the classes, they are those of the checkpoint.
     """
 
     accepts: ClassVar[frozenset[str]] = frozenset({"tokens"})
 
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """Takes the number of classes from the checkpoint where nothing else sets it."""
+        """Takes the number of classes from the checkpoint if it is not set."""
         if settings["num_classes"] is not None or settings["checkpoint"] is None or settings["config"] is not None:
             return settings
         return settings | {"num_classes": len(checkpoint_labels(settings["checkpoint"]))}
 
     @classmethod
     def tokenizer_of(cls, settings: Mapping[str, Any]) -> str | None:
-        """The checkpoint whose token ids the data must have; None for a model without a checkpoint."""
+        """The pretrained checkpoint, whose token ids the data must have; None for a model without one."""
         return settings.get("checkpoint")
 
     @classmethod
     def restored_settings(cls, hyper_parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Settings that a Lightning checkpoint adds: the architecture, so that the hub is not asked again."""
+        """Settings from a Lightning checkpoint: the architecture, so that the hub is not needed."""
         return {"config": hyper_parameters.get("config")}
 
     def on_network_built(self) -> None:
@@ -117,7 +119,7 @@ class LitBERT(LitTask, network=BERT, optimizer="adamw", lr=5e-5, weight_decay=0.
 
     @property
     def num_outputs(self) -> int:
-        """One output a class, also for two classes, as Hugging Face has it."""
+        """One output per class, also for two classes, as in Hugging Face."""
         return len(self.target.names) if isinstance(self.target, Classification) else self.target.num_outputs
 
     @property
@@ -128,15 +130,15 @@ class LitBERT(LitTask, network=BERT, optimizer="adamw", lr=5e-5, weight_decay=0.
 
 
 def small_sizes(checkpoint: str | None, config: dict[str, Any] | None, **sizes: int | None) -> dict[str, int]:
-    """Sizes of a small model: as set, or those of `FRESH`.
+    """Sizes of a small model: the given ones, otherwise those of `FRESH`.
 
     Raises:
-        UserError: a size is set beside a model that has its own.
+        UserError: a size is set for a pretrained model, which has its own sizes.
     """
     wanted = {name: size for name, size in sizes.items() if size is not None}
     wrong: list[str] = []
     if checkpoint is not None:
-        wrong = [] if wanted == FRESH else list(wanted)  # a file of every setting may name the defaults
+        wrong = [] if wanted == FRESH else list(wanted)  # a config with all settings contains the defaults
     elif config is not None:
         own = {"hidden_size": "hidden_size", "num_layers": "num_hidden_layers", "num_heads": "num_attention_heads"}
         wrong = [name for name, size in wanted.items() if size != config.get(own[name])]

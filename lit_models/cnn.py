@@ -9,11 +9,11 @@ from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from datamodules.errors import UserError
 from lit_models.keras.rules.initializers import init_like_keras
+from lit_models.kernels.convolution import Convolution
 from lit_models.tasks.task import LitTask
 
 Padding = Literal["valid", "same"]
@@ -29,7 +29,8 @@ class CNN(nn.Module):
 
     Args:
         num_channels: colour channels of an image, at least 1; set by the data.
-        image_size: height and width of an image in pixels, at least 18 with the default layers; set by the data.
+        image_size: height and width of an image in pixels: one number if they are equal, or `[height, width]`; at least
+            18 with the default layers; set by the data.
         num_outputs: outputs of the last layer.
         filters: filters of each convolution, in order, at least 1 each.
         kernel_size: height and width of a filter in pixels: one number for all convolutions, or a list with one each.
@@ -48,7 +49,7 @@ class CNN(nn.Module):
     def __init__(
         self,
         num_channels: int = 1,
-        image_size: int = 28,
+        image_size: int | list[int] = 28,
         num_outputs: int = 10,
         *,
         filters: list[int] = [32, 64, 64],  # noqa: B006  (read, never changed)
@@ -62,21 +63,24 @@ class CNN(nn.Module):
     ) -> None:
         super().__init__()
         check_layers(filters, kernel_size, padding, pool_size, dense_sizes)
+        height, width = height_and_width(image_size)
         smallest = smallest_image(filters, kernel_size, padding, pool_size)
-        if num_channels < 1 or image_size < smallest:
-            raise UserError(f"images need a channel and {smallest} pixels a side, got {num_channels} and {image_size}")
+        if num_channels < 1 or min(height, width) < smallest:
+            problem = f"images need a channel and {smallest} pixels a side, got {num_channels} and {image_size}"
+            raise UserError(f"{problem}: make them larger, or give fewer filters or a smaller pool_size")
         for name, value in (("dropout", dropout), ("pool_dropout", pool_dropout)):
             if not 0 <= value < 1:
                 raise UserError(f"{name} must be 0 to below 1, got {value}")
         kernels, paddings, self.pools = (each(v, filters) for v in (kernel_size, padding, pool_size))
-        side = image_size
-        for kernel, edge, pool in zip(kernels, paddings, self.pools, strict=True):
-            side = (side - (kernel - 1 if edge == "valid" else 0)) // pool  # 28 -> 26 -> 13 -> 11 -> 5 -> 3
-        sizes = [filters[-1] * side * side, *dense_sizes]
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(n, m, kernel, padding=kernel // 2 if edge == "same" else 0)
-            for (n, m), kernel, edge in zip(pairwise([num_channels, *filters]), kernels, paddings, strict=True)
-        )
+        self.convolutions = nn.ModuleList()
+        channels = num_channels
+        for size, kernel, edge, pool in zip(filters, kernels, paddings, self.pools, strict=True):
+            border, act = kernel // 2 if edge == "same" else 0, ACTIVATIONS[activation]()
+            self.convolutions.append(Convolution(channels, size, kernel, padding=border, pool=pool, activation=act))
+            channels = size
+            height, width = ((n + 2 * border - kernel + 1) // pool for n in (height, width))  # 28 -> 13 -> 5 -> 3
+        self.map_size = height, width
+        sizes = [channels * height * width, *dense_sizes]
         self.dense = nn.ModuleList(nn.Linear(n, m) for n, m in pairwise(sizes))
         self.activation = ACTIVATIONS[activation]()
         self.dropout, self.pool_dropout = nn.Dropout(dropout), nn.Dropout(pool_dropout)
@@ -88,8 +92,7 @@ class CNN(nn.Module):
         the default settings."""
         x = images.contiguous(memory_format=torch.channels_last)
         for convolution, pool in zip(self.convolutions, self.pools, strict=True):
-            x = convolution(x)  # (B, 32, 26, 26), (B, 64, 11, 11), (B, 64, 3, 3)
-            x = self.activation(F.max_pool2d(x, pool) if pool > 1 else x)  # (B, 32, 13, 13), (B, 64, 5, 5), the same
+            x = convolution(x)  # (B, 32, 13, 13), (B, 64, 5, 5), (B, 64, 3, 3)
             if pool > 1:
                 x = self.pool_dropout(x)
         x = x.flatten(1)  # (B, 576), flattened as channel, height, width
@@ -97,6 +100,14 @@ class CNN(nn.Module):
             x = self.dropout(self.activation(dense(x)))  # (B, 64)
         outputs: Tensor = self.output(x if self.dense else self.dropout(x))
         return outputs
+
+
+def height_and_width(image_size: int | list[int]) -> tuple[int, int]:
+    """Both sides of an image. Refuses a list of another length than 2."""
+    sides = image_size if isinstance(image_size, list) else [image_size, image_size]
+    if len(sides) != 2:
+        raise UserError(f"image_size must be one number, or a list [height, width], got {image_size}")
+    return sides[0], sides[1]
 
 
 def each(value: Any, filters: list[int]) -> list[Any]:

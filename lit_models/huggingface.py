@@ -1,4 +1,4 @@
-"""Hugging Face sequence classifiers: from a checkpoint, or small from a configuration; and their layers.
+"""Builds Hugging Face sequence classifiers, from a checkpoint or small from a configuration, and freezes their layers.
 
 No code of a checkpoint is run: modules that its configuration names are not loaded, and pickles are read as data.
 """
@@ -14,11 +14,12 @@ from datamodules.errors import MissingFileError, UserError
 
 
 def build_pretrained(checkpoint: str, num_outputs: int) -> tuple[Any, bool]:
-    """The model of a checkpoint's name or folder, in float32, and whether its head has new random weights.
+    """The model of a checkpoint, in float32, and whether its classification head has new random weights.
 
     Raises:
-        MissingFileError: the folder does not exist, or the hub cannot be reached and has not been before.
-        UserError: the weights are a pickle of more than tensors.
+        MissingFileError: the folder does not exist, or the checkpoint was not downloaded before and the hub cannot be
+            reached.
+        UserError: the weights are a pickle that contains more than tensors.
     """
     from transformers import AutoModelForSequenceClassification, PretrainedConfig
 
@@ -41,14 +42,14 @@ def build_pretrained(checkpoint: str, num_outputs: int) -> tuple[Any, bool]:
     except (OSError, ValueError) as error:
         raise cannot_load(checkpoint, error) from error
     new_head = bool(info["missing_keys"]) or bool(info["mismatched_keys"])
-    return model.train(), new_head  # loading leaves it in evaluation mode, where dropout would stay off in training
+    return model.train(), new_head  # the library returns it in evaluation mode, without dropout
 
 
 def checkpoint_labels(checkpoint: str) -> list[str]:
     """Names of the classes of a checkpoint's head.
 
     Raises:
-        MissingFileError: as `build_pretrained`.
+        MissingFileError: the same as for `build_pretrained`.
     """
     from transformers import AutoConfig
 
@@ -115,7 +116,7 @@ def refuse_code(config: Any) -> None:
     """Refuses a configuration that names an attention kernel of the hub: its code would be downloaded and run.
 
     Raises:
-        UserError: it does.
+        UserError: the configuration names such a kernel.
     """
     if isinstance(config, dict):
         for name, value in config.items():
@@ -130,14 +131,14 @@ def freeze_layers(base: Any, count: int) -> None:
     """Excludes the embeddings and the first `count` encoder layers of a base model from training; 0 changes nothing.
 
     Raises:
-        UserError: more layers than there are, or an architecture without a list of layers.
+        UserError: the model has fewer layers, or no list of layers.
     """
     if count == 0:
         return
     layers = encoder_layers(base)
     if not 0 <= count <= len(layers):
         raise UserError(f"frozen_layers must be 0 to {len(layers)}, got {count}")
-    tables = [m for m in base.modules() if isinstance(m, nn.Embedding)]  # GPT-2 has no part called embeddings
+    tables = [m for m in base.modules() if isinstance(m, nn.Embedding)]  # GPT-2 has no module called embeddings
     for part in [getattr(base, "embeddings", None) or nn.ModuleList(tables), *layers[:count]]:
         part.requires_grad_(False)
 
@@ -146,7 +147,7 @@ def encoder_layers(base: Any) -> nn.ModuleList:
     """The list of encoder (or decoder) blocks of a Hugging Face base model.
 
     Raises:
-        UserError: the architecture has no such list, such as ALBERT, whose layers share their weights.
+        UserError: the model has no such list. ALBERT, for example, has one layer that it uses several times.
     """
     num_layers = base.config.num_hidden_layers
     lists = (m for m in base.modules() if isinstance(m, nn.ModuleList) and len(m) == num_layers)

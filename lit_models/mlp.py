@@ -21,9 +21,9 @@ class MLP(nn.Module):
 
     Args:
         num_features: numbers in one sample, over all its dimensions, at least 1; set by the data.
-        hidden_sizes: units of each hidden layer, in order, at least 1 each; an empty list is logistic regression.
+        hidden_sizes: units of each hidden layer, in order, at least 1 each; an empty list means logistic regression.
         num_outputs: outputs of the last layer.
-        activation: of the hidden units.
+        activation: activation of the hidden units.
         dropout: probability that a hidden unit is dropped in training, 0 to below 1.
         init: initial weights: "keras" is Glorot uniform with zero biases; "normal" is N(0, 1) for weights and biases,
             as in the numpy program.
@@ -55,7 +55,7 @@ class MLP(nn.Module):
         self.apply(init_normal if init == "normal" else init_like_keras)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """`inputs`: float `(B, ...)` of `num_features` numbers a sample; returns `(B, num_outputs)`."""
+        """`inputs`: float `(B, ...)` with `num_features` numbers per sample; returns `(B, num_outputs)`."""
         x = inputs.flatten(1)  # (B, F)
         for layer in self.hidden:
             x = self.dropout(self.activation(layer(x)))  # (B, H)

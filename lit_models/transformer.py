@@ -22,8 +22,8 @@ class Block(nn.Module):
 
     Args:
         width: E.
-        num_heads: N, divides E.
-        dropout: probability of dropping a number of each part's output, in training.
+        num_heads: N, a divisor of E.
+        dropout: probability that an output of the attention or of the dense layers is dropped in training.
     """
 
     def __init__(self, width: int, num_heads: int, dropout: float) -> None:
@@ -42,7 +42,7 @@ class Block(nn.Module):
         return out
 
     def attend(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Multi-head attention of every token over the real ones, `(B, T, E)` to `(B, T, E)`."""
+        """Multi-head attention from every token to the real tokens, `(B, T, E)` to `(B, T, E)`."""
         q, k, v = self.qkv(x).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, N, T, D)
         heads = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         out: Tensor = self.project(heads.transpose(1, 2).flatten(2))  # (B, T, N, D) -> (B, T, E)
@@ -54,13 +54,14 @@ class Transformer(nn.Module):
 
     Args:
         vocab_size: number of token ids, at least 1; set by the data.
-        max_length: longest text in tokens, at least 1; set by the data.
+        max_length: maximum length of a text in tokens, at least 1; set by the data.
         num_outputs: outputs of the last layer.
-        width: numbers that represent a token, E; a multiple of `num_heads`.
+        width: size of a token's embedding, E; a multiple of `num_heads`.
         num_heads: attention heads, at least 1.
         num_layers: encoder blocks, at least 1.
-        dropout: probability of dropping a value in training, 0 to below 1.
-        padding_id: the token id that pads, at either end; no token attends to it. Set by the data.
+        dropout: probability that a value is dropped in training, 0 to below 1.
+        padding_id: the id of the padding token, which may be at either end of a text; no token attends to it. Set by
+            the data.
 
     Raises:
         UserError: a number out of its range.
@@ -98,7 +99,7 @@ class Transformer(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """`tokens`: int64 `(B, T)`, T at most `max_length`; returns `(B, num_outputs)`."""
         real = tokens != self.padding_id  # (B, T)
-        real[:, -1] |= ~real.any(dim=1)  # an empty text keeps one padding token: the mean over an empty set is NaN
+        real[:, -1] |= ~real.any(dim=1)  # an empty text keeps one padding token, because the mean of no tokens is NaN
         place = (real.cumsum(dim=1) - 1).clamp(min=0)  # (B, T), the same wherever the padding is
         x = self.dropout(self.tokens(tokens) + self.positions(place))  # (B, T, E)
         for block in self.blocks:

@@ -1,4 +1,4 @@
-"""What both studies need: an environment for processes with one thread, and a record of where a result comes from."""
+"""Used by the studies: an environment for processes with one thread, and a record of where a result comes from."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ ONE_THREAD = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
 }
-"""Environment variables that give torch, TensorFlow and JAX one thread. Rounding then depends on nothing else that runs
+"""Environment variables that give torch, TensorFlow and JAX one thread. Rounding then does not depend on other programs
 on the machine."""
 
 

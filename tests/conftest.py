@@ -1,16 +1,35 @@
-"""What every test has: a cache of its own, no hub, and two tiny checkpoints made on the spot."""
+"""Fixtures of all tests: a separate cache without access to the hub, and two tiny checkpoints."""
 
+import gc
 import os
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # the hub's library reads it when it is imported
-# Keras takes one backend a process. Torch's kernels are ours too, so it is the reference only where there is no other.
+from tests.programs import Programs
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub reads this when it is imported
+os.environ["LIT_MODELS_REPORT"] = "none"  # a report takes a second or two; tests that look at one say `--report html`
+# Keras uses one backend per process. Torch's kernels are ours too, so torch is the reference only without another one.
 os.environ.setdefault("KERAS_BACKEND", next((name for name in ("tensorflow", "jax") if find_spec(name)), "torch"))
 # Compiling the recurrent layers takes seconds. The name of the folder inside depends on their sources.
 os.environ["NUMBA_CACHE_DIR"] = str(Path(__file__).parents[1] / ".pytest_cache" / "numba")
+
+gc.disable()  # until the tests are collected: the imports create millions of objects that are never freed
+
+
+def pytest_collection_finish() -> None:
+    """Excludes the objects of the imports from garbage collection, as one pass over all of them takes 2 s."""
+    gc.freeze()
+    gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Lets the interpreter collect all objects at its end; libraries would report those that are left."""
+    gc.unfreeze()
+
 
 WORDS = (
     "the a an and or not is was it this that i you we they film movie review story actor scene plot good great best "
@@ -21,14 +40,21 @@ WORDS = (
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Points the data cache and the program's memory at folders of the test's own, for its subprocesses too; the hub
-    stays offline."""
+    """Gives each test and its subprocesses a separate data cache and state folder; the hub stays offline."""
     monkeypatch.setenv("LIT_MODELS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("LIT_MODELS_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("LIT_MODELS_OFFLINE", "LIT_MODELS_MAX_GB"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def programs() -> Iterator[Programs]:
+    """Runs programs in separate processes that have already imported torch."""
+    programs = Programs()
+    yield programs
+    programs.close()
 
 
 @pytest.fixture(scope="session")

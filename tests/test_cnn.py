@@ -13,7 +13,10 @@ from lit_models.cnn import CNN, LitCNN
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
 
-SMALL = [{"num_channels": 1, "image_size": 18, "num_classes": 3}]
+SMALL: list[dict[str, Any]] = [
+    {"num_channels": 1, "image_size": 18, "num_classes": 3},
+    {"num_channels": 3, "image_size": [19, 26], "num_classes": 2},
+]
 """Settings of small models, which `tests/test_models.py` checks."""
 
 
@@ -48,11 +51,13 @@ def test_the_parameters_are_93322() -> None:
     assert sum(layers.values()) == 320 + 18_496 + 36_928 + 36_928 + 650 == 93_322
 
 
-@pytest.mark.parametrize(("channels", "size"), [(1, 28), (3, 18), (2, 21), (1, 33)])
-def test_logits_and_gradients_are_those_of_the_plain_order_and_layout(channels: int, size: int) -> None:
+@pytest.mark.parametrize(
+    ("channels", "height", "width"), [(1, 28, 28), (3, 18, 18), (2, 21, 21), (1, 33, 33), (3, 28, 20), (1, 18, 41)]
+)
+def test_logits_and_gradients_are_those_of_the_plain_order_and_layout(channels: int, height: int, width: int) -> None:
     torch.manual_seed(0)
-    network = CNN(channels, size, 10).double()
-    images = torch.rand(3, channels, size, size, dtype=torch.float64)
+    network = CNN(channels, height if height == width else [height, width], 10).double()
+    images = torch.rand(3, channels, height, width, dtype=torch.float64)
     weights = list(network.parameters())
     ours, theirs = network(images), plain(network, images)
     # float64, sums of at most 576 terms of order 1 in another order: 576 * 1e-16 and a margin
@@ -161,7 +166,7 @@ def test_the_smallest_image_has_18_pixels_a_side() -> None:
     assert isinstance(network, CNN)
     assert isinstance(network.dense[0], nn.Linear)
     assert network.dense[0].in_features == 64 * 1 * 1
-    with pytest.raises(ValueError, match=r"^images need a channel and 18 pixels a side, got 1 and 17$"):
+    with pytest.raises(ValueError, match=r"^images need a channel and 18 pixels a side, got 1 and 17: "):
         LitCNN(image_size=17)
 
 
@@ -214,8 +219,31 @@ def test_layers_that_cannot_be_are_refused(stack: dict[str, Any], text: str) -> 
     assert str(caught.value) == text
 
 
+@pytest.mark.parametrize("size", [[17, 40], [40, 17]])
+def test_an_image_with_one_side_too_small_is_refused_with_what_to_do(size: list[int]) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
+        LitCNN(num_channels=3, image_size=size)
+    assert str(caught.value) == (
+        f"images need a channel and 18 pixels a side, got 3 and {size}: "
+        "make them larger, or give fewer filters or a smaller pool_size"
+    )
+
+
+@pytest.mark.parametrize("size", [[28], [28, 28, 1], []])
+def test_an_image_size_that_is_no_height_and_width_is_refused(size: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"^image_size must be one number, or a list \[height, width\], got \["):
+        LitCNN(image_size=size)
+
+
+def test_a_list_of_equal_sides_is_the_same_network_as_one_number() -> None:
+    torch.manual_seed(0)
+    ours = CNN(image_size=[28, 28])
+    torch.manual_seed(0)
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), CNN().parameters(), strict=True))
+
+
 def test_no_channel_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"^images need a channel and 18 pixels a side, got 0 and 28$"):
+    with pytest.raises(ValueError, match=r"^images need a channel and 18 pixels a side, got 0 and 28: "):
         LitCNN(num_channels=0)
 
 

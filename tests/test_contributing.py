@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 
 from lit_models.testing import check_data, check_model
+from tests.programs import Programs
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -96,23 +97,18 @@ def test_each_addition_to_the_package_is_what_it_says_and_passes_its_test(tmp_pa
         (["--config", "my_data.yaml"], 0.8),  # 3 deviations apart: the best rule has 0.933, Phi(1.5)
     ],
 )
-def test_an_example_trains_in_a_folder_of_its_own(tmp_path: Path, words: list[str], accuracy: float) -> None:
+def test_an_example_trains_in_a_folder_of_its_own(
+    tmp_path: Path, programs: Programs, words: list[str], accuracy: float
+) -> None:
+    """By a script as the installed one, which unlike `-m` does not look in the current folder by itself."""
+    (folder := tmp_path / "work").mkdir()
     for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "default"}
-    # By the function that the installed script calls, which unlike `-m` does not look in the current folder by itself.
-    script = "import sys; sys.path.remove(''); from lit_models.__main__ import main; sys.exit(main())"
-    done = subprocess.run(
-        [sys.executable, "-c", script, "fit", *words, "--trainer.accelerator", "cpu"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    (results,) = tmp_path.glob("runs/*/*/results.json")
+        (folder / name).write_text(text)
+    script = "import sys\ndel sys.path[0]\nfrom lit_models.__main__ import main\nsys.exit(main())\n"
+    (tmp_path / "lit-models").write_text(script)
+    done = programs.run("../lit-models", "fit", *words, "--trainer.accelerator", "cpu", folder=folder)
+    assert done.status == 0, done.err
+    (results,) = folder.glob("runs/*/*/results.json")
     metrics = re.findall(r'"test/acc": ([\d.]+)', json.dumps(json.loads(results.read_text())))
     assert [value for value in metrics if float(value) >= accuracy] == metrics != []
 

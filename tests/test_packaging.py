@@ -93,7 +93,7 @@ def test_the_locked_versions_are_ones_that_the_project_allows(python: str) -> No
     versions, extras = locked(linux), PROJECT["project"]["optional-dependencies"]
     wanted = [
         *PROJECT["project"]["dependencies"],
-        *(text for e in ("test", "hub", "parity", "keras", "plots") for text in extras[e]),
+        *(text for e in ("test", "hub", "parity", "keras") for text in extras[e]),
     ]
     for requirement in map(Requirement, wanted):
         if requirement.name != "lit-models" and (requirement.marker is None or requirement.marker.evaluate(linux)):
@@ -128,8 +128,10 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
         for folder in ("lit_models", "datamodules")
         for p in (ROOT / folder).rglob("*.py")
     }
+    templates = {p.relative_to(ROOT).as_posix() for p in (ROOT / "lit_models/report/templates").iterdir()}
     assert configs
-    assert shipped == configs | sources | {"lit_models/py.typed", "datamodules/py.typed"}
+    assert templates
+    assert shipped == configs | sources | templates | {"lit_models/py.typed", "datamodules/py.typed"}
 
     installed, empty = tmp_path / "installed", tmp_path / "empty"
     empty.mkdir()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lit_models.__main__ import main
+from tests.programs import Programs
 
 TWO = ["--trainer.strategy", "ddp", "--trainer.devices", "2", "--trainer.accelerator", "cpu"]
 # 1,797 digits less 360 to test and 200 to validate are 1,237 = 6 * 206 + 1: in the last step one process has nothing.
@@ -96,14 +97,18 @@ def text_fit(table: Path) -> list[str]:
     ]
 
 
-def test_texts_by_length_are_predicted_in_input_order_by_two_processes(table: Path) -> None:
+def test_texts_by_length_are_predicted_in_input_order_by_two_processes(
+    table: Path, empty_folder: Path, programs: Programs
+) -> None:
     assert main([*text_fit(table), "one", "--trainer.accelerator", "cpu"]) == 0
     common = ["predict", "--ckpt_path", "runs/one/version_0/checkpoints/last.ckpt", "--data.inputs", str(table)]
-    assert main([*common, "--trainer.accelerator", "cpu"]) == 0
-    in_two_processes(*common)
-    with Path("runs/one/version_0/predictions_2.csv").open(newline="") as made, table.open(newline="") as given:
+    assert main([*common, "--output", "one.csv", "--trainer.accelerator", "cpu"]) == 0
+    done = programs.run("-m", "lit_models", *common, "--output", "two.csv", *TWO, folder=empty_folder, processes=2)
+    assert done.status == 0, done.err
+    assert "Warning" not in done.err, done.err
+    with Path("two.csv").open(newline="") as made, table.open(newline="") as given:
         assert [row["input"] for row in csv.DictReader(made)] == [row["text"] for row in csv.DictReader(given)]
-    assert_same_predictions("runs/one/version_0/predictions.csv", "runs/one/version_0/predictions_2.csv")
+    assert_same_predictions("one.csv", "two.csv")
 
 
 @pytest.mark.slow
@@ -139,10 +144,21 @@ def test_a_mistake_is_one_line_from_two_processes_too() -> None:
 
 
 @pytest.mark.slow
+def test_data_without_a_row_are_one_line_from_two_processes_too(table: Path) -> None:
+    assert main([*text_fit(table), "one", "--trainer.accelerator", "cpu"]) == 0
+    Path("empty.csv").write_text("text,label\n", encoding="utf-8")
+    words = ["test", "--ckpt_path", "runs/one/version_0/checkpoints/last.ckpt", "--data.test_file", "empty.csv", *TWO]
+    done = subprocess.run([sys.executable, "-m", "lit_models", *words], capture_output=True, text=True, timeout=240)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error")]
+    assert (done.returncode, lines) == (2, ["error: empty.csv: no rows, expected at least one with text and label"])
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
 def test_two_processes_predict_images_as_one() -> None:
     assert main(["fit", *DIGITS, "--experiment", "one", "--trainer.accelerator", "cpu"]) == 0
     checkpoint = "runs/one/version_0/checkpoints/last.ckpt"
-    assert main(["predict", "--ckpt_path", checkpoint, "--trainer.accelerator", "cpu"]) == 0
-    out = in_two_processes("predict", "--ckpt_path", checkpoint)
-    assert "360 predictions in runs/one/version_0/predictions_2.csv" in out
-    assert_same_predictions("runs/one/version_0/predictions.csv", "runs/one/version_0/predictions_2.csv")
+    assert main(["predict", "--ckpt_path", checkpoint, "--output", "one.csv", "--trainer.accelerator", "cpu"]) == 0
+    out = in_two_processes("predict", "--ckpt_path", checkpoint, "--output", "two.csv")
+    assert "360 predictions in two.csv" in out
+    assert_same_predictions("one.csv", "two.csv")

@@ -1,21 +1,22 @@
 """The examples of README.md run as written: its files, and its commands on little data, in a folder of a user's own."""
 
 import json
-import os
 import re
 import runpy
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sklearn.datasets
 import torch
 
 from lit_models.__main__ import main
 from lit_models.cli.commands import load
+from tests.datamodules.image_folders import write_classes
+from tests.programs import Programs
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -64,6 +65,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, text in FILES.items():
         (folder / name).write_text(text, encoding="utf-8")
     rows = [f"a {word} film,{word},{word} again,{stars}" for stars, word in enumerate(("dull", "good") * 6)]
+    wine = sklearn.datasets.load_wine()
+    table = [",".join([*wine.feature_names, "cultivar"])]
+    table += [",".join([*map(str, row), f"wine{target}"]) for row, target in zip(wine.data, wine.target, strict=True)]
+    (folder / "wine.csv").write_text("\n".join(table), encoding="utf-8")
+    write_classes(folder / "shapes", images=10, classes=("circle", "square"), height=20, width=18)
     (folder / "my.csv").write_text("\n".join(["text,label,review,stars", *rows]) + "\n", encoding="utf-8")
     return folder
 
@@ -89,7 +95,7 @@ def results(name: str, folder: Path) -> dict[str, float]:
 def test_the_examples_are_these_files() -> None:
     assert sorted(FILES) == [
         *("autoencoder.py", "films.csv", "houses.csv", "my_callbacks.yaml", "my_cli.py", "my_metric.py"),
-        *("my_model.py", "my_model.yaml", "my_numbers.py", "my_run.py", "test_mine.py"),
+        *("my_model.py", "my_model.yaml", "my_numbers.py", "my_predictions.py", "my_run.py", "test_mine.py"),
     ]
 
 
@@ -188,15 +194,20 @@ def test_a_command_line_of_ones_own_links_two_settings(folder: Path, monkeypatch
     assert checkpoint["hyper_parameters"]["width"] == 16
 
 
-def test_a_config_is_trained_from_python(folder: Path) -> None:
-    """In a process of its own, where nothing has imported the models."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "my_run.py"], env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    (accuracy,) = re.findall(r"tensor\((0\.\d+)", done.stdout)
+def test_a_config_is_trained_from_python(folder: Path, programs: Programs) -> None:
+    """In a process of its own."""
+    done = programs.run("my_run.py", folder=folder)
+    assert done.status == 0, done.err
+    (accuracy,) = re.findall(r"tensor\((0\.\d+)", done.out)
     assert float(accuracy) > 0.5  # of ten classes, after three epochs
+
+
+def test_a_model_is_trained_and_predicts_from_python(folder: Path, programs: Programs) -> None:
+    done = programs.run("my_predictions.py", folder=folder)
+    assert done.status == 0, done.err
+    *_, trained, predicted = done.out.splitlines()
+    assert re.fullmatch(r"0\.\d+ runs/digits_cnn/version_\d+", trained)
+    assert re.fullmatch(r"(\d) (0\.\d+) \{'\1': \2, '\d': 0\.\d+, '\d': 0\.\d+\}", predicted)
 
 
 def test_the_checks_pass_on_the_examples(folder: Path) -> None:

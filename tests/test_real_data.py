@@ -135,7 +135,7 @@ class TestImportFromKeras:
             assert main(["test", *here]) == 0
             accuracy = json.loads((folder / "test.json").read_text())["metrics"]["test/acc"]
             assert accuracy == pytest.approx(right / 10_000, abs=1e-6)  # a count over 10,000, in float32
-            assert main(["predict", *here]) == 0
+            assert main(["predict", *here, "--output", str(folder / "predictions.csv")]) == 0
             with (folder / "predictions.csv").open(encoding="utf-8", newline="") as file:
                 assert [int(row["label"]) for row in csv.DictReader(file)] == theirs.tolist()
             with capsys.disabled():

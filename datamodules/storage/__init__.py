@@ -1,1 +1,1 @@
-"""Files: where they are, how they are downloaded and verified, how they are read, and the data cache."""
+"""Files: locations, downloads, checksums, readers, and the data cache."""

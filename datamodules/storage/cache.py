@@ -1,4 +1,4 @@
-"""The data cache: files that are made from data once, verified on each use, and made again if they are damaged."""
+"""The data cache: files that are built once from data, verified on each use, and built again if they are damaged."""
 
 import hashlib
 import json
@@ -12,14 +12,14 @@ from datamodules.storage.downloads import sha256
 from datamodules.storage.locations import data_cache
 from datamodules.storage.writing import disk_problem, make_folder, part_of, publish, sweep
 
-FORMAT = 2  # of the cached files; raise it when their layout changes
+FORMAT = 2  # version of the layout of the cached files
 
 
 def cached_file(kind: str, settings: dict[str, Any], build: Callable[[Path], None]) -> Path:
-    """The file in the data cache that `build` makes from `settings`, which name everything that its content depends on.
+    """The file in the data cache that `build` writes. `settings` must contain everything that its content depends on.
 
-    Its name ends in the SHA-256 of its content. A file whose content has changed is made again. Of several processes
-    that want the same file, one makes it and the others wait.
+    The file name ends with the SHA-256 of the content. A file whose content has changed is built again. If several
+    processes need the same file, one builds it and the others wait.
 
     Args:
         kind: first part of the file's name.
@@ -39,7 +39,7 @@ def cached_file(kind: str, settings: dict[str, Any], build: Callable[[Path], Non
         sweep(folder)
         with part_of(folder / f"{stem}.arrow") as part:
             if (path := _whole(folder, stem)) is not None:
-                return path  # another process has made it meanwhile
+                return path  # another process has built it in the meantime
             for damaged in folder.glob(f"{stem}-*.arrow"):
                 damaged.unlink()
             build(part)
@@ -49,12 +49,12 @@ def cached_file(kind: str, settings: dict[str, Any], build: Callable[[Path], Non
         raise
     except OSError as error:
         move = "set LIT_MODELS_CACHE to another folder"
-        raise disk_problem(error, folder, what="the data cache", remedy=move) or error from error
+        raise disk_problem(error, folder, place="the data cache", remedy=move) or error from error
     return path
 
 
 def _whole(folder: Path, stem: str) -> Path | None:
-    """The file whose name begins with `stem` and ends in its own checksum."""
+    """The undamaged file: its name begins with `stem` and ends with its checksum."""
     for path in sorted(folder.glob(f"{stem}-*.arrow")):
         if recorded_sha256(path) == path.stem.rpartition("-")[2]:
             return path

@@ -1,4 +1,4 @@
-"""Checksums of data files, computed again only when a file has changed, and what is known of the published files."""
+"""Checksums of data files, computed again only when a file has changed, and notes about data."""
 
 import json
 import os
@@ -16,8 +16,8 @@ SETTLED_NS = 2_000_000_000  # a file that changed less than this before it was r
 
 
 def recorded_sha256(path: Path) -> str:
-    """SHA-256 of a file. It is read only if it has changed since the data cache recorded its checksum: if its size, its
-    times or its inode are others. The record says nothing else; whether a checksum is right is decided anew each time.
+    """SHA-256 of a file. The file is read only if its size, times or inode have changed since the data cache recorded
+    the checksum. Callers compare the checksum with the expected one each time; the record does not contain the result.
 
     Raises:
         UserError: the file cannot be read.
@@ -45,10 +45,12 @@ def recorded_sha256(path: Path) -> str:
 
 
 def note(text: str) -> None:
-    """Prints a note about data on standard error, in the first process only."""
+    """Prints a note about data on standard error, in the first process only. Characters of the data that could control
+    a terminal are shown as escapes."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    rank_zero_only(print)(f"note: {text}", file=sys.stderr, flush=True)
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    rank_zero_only(print)(f"note: {shown}", file=sys.stderr, flush=True)
 
 
 def _record_path(path: Path) -> Path:

@@ -1,4 +1,7 @@
-"""Files of the web: downloaded over https, completely or not at all, by one process for all; and their checksums."""
+"""Downloads over https: a file arrives completely or not at all, and its checksum is verified.
+
+If several processes need a file, one of them downloads it.
+"""
 
 import hashlib
 import ssl
@@ -26,9 +29,9 @@ from datamodules.errors import MissingFileError, UserError
 from datamodules.storage.locations import offline
 from datamodules.storage.writing import disk_problem, locked, make_folder, part_path, publish, sweep
 
-STALLED = 30.0  # seconds without enough data, after which a connection is given up
+STALLED = 30.0  # seconds without enough data before a connection is closed
 LEAST_RATE = 1024  # bytes a second; a slower connection counts as stalled
-ATTEMPTS = 3  # for each address; the next attempt goes on where the last one ended
+ATTEMPTS = 3  # per address; an attempt continues where the last one ended
 BLOCK = 2**16
 
 
@@ -36,9 +39,9 @@ class Published(NamedTuple):
     """A file as it is published.
 
     Args:
-        urls: addresses of the same file, which are tried in this order.
-        most_bytes: a longer file is refused before it is complete.
-        sha256: its checksum, in hexadecimal.
+        urls: addresses of the file, tried in this order.
+        most_bytes: maximum size in bytes; the download of a larger file is stopped.
+        sha256: SHA-256 of the file, in hexadecimal.
     """
 
     urls: tuple[str, ...]
@@ -62,14 +65,14 @@ def sha256(path: Path) -> str:
 def fetch(published: Published, target: Path, *, remedy: str | None = None, stalled: float = STALLED) -> None:
     """Downloads a file to `target`, completely or not at all. A file that is already there is accepted unchecked.
 
-    One process downloads, and others that want the same file wait for it. A download that was interrupted, also by the
-    end of its process, is continued.
+    One process downloads, and others that need the same file wait for it. A download that was interrupted is continued,
+    also after its process was killed.
 
     Args:
         published: the file.
-        target: where it is put.
+        target: path of the downloaded file.
         remedy: what a user can do without a network; "put the file at `target`" if not given.
-        stalled: seconds without enough data, after which a connection is given up.
+        stalled: seconds without enough data before a connection is closed.
 
     Raises:
         MissingFileError: the file cannot be downloaded, or LIT_MODELS_OFFLINE forbids it.
@@ -90,15 +93,15 @@ def fetch(published: Published, target: Path, *, remedy: str | None = None, stal
         raise
     except OSError as error:
         move = "set LIT_MODELS_DATA or LIT_MODELS_CACHE to another folder"
-        raise disk_problem(error, target.parent, what="the data folder", remedy=move) or error from error
+        raise disk_problem(error, target.parent, place="the data folder", remedy=move) or error from error
 
 
 class _Failed(Exception):
-    """A download that did not work, for the reason in the message."""
+    """A download failed; the message gives the reason."""
 
 
 class _Interrupted(_Failed):
-    """A download that ended too early: the rest can be asked for."""
+    """A download ended too early; it can be continued."""
 
 
 class _HttpsOnly(HTTPRedirectHandler):
@@ -109,7 +112,7 @@ class _HttpsOnly(HTTPRedirectHandler):
 
 
 def _opener() -> OpenerDirector:
-    """Opens https addresses and nothing else; a proxy of the environment is used."""
+    """Opens https addresses only, through the proxy that the environment variables set."""
     opener = OpenerDirector()
     handlers = (ProxyHandler(), UnknownHandler(), HTTPSHandler(context=ssl.create_default_context()))
     for handler in (*handlers, HTTPDefaultErrorHandler(), _HttpsOnly(), HTTPErrorProcessor()):
@@ -118,13 +121,13 @@ def _opener() -> OpenerDirector:
 
 
 def _download(published: Published, target: Path, *, remedy: str, stalled: float) -> None:
-    """Tries every address; at the end the whole file is at `target`."""
+    """Tries the addresses in turn until the whole file is at `target`."""
     part, wrong, reasons = part_path(target), False, []
     for url in published.urls:
         resumed = part.is_file()
         try:
             _download_from(url, part, most_bytes=published.most_bytes, stalled=stalled)
-            if resumed and sha256(part) != published.sha256:  # its beginning may be of another file
+            if resumed and sha256(part) != published.sha256:  # the part may come from another file
                 part.unlink()
                 _download_from(url, part, most_bytes=published.most_bytes, stalled=stalled)
         except _Failed as error:
@@ -141,7 +144,7 @@ def _download(published: Published, target: Path, *, remedy: str, stalled: float
 
 
 def _download_from(url: str, part: Path, *, most_bytes: int, stalled: float) -> None:
-    """Downloads to `part`, or the rest of it. What has arrived when an attempt fails stays there.
+    """Downloads to `part`, or continues it. If an attempt fails, the data that arrived stay there.
 
     Raises:
         _Failed: says why.
@@ -190,7 +193,7 @@ def _attempt(url: str, part: Path, *, most_bytes: int, stalled: float) -> None:
 
 
 def _blocks(response: Any, *, stalled: float) -> Iterator[bytes]:
-    """The blocks of a response as they arrive.
+    """Yields the blocks of a response as they arrive.
 
     Raises:
         _Interrupted: the connection broke, or too little arrived in `stalled` seconds.

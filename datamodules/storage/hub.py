@@ -1,7 +1,7 @@
-"""Checkpoints and datasets of the Hugging Face hub, or of a folder. No code of theirs is run.
+"""Checkpoints and datasets from the Hugging Face hub or from a folder. Code that they contain is not run.
 
-A hub that does not answer is given up after some seconds, where its library would try again and again. With
-LIT_MODELS_OFFLINE it is not asked at all.
+If the hub does not answer, the program stops after some seconds; the library alone would keep trying. With
+LIT_MODELS_OFFLINE, no request is sent.
 """
 
 import os
@@ -16,8 +16,8 @@ HUB_TIMEOUT = 5  # seconds until the hub's first answer
 
 
 def obey_offline() -> None:
-    """Keeps the hub's library from asking the hub if LIT_MODELS_OFFLINE is set. The library reads its own variable
-    only when it is imported."""
+    """Keeps the hub's library offline if LIT_MODELS_OFFLINE is set. The library reads its own variable only when it is
+    imported."""
     if offline():
         os.environ["HF_HUB_OFFLINE"] = "1"
         if constants := sys.modules.get("huggingface_hub.constants"):
@@ -51,7 +51,7 @@ def checkpoint_folder(name: str) -> Path:
 
 
 def dataset_splits(dataset: str) -> Any:
-    """Every split of a dataset of the hub, or of a folder, by name.
+    """All splits of a dataset from the hub or a folder, by name.
 
     Raises:
         UserError: the package `datasets` is missing.
@@ -67,9 +67,9 @@ def dataset_splits(dataset: str) -> Any:
     before = getattr(config, "HF_HUB_OFFLINE", False)
     try:
         if config is not None and not online:
-            config.HF_HUB_OFFLINE = True  # what was downloaded before still loads
+            config.HF_HUB_OFFLINE = True  # earlier downloads still load
         return datasets.load_dataset(dataset)
-    except Exception as error:  # the library raises errors of many types for this one mistake
+    except Exception as error:  # the library raises many types of errors
         raise MissingFileError(
             f"cannot get the dataset {dataset!r}: no network, or no such name on the hub; save it as a .csv or "
             ".parquet file and give --data.train_file"
@@ -80,14 +80,14 @@ def dataset_splits(dataset: str) -> Any:
 
 
 def hub_answers(dataset: str) -> bool:
-    """Whether the hub can be asked for a dataset now."""
+    """Whether the hub can be reached now."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
         HfApi().dataset_info(dataset, timeout=HUB_TIMEOUT)
     except HfHubHTTPError:
-        return True  # the answer is no, and the library's error says why
-    except Exception:  # a missing network raises errors of many types
+        return True  # the hub answers; the library's own error gives the reason
+    except Exception:  # without a network, many types of errors are raised
         return False
     return True

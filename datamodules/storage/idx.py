@@ -1,6 +1,6 @@
 """The IDX files of MNIST, Fashion-MNIST and KMNIST: their addresses and checksums, and how they are unpacked and read.
 
-The checksums of the `.gz` files are of those whose MD5 the publishers and torchvision state.
+The SHA-256 values belong to the `.gz` files whose MD5 the publishers and torchvision state.
 """
 
 import gzip
@@ -24,7 +24,7 @@ SHAPES = {
     "t10k-images-idx3-ubyte": (10_000, 28, 28),
     "t10k-labels-idx1-ubyte": (10_000,),
 }
-MOST_BYTES = 2**25  # of a `.gz` file; the largest has 26,421,880
+MOST_BYTES = 2**25  # maximum of a `.gz` file; the largest has 26,421,880
 ADDRESSES = {
     "MNIST": (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -56,18 +56,18 @@ PACKED_SHA256 = {
         "20bb9a0ef54c7db3efc55a92eef5582c109615df22683c380526788f98e42a1c",
     ),
 }
-"""Of the `.gz` files, in the order of `SHAPES`."""
+"""Checksums of the `.gz` files, in the order of `SHAPES`."""
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-"""Of MNIST's unpacked files. A file of the other two datasets is compared with the `.gz` file beside it."""
+"""Checksums of MNIST's unpacked files. Files of the other two datasets are compared with the `.gz` file beside them."""
 
 
 def download_idx(dataset: str, raw: Path, *, remedy: str) -> None:
-    """Downloads and unpacks the files that are missing in the folder `raw`. The `.gz` files stay there.
+    """Downloads and unpacks the files that are missing in the folder `raw`. The `.gz` files are kept.
 
     Args:
         dataset: "MNIST", "FashionMNIST" or "KMNIST".
@@ -90,7 +90,7 @@ def download_idx(dataset: str, raw: Path, *, remedy: str) -> None:
 
 
 def published(dataset: str, name: str) -> Published:
-    """The `.gz` file of an IDX file."""
+    """Addresses and checksum of the `.gz` file of an IDX file."""
     urls = tuple(f"{address}{name}.gz" for address in ADDRESSES[dataset])
     return Published(urls, MOST_BYTES, PACKED_SHA256[dataset][list(SHAPES).index(name)])
 
@@ -107,7 +107,7 @@ def is_published(dataset: str, path: Path) -> bool:
 
 
 def read_idx(path: Path) -> Tensor:
-    """The uint8 values of an IDX file that has one of the names in `SHAPES`, in its shape.
+    """The values of an IDX file as uint8, in the shape that `SHAPES` gives for its name.
 
     Raises:
         MissingFileError: no such file.
@@ -142,10 +142,10 @@ def idx_header(shape: tuple[int, ...]) -> bytes:
 
 
 def _content(packed: Path, name: str) -> bytes:
-    """What a `.gz` file contains. No more of it is unpacked than the IDX file `name` has.
+    """The content of a `.gz` file. At most the size of the IDX file `name` is unpacked.
 
     Raises:
-        UserError: it is damaged, or contains another number of bytes.
+        UserError: the file is damaged, or its content has another size.
     """
     expected = len(idx_header(SHAPES[name])) + math.prod(SHAPES[name])
     try:
@@ -159,7 +159,7 @@ def _content(packed: Path, name: str) -> bytes:
 
 
 def _unpack(packed: Path, target: Path) -> None:
-    """Writes what a `.gz` file contains to `target`, completely or not at all."""
+    """Unpacks a `.gz` file to `target`, completely or not at all."""
     try:
         with part_of(target) as part:
             if not target.is_file():  # another process may have unpacked it
@@ -169,4 +169,4 @@ def _unpack(packed: Path, target: Path) -> None:
         raise
     except OSError as error:
         move = "set LIT_MODELS_DATA to another folder"
-        raise disk_problem(error, target.parent, what="the data folder", remedy=move) or error from error
+        raise disk_problem(error, target.parent, place="the data folder", remedy=move) or error from error

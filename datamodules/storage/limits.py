@@ -1,6 +1,7 @@
-"""How much memory a data file may take: a small file cannot fill the memory, and no file exceeds LIT_MODELS_MAX_GB.
+"""Limits the memory that a data file may take, so that a small file cannot fill the memory. `LIT_MODELS_MAX_GB` is the
+maximum for any file.
 
-What a reader keeps of a file may take 100 times the file's size, or 64 MiB if that is more.
+The content of a file may take 100 times the file's size, or 64 MiB if that is more.
 """
 
 import math
@@ -12,12 +13,12 @@ from datamodules.errors import UserError
 FACTOR = 100
 SMALL = 2**26
 DEFAULT_GB = 4.0
-JSON_FACTOR = 32  # memory of the smallest values of a JSON text, such as [], in bytes for each byte
-LINE_SHARE = 256  # a line may have this fraction of the limit: 16 MiB by default
+JSON_FACTOR = 32  # bytes of memory for each byte of a JSON text with the smallest values, such as []
+LINE_SHARE = 256  # a line may have 1/256 of the limit: 16 MiB by default
 
 
 def most_bytes() -> int:
-    """Bytes of memory that one data file may take: `LIT_MODELS_MAX_GB` (in GiB), or 4 GiB.
+    """Maximum bytes of memory for one data file: `LIT_MODELS_MAX_GB` (in GiB), or 4 GiB.
 
     Raises:
         UserError: the variable is not a positive number.
@@ -33,12 +34,12 @@ def most_bytes() -> int:
 
 
 class Budget:
-    """The memory that the content of one file may take.
+    """Counts the memory that the content of one file takes, and refuses too much.
 
     Args:
         path: the file, which exists.
-        factor: times the file's size.
-        streamed: the content is not in memory as a whole, so that only the factor counts.
+        factor: how many times the file's size the content may take.
+        streamed: the content is never in memory as a whole, so only `factor` limits it.
     """
 
     def __init__(self, path: Path, *, factor: int = FACTOR, streamed: bool = False) -> None:
@@ -49,7 +50,7 @@ class Budget:
         self.spent = 0
 
     def spend(self, num_bytes: int) -> None:
-        """Counts memory that is about to be used.
+        """Counts memory that will be used.
 
         Raises:
             UserError: the file takes more than it may.
@@ -64,5 +65,5 @@ class Budget:
 
 
 def longest_line() -> int:
-    """Bytes that a line, or a field of a table, may have."""
+    """Maximum bytes of a line, or of a field of a table."""
     return most_bytes() // LINE_SHARE

@@ -1,18 +1,18 @@
-"""Files inside zip archives, unpacked within the memory that the archive may take."""
+"""Reads files in zip archives within a memory limit."""
 
 import zipfile
 
 from datamodules.storage.limits import Budget
 
-METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # others cannot be unpacked in small pieces
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}  # other methods cannot be unpacked in small pieces
 
 
 def read_member(archive: zipfile.ZipFile, name: str, budget: Budget) -> bytes:
-    """The content of a file in an archive. No more than its stated size is unpacked.
+    """The content of a file in an archive. At most the size that the archive states is unpacked.
 
     Raises:
-        UserError: it takes too much memory.
-        BadZipFile: it is damaged, or packed in an unusual way.
+        UserError: the content takes too much memory.
+        BadZipFile: the file is damaged, or compressed by an unusual method.
     """
     info = archive.getinfo(name)
     if info.compress_type not in METHODS:

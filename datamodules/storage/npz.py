@@ -1,4 +1,4 @@
-"""Arrays of an `.npz` file that could contain anything: no code in the file is run, and it cannot fill the memory."""
+"""Reads the arrays of an untrusted `.npz` file: no code in the file is run, and it cannot fill the memory."""
 
 import io
 import math
@@ -17,13 +17,13 @@ from datamodules.storage.members import read_member
 from datamodules.storage.pickles import Bounds, TooLarge, check_pickle
 
 BOUNDS = Bounds(shared=0, copies=math.inf, mappings=0, tuples=math.inf)
-"""Arrays of lists share no list and have no mapping. Arrays share their dtype."""
-LONGEST_NAME = 64  # characters of the text that names a dtype
+"""Arrays of lists need no shared lists and no mappings, but the arrays share one dtype."""
+LONGEST_NAME = 64  # maximum characters of a dtype's name
 
 
 def read_npz(path: Path) -> dict[str, Any]:
-    """The arrays of an `.npz` file, by name. Arrays of lists are pickled in the file; the unpickler used here accepts
-    arrays, lists and plain values, and nothing that could run.
+    """The arrays of an `.npz` file, by name. Arrays of lists are pickled in the file. The unpickler here accepts only
+    arrays, lists and plain values, none of which can run code.
 
     Raises:
         MissingFileError: no such file.
@@ -71,12 +71,12 @@ def _require_size(shape: tuple[int, ...], dtype: np.dtype[Any], num_bytes: int) 
 
 
 class _Forbidden(Exception):
-    """A pickle asks for something that is neither an array nor a plain value."""
+    """A pickle contains something that is neither an array nor a plain value."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads arrays of lists and numbers. It knows only the names that numpy writes for an array, and replaces them by
-    functions that make an empty array or a dtype, and do nothing else."""
+    """Reads arrays of lists and numbers. It accepts only the names that numpy writes for an array, and replaces them by
+    functions that create an empty array or a dtype."""
 
     def __init__(self, file: io.BytesIO, budget: Budget) -> None:
         super().__init__(file)
@@ -87,7 +87,7 @@ class _ArrayUnpickler(pickle.Unpickler):
             case "numpy._core.multiarray", "_reconstruct":
                 return self._empty_array
             case "numpy", "ndarray":
-                return "ndarray"  # only ever an argument
+                return "ndarray"  # used as an argument only
             case "numpy", "dtype":
                 return _dtype
             case "_codecs", "encode":
@@ -101,7 +101,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _Array(np.ndarray[Any, Any]):
-    """An array whose content is set by a pickle, within the memory that the file may take."""
+    """An array whose content a pickle sets, within the memory limit of the file."""
 
     budget: Budget | None = None
 

@@ -1,5 +1,6 @@
-"""Reads a Parquet file in a process of its own before it is read here. The sizes that a file states may be false: then
-pyarrow unpacks a page of any size, as some damaged files can also end its process.
+"""Reads a Parquet file in a separate process first, because a damaged file can fill the memory or crash pyarrow.
+
+If the sizes that the file states are false, pyarrow unpacks pages of any size.
 """
 
 import subprocess
@@ -10,11 +11,11 @@ from datamodules.errors import UserError
 from datamodules.storage.limits import SMALL, most_bytes
 
 SPARE_BYTES = 2**27
-"""Memory that pyarrow itself may take in that process."""
+"""Memory for pyarrow itself in that process."""
 SECONDS, BYTES_A_SECOND = 60, 10**6
-"""Reading may take this long, and a second more for each of these bytes."""
+"""Time limit for reading: this many seconds, and one more for each `BYTES_A_SECOND` bytes of the file."""
 TOO_MUCH_MEMORY = 77
-"""The exit status of the program."""
+"""Exit status of that process if the memory is too small."""
 PROGRAM = """
 import sys
 import pyarrow as pa
@@ -36,25 +37,25 @@ except MemoryError:
 except Exception:
     pass  # it is reported where the file is read
 """
-passed: set[tuple[str, int, int, int]] = set()
-"""Files that were read to the end: path, size, time of the last change, and inode."""
+passed: set[tuple[str | int, ...]] = set()
+"""Files that were read completely: path, size, time of the last change, inode, and columns."""
 
 
 def check_parquet(path: Path, columns: list[str], *, factor: int, batch_rows: int) -> None:
-    """Checks that reading some columns of a Parquet file ends, and takes little memory. Whether the file is damaged is
-    found out later.
+    """Checks that some columns of a Parquet file can be read within limits of time and memory. Other damage is reported
+    later, when the file is read.
 
     Args:
         path: the file.
-        columns: which columns are read.
-        factor: memory that is allowed, in bytes for each byte of the file; 64 MiB are always allowed.
-        batch_rows: rows that are in memory at once.
+        columns: names of the columns to read.
+        factor: allowed bytes of memory for each byte of the file; 64 MiB are always allowed.
+        batch_rows: number of rows in memory at once.
 
     Raises:
-        UserError: it takes too much memory or time, or pyarrow crashes.
+        UserError: reading takes too much memory or time, or pyarrow crashes.
     """
     status = path.stat()
-    key = (str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ino)
+    key: tuple[str | int, ...] = (str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ino, *columns)
     if key in passed:
         return
     num_bytes = min(max(status.st_size * factor, SMALL), most_bytes())

@@ -1,7 +1,8 @@
-"""Pickles of values that could contain anything: the memory that one takes is known before it is loaded.
+"""Checks untrusted pickles of plain values: computes the memory that a pickle takes before it is loaded.
 
-A pickle of a few bytes can ask for gigabytes: by a number in its table of objects, by copying one object many times, or
-by lists of the same lists. Source: `pickletools`, which reads the operations and runs none.
+A pickle of a few bytes can take gigabytes: by a large index in its table of objects, by many copies of one object, or
+    by lists that contain the same list many times. Source: `pickletools`, which reads the operations without running
+    them.
 """
 
 import pickletools
@@ -12,9 +13,11 @@ from typing import NamedTuple
 from datamodules.storage.limits import Budget
 
 NUMBERS = re.compile(rb"(?>(?:K.|M..|J....){4,})", re.DOTALL)
-"""A run of small integers, such as token ids: each is an operation with an argument of one, two or four bytes."""
+"""Consecutive small integers, such as token ids. Each one is an operation with an argument of one, two or four
+bytes."""
 NUMBER_BYTES, OBJECT_BYTES, CONTAINER_BYTES = 40, 80, 250
-"""Memory of a number in a list, of another operation's object, and of an empty container with its first items."""
+"""Bytes of memory for a number in a list, for the object of another operation, and for a container with its first
+items."""
 CALLS = {"REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST"}
 PUTS = {"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"}
 GETS = {"GET", "BINGET", "LONG_BINGET"}
@@ -30,21 +33,21 @@ WORDS = {
     "mappings": "many mappings or sets",
     "tuples": "many tuples",
 }
-"""What a pickle contains if it exceeds a field of `Bounds`."""
+"""Description of each field of `Bounds`, for the error message."""
 
 
 class TooLarge(Exception):
-    """A pickle uses an operation that no file of arrays or words needs."""
+    """A pickle does something that no file of arrays or words needs."""
 
 
 class Bounds(NamedTuple):
-    """How often a pickle may do what costs more memory or time than its bytes.
+    """How often a pickle may use operations that cost more memory or time than their bytes.
 
     Args:
-        shared: uses of a list, mapping or tuple that was made before.
-        copies: uses of an object that a function has made before.
+        shared: repeated uses of the same list, mapping or tuple.
+        copies: repeated uses of the same object that a function has created.
         mappings: mappings and sets.
-        tuples: tuples, which may be keys, inside each other.
+        tuples: nested tuples, which may be keys.
     """
 
     shared: float
@@ -54,23 +57,23 @@ class Bounds(NamedTuple):
 
 
 def check_pickle(content: bytes, start: int, budget: Budget, bounds: Bounds) -> int:
-    """Reads the operations of a pickle and spends the memory that its objects will take. Returns where it ends.
+    """Reads the operations of a pickle and counts the memory of its objects. Returns the position of its end.
 
     Args:
-        content: the pickle, and what comes after it.
-        start: where it begins.
-        budget: of the file.
-        bounds: what it may do.
+        content: the pickle, and the bytes after it.
+        start: position of its first byte.
+        budget: memory budget of the file.
+        bounds: limits for the operations.
 
     Raises:
-        UserError: it takes too much memory.
-        TooLarge: it does something that values of arrays and words never need.
-        ValueError: it is not a pickle.
+        UserError: the objects take too much memory.
+        TooLarge: the pickle exceeds `bounds`.
+        ValueError: the content is not a pickle.
     """
     stream, place, num_operations = BytesIO(content), start, 0
-    kinds: dict[int | None, str] = {}  # what the objects in the pickle's table are
+    kinds: dict[int | None, str] = {}  # the kind of each object in the pickle's table
     used = dict.fromkeys(Bounds._fields, 0)
-    made = ""  # what the last operation has made, as a field of `Bounds`
+    produced = ""  # the kind of object that the last operation has created, as a field of `Bounds`
     while True:
         if run := NUMBERS.match(content, place):
             budget.spend((run.end() - place) // 2 * NUMBER_BYTES)
@@ -84,16 +87,16 @@ def check_pickle(content: bytes, start: int, budget: Budget, bounds: Bounds) -> 
         if name in REFUSED or (name in PUTS and argument is not None and argument > num_operations):
             raise TooLarge(f"the operation {name}")
         if name in PUTS:
-            kinds[len(kinds) if argument is None else argument] = made
-        made = made if name in PUTS else "shared" if name in CONTAINERS else "copies" if name in CALLS else ""
+            kinds[len(kinds) if argument is None else argument] = produced
+        produced = produced if name in PUTS else "shared" if name in CONTAINERS else "copies" if name in CALLS else ""
         _count(used, bounds, kinds.get(argument, "") if name in GETS else "")
         _count(used, bounds, "mappings" if name in MAPPINGS else "tuples" if name in TUPLES else "")
         container = name in CONTAINERS or name in CALLS
         budget.spend(4 * (place - before) + (CONTAINER_BYTES if container else OBJECT_BYTES))
 
 
-def _count(used: dict[str, int], bounds: Bounds, what: str) -> None:
-    if what:
-        used[what] += 1
-        if used[what] > getattr(bounds, what):
-            raise TooLarge(WORDS[what])
+def _count(used: dict[str, int], bounds: Bounds, field: str) -> None:
+    if field:
+        used[field] += 1
+        if used[field] > getattr(bounds, field):
+            raise TooLarge(WORDS[field])

@@ -1,4 +1,4 @@
-"""Progress of a long pass over data: a bar on a terminal, two lines in a log."""
+"""Shows the progress of a long pass over data: a bar on a terminal, two lines in a log."""
 
 import sys
 import time
@@ -7,17 +7,17 @@ from typing import TypeVar
 
 Item = TypeVar("Item")
 
-QUIET_SECONDS = 0.5  # a pass that is shorter prints nothing in a log
+QUIET_SECONDS = 0.5  # a shorter pass prints nothing to a log
 
 
 def progress(items: Iterable[Item], *, doing: str, unit: str, total: int | None = None) -> Iterator[Item]:
-    """Yields the items and reports on standard error how far it is.
+    """Yields the items, and shows the progress on standard error.
 
     Args:
-        items: yielded unchanged.
-        doing: what happens to them, such as "tokenizing".
-        unit: what they are, such as "texts".
-        total: how many there are, if that is known.
+        items: the items, which are yielded unchanged.
+        doing: name of the work, such as "tokenizing".
+        unit: name of the items, such as "texts".
+        total: number of items, if known.
     """
     if sys.stderr.isatty():
         from tqdm import tqdm

@@ -1,4 +1,4 @@
-"""Rows of table files: CSV, TSV, JSON Lines and Parquet. A mistake is reported with its line.
+"""Rows of table files: CSV, TSV, JSON, JSON Lines and Parquet. A mistake is reported with its line.
 
 To add a format, write a reader and enter its suffix in `READERS`, at the end of this file.
 """
@@ -13,42 +13,63 @@ from pathlib import Path
 from typing import Any
 
 from datamodules.errors import UserError
-from datamodules.storage.limits import Budget, longest_line
-from datamodules.storage.lines import numbered_lines, require_file
+from datamodules.storage.dialects import Dialect, delimiter_of, encoding_of
+from datamodules.storage.limits import JSON_FACTOR, Budget, longest_line
+from datamodules.storage.lines import numbered_lines, require_file, suffix_of
 from datamodules.storage.parquet_trial import check_parquet
 
 Row = tuple[int, list[Any]]
-"""The number of a row's first line (in a Parquet file, of the row), from 1, and the values of the chosen columns."""
-Reader = Callable[[Path, list[str]], Iterator[Row]]
-"""Yields the rows of a file with the columns that are named, in that order."""
+"""The line number where a row begins (in a Parquet file, the number of the row), from 1, and the values of the
+columns."""
+Reader = Callable[[Path, list[str] | None, Dialect], Iterator[Row]]
+"""Yields the rows of a file, each with the named columns in that order. Without names, it yields the names of all
+columns first, and then the rows with all columns. The dialect is for delimited tables."""
+FOUND = Dialect()
 
-UNPACKED_FACTOR = 20  # bytes of the values in a Parquet file for each byte of it
+UNPACKED_FACTOR = 20  # allowed bytes of values for each byte of a Parquet file
 BATCH_ROWS = 1000
-MOST_NAMES = 20  # columns that a message lists
+MOST_NAMES = 20  # maximum number of columns that a message lists
 LIMIT = "set LIT_MODELS_MAX_GB to a larger number if it is right"
-ROW_BYTES = 8  # that a row of a Parquet file counts for, beside its text
+ROW_BYTES = 8  # counted for each row of a Parquet file, in addition to its text
 
 
-def read_rows(path: Path, columns: list[str]) -> Iterator[Row]:
-    """The rows of a file, in order. No more of the file is in memory than necessary. Blank lines are skipped.
+def read_rows(path: Path, columns: list[str], dialect: Dialect = FOUND) -> Iterator[Row]:
+    """The rows of a file, in order. The file is read row by row. Blank lines are skipped.
 
     Args:
         path: a file with one of the suffixes in `READERS`, in lower or upper case.
-        columns: names of the columns to read, in the order in which each row has them.
+        columns: names of the columns to read; each row has its values in this order.
+        dialect: separator and encoding of a delimited table.
 
     Raises:
         MissingFileError: no such file.
         UserError: another suffix, a missing column, no rows, or a mistake in a line.
     """
-    reader = READERS.get(path.suffix.lower())
+    return _at_least_one(path, _reader(path)(path, columns, dialect), columns)
+
+
+def read_table(path: Path, dialect: Dialect = FOUND) -> tuple[list[str], Iterator[Row]]:
+    """The names of all columns of a file, and its rows. The file is read row by row. Blank lines are skipped.
+
+    Raises:
+        MissingFileError: no such file.
+        UserError: as `read_rows`.
+    """
+    rows = _reader(path)(path, None, dialect)
+    _, names = next(rows)
+    return names, _at_least_one(path, rows, names[:MOST_NAMES])
+
+
+def _reader(path: Path) -> Reader:
+    reader = READERS.get(suffix_of(path))
     if reader is None:
         raise UserError(f"{path}: expected a file {suffixes()}")
     require_file(path)
-    return _at_least_one(path, reader(path, columns), columns)
+    return reader
 
 
 def suffixes() -> str:
-    """The suffixes that can be read, for a message: ".a, .b or .c"."""
+    """The supported suffixes for a message: ".a, .b or .c"."""
     *first, last = READERS
     return f"{', '.join(first)} or {last}"
 
@@ -75,22 +96,32 @@ def _find(path: Path, line: int | None, columns: list[str], names: list[str]) ->
 
 
 def _listed(names: list[str], shown: Callable[[str], str] = repr) -> str:
-    """The first names of a header, each of them cut, for a message."""
+    """The first names of a header, shortened, for a message."""
     cut = [f"{name[:80]}…" if len(name) > 80 else name for name in names[:MOST_NAMES]]
     return ", ".join(map(shown, cut)) + (f" and {len(names) - MOST_NAMES:,} more" if len(names) > MOST_NAMES else "")
 
 
-def _read_delimited(path: Path, columns: list[str], *, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(longest_line())  # an unclosed quote soon reaches it
-    rows = _csv_rows(path, delimiter)
+def _read_delimited(
+    path: Path, columns: list[str] | None, dialect: Dialect, *, delimiter: str | None = None
+) -> Iterator[Row]:
+    """`delimiter` is that of the format; it is found in the header if None."""
+    csv.field_size_limit(longest_line())  # so that an unclosed quote does not read the whole file
+    dialect = Dialect(dialect.delimiter or delimiter, dialect.encoding or encoding_of(path))
+    if dialect.delimiter is None:
+        header_line = next((text for _, text in numbered_lines(path, encoding=dialect.encoding) if text.strip()), "")
+        dialect = dialect._replace(delimiter=delimiter_of(path, header_line, columns))
+    delimiter = dialect.delimiter or ","
+    rows = _csv_rows(path, delimiter, dialect.encoding)
     first = next(rows, None)
     if first is None:
-        raise UserError(f"{path}: the file is empty, expected a header with {' and '.join(map(repr, columns))}")
+        raise UserError(f"{path}: the file is empty, expected a header{_with(columns)}")
     line, header = first[0], [name.strip() for name in first[1]]
     doubled, times = Counter(header).most_common(1)[0]
     if times > 1:
         raise UserError(f"{path}:{line}: there are {times} columns {doubled!r}, expected one")
-    positions = _find(path, line, columns, header)
+    if columns is None:
+        yield line, list(header)
+    positions = range(len(header)) if columns is None else _find(path, line, columns, header)
     for line, row in rows:
         if len(row) != len(header):
             expected = f"expected {len(header)} ({_listed(header, str)})"
@@ -99,13 +130,17 @@ def _read_delimited(path: Path, columns: list[str], *, delimiter: str) -> Iterat
         yield line, [row[i] for i in positions]
 
 
-def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The line where each row begins, and its fields; blank lines are skipped."""
+def _with(columns: list[str] | None) -> str:
+    return "" if columns is None else f" with {' and '.join(map(repr, columns))}"
+
+
+def _csv_rows(path: Path, delimiter: str, encoding: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Yields the line where each row begins and its fields. Blank lines are skipped."""
     length, longest = 0, 2 * longest_line()
 
     def lines() -> Iterator[str]:
         nonlocal length
-        for number, text in numbered_lines(path):
+        for number, text in numbered_lines(path, encoding=encoding):
             length += len(text)
             if length > longest:
                 raise UserError(f"{path}:{number}: a row of more than {longest:,} characters, {LIMIT}")
@@ -125,7 +160,7 @@ def _csv_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _csv_problem(message: str, last_line: int) -> str:
-    """What a message of the library's means, and what to do."""
+    """Explains an error message of the csv library, and says what to do."""
     if "unexpected end" in message or "field larger" in message:
         return f"a quote is opened here and not closed up to line {last_line}"
     if "expected after" in message:
@@ -134,8 +169,8 @@ def _csv_problem(message: str, last_line: int) -> str:
     return message
 
 
-def _read_json_lines(path: Path, columns: list[str]) -> Iterator[Row]:
-    empty = True
+def _read_json_lines(path: Path, columns: list[str] | None, dialect: Dialect) -> Iterator[Row]:
+    empty, same_keys = True, False
     for line, text in numbered_lines(path):
         if not text.strip():
             continue
@@ -147,15 +182,53 @@ def _read_json_lines(path: Path, columns: list[str]) -> Iterator[Row]:
             raise UserError(f"{path}:{line}: not JSON ({reason}), expected one object per line") from error
         if not isinstance(row, dict):
             got = type(row).__name__
-            raise UserError(f"{path}:{line}: expected a JSON object such as {{{columns[0]!r}: …}}, got {got}")
+            example = f"{{{columns[0] if columns else 'label'!r}: …}}"
+            raise UserError(f"{path}:{line}: expected a JSON object such as {example}, got {got}")
+        if columns is None:
+            columns, same_keys = list(row), True
+            yield line, list(columns)
         if not all(name in row for name in columns):
             _find(path, line, columns, list(row))
+        _require_keys(f"{path}:{line}", row, columns, same_keys=same_keys)
         yield line, [row[name] for name in columns]
     if empty:
-        raise UserError(f"{path}: the file is empty, expected JSON objects with {' and '.join(map(repr, columns))}")
+        raise UserError(f"{path}: the file is empty, expected JSON objects{_with(columns)}")
 
 
-def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
+def _require_keys(place: str, row: dict[str, Any], columns: list[str], *, same_keys: bool) -> None:
+    """If all keys are read, refuses one that the first object does not have."""
+    if same_keys and (more := [name for name in row if name not in columns]):
+        raise UserError(f"{place}: the key {more[0]!r} is not in the first object: give all objects the same keys")
+
+
+def _read_json(path: Path, columns: list[str] | None, dialect: Dialect) -> Iterator[Row]:
+    """One array of objects, or, if one column is read, of texts. The line is the number of the item, from 1."""
+    Budget(path).spend(path.stat().st_size * JSON_FACTOR)
+    text = "".join(line for _, line in numbered_lines(path))
+    try:
+        rows = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON ({str(error).splitlines()[0]}), expected an array of objects") from error
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: expected a JSON array of objects, got {type(rows).__name__}")
+    same_keys = columns is None
+    if columns is None:
+        columns = list(rows[0]) if rows and isinstance(rows[0], dict) else ["label"]
+        yield 0, list(columns)
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, str) and len(columns) == 1:
+            yield number, [row]
+            continue
+        if not isinstance(row, dict):
+            got = type(row).__name__
+            raise UserError(f"{path}:{number}: expected a JSON object such as {{{columns[0]!r}: …}}, got {got}")
+        if not all(name in row for name in columns):
+            _find(path, number, columns, list(row))
+        _require_keys(f"{path}:{number}", row, columns, same_keys=same_keys)
+        yield number, [row[name] for name in columns]
+
+
+def _read_parquet(path: Path, columns: list[str] | None, dialect: Dialect) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     def checked(read: Callable[[], Any], place: str = str(path)) -> Any:
@@ -168,6 +241,9 @@ def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
 
     metadata = checked(lambda: pq.read_metadata(path))
     _check_parquet(path, checked(lambda: _stated_sizes(metadata)))
+    if columns is None:
+        columns = checked(lambda: list(metadata.schema.to_arrow_schema().names))
+        yield 0, list(columns)
     check_parquet(path, columns, factor=UNPACKED_FACTOR, batch_rows=BATCH_ROWS)
     file = checked(lambda: pq.ParquetFile(path, metadata=metadata, pre_buffer=False))
     with file:
@@ -186,14 +262,14 @@ def _read_parquet(path: Path, columns: list[str]) -> Iterator[Row]:
 
 
 def _stated_sizes(metadata: Any) -> tuple[int, list[int]]:
-    """The number of rows of a Parquet file, and the unpacked bytes of each of its groups of rows. The sizes of single
-    columns are not asked for: pyarrow ends the process where they are damaged."""
+    """The number of rows of a Parquet file, and the unpacked bytes of each row group. Sizes of single columns are not
+    read, because damaged ones make pyarrow crash."""
     groups = map(metadata.row_group, range(metadata.num_row_groups))
     return metadata.num_rows, [max(0, group.total_byte_size) for group in groups]
 
 
 def _check_parquet(path: Path, sizes: tuple[int, list[int]]) -> None:
-    """Checks the sizes that a Parquet file states, before any of its pages is unpacked."""
+    """Checks the sizes that a Parquet file states, before a page is unpacked."""
     num_rows, groups = sizes
     Budget(path, streamed=True).spend(num_rows * ROW_BYTES)
     for num_bytes in groups:
@@ -205,8 +281,10 @@ def _first_line(error: Exception) -> str:
 
 
 READERS: dict[str, Reader] = {
-    ".csv": partial(_read_delimited, delimiter=","),
+    ".csv": _read_delimited,
+    ".csv.gz": _read_delimited,
     ".tsv": partial(_read_delimited, delimiter="\t"),
+    ".json": _read_json,
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".parquet": _read_parquet,

@@ -1,4 +1,4 @@
-"""Files that are written completely or not at all, by one process at a time, and that other users can read."""
+"""Writes files completely or not at all, by one process at a time, readable for other users."""
 
 import errno
 import glob
@@ -14,19 +14,19 @@ from filelock import FileLock, Timeout
 from datamodules.errors import UserError
 
 LOCK_MODE = 0o666
-"""Other users who share the folder may wait for a lock, too. Its file is empty."""
+"""Mode of a lock file, which is empty. Other users who share the folder may wait for the lock, too."""
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.EIO}
 
 
 def part_path(target: Path) -> Path:
-    """The temporary name of a file that is not complete. Only the process that holds the lock of `target` writes it."""
+    """The temporary path of an incomplete file. Only the process that holds the lock of `target` writes to it."""
     return target.with_name(f".{target.name}.part")
 
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """Keeps other processes from writing `target` until the block ends; waits for one that is writing it. The system
+    """Locks `target` for this process until the block ends, and waits while another process holds the lock. The system
     releases the lock of a process that dies."""
     path = _lock_path(target)
     lock = _take(path, wait=False)
@@ -41,14 +41,14 @@ def locked(target: Path) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> FileLock | None:
-    """The lock in a file, for `release`; None if another process holds it. The system releases the lock of a process
-    that dies."""
+    """Locks a file without waiting. Returns the lock for `release`, or None if another process holds it. The system
+    releases the lock of a process that dies."""
     return _take(path, wait=False)
 
 
 @contextmanager
 def part_of(target: Path) -> Iterator[Path]:
-    """Locks `target` and provides its temporary path, for `publish`. What is left of the temporary file is deleted."""
+    """Locks `target` and gives its temporary path, for `publish`. A temporary file that is left is deleted."""
     part = part_path(target)
     with locked(target):
         part.unlink(missing_ok=True)
@@ -59,7 +59,7 @@ def part_of(target: Path) -> Iterator[Path]:
 
 
 def publish(part: Path, target: Path) -> None:
-    """Gives a complete file its name. After a power failure there is the whole file, or none."""
+    """Renames a complete file to its final name. After a power failure, either the whole file is there or none."""
     with part.open("rb") as file:
         os.fsync(file.fileno())
     os.replace(part, target)
@@ -72,26 +72,27 @@ def publish(part: Path, target: Path) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Creates a folder and those above it. Who may write to the folder above may write to the new one too."""
+    """Creates a folder and its parents. Users who may write to the parent may write to the new folder, too."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
     with suppress(FileExistsError):
         folder.mkdir()
         shared = folder.parent.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        if not folder.parent.stat().st_mode & stat.S_ISVTX:  # everyone may write to a folder like /tmp
+        if not folder.parent.stat().st_mode & stat.S_ISVTX:  # a folder like /tmp is writable for everyone
             folder.chmod(stat.S_IMODE(folder.stat().st_mode) | shared)
     if not folder.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
 
 
 def sweep(folder: Path, *, of: str | None = None) -> None:
-    """Deletes the temporary files and locks that killed processes left in a folder; never a file whose lock a living
-    process holds.
+    """Deletes the temporary files and locks that killed processes left in a folder. A file whose lock a process holds
+    is kept.
 
     Args:
-        folder: where they are.
-        of: name of the file that they belong to; all of them if not given, for folders with no files of users.
+        folder: the folder.
+        of: name of the file that they belong to. If not given, all are deleted; use this only for folders without files
+            of the user.
     """
     name = "*" if of is None else glob.escape(of)
     for path in sorted([*folder.glob(f".{name}.part"), *folder.glob(f".{name}.lock")]):
@@ -104,20 +105,20 @@ def sweep(folder: Path, *, of: str | None = None) -> None:
                     release(lock)
 
 
-def disk_problem(error: OSError, folder: Path, *, what: str, remedy: str) -> UserError | None:
-    """The mistake behind an error while writing to a folder; None if the error has another cause.
+def disk_problem(error: OSError, folder: Path, *, place: str, remedy: str) -> UserError | None:
+    """The UserError for a full disk or missing permissions; None if the error has another cause.
 
     Args:
-        error: what the system reported.
-        folder: where the file was to be written.
-        what: the folder's name in the message, such as "the data cache".
-        remedy: what to do.
+        error: the error of the system.
+        folder: the folder that was written to.
+        place: name of the folder in the message, such as "the data cache".
+        remedy: advice for the message.
     """
     number = error.errno or next((n for n in FULL | REFUSED if os.strerror(n) in str(error)), None)
     if number in FULL:
-        return UserError(f"{what} {folder} is full: free some space, or {remedy}")
+        return UserError(f"{place} {folder} is full: free some space, or {remedy}")
     if number in REFUSED:
-        return UserError(f"cannot write to {what} {folder} ({os.strerror(number).lower()}): {remedy}")
+        return UserError(f"cannot write to {place} {folder} ({os.strerror(number).lower()}): {remedy}")
     return None
 
 
@@ -126,7 +127,7 @@ def _lock_path(target: Path) -> Path:
 
 
 def _take(path: Path, *, wait: bool) -> FileLock | None:
-    """A lock that this process now holds, or None if another process holds it."""
+    """Takes a lock without waiting. Returns None if another process holds it."""
     lock = FileLock(path, mode=LOCK_MODE)
     try:
         lock.acquire(blocking=wait)
@@ -136,7 +137,8 @@ def _take(path: Path, *, wait: bool) -> FileLock | None:
 
 
 def release(lock: FileLock) -> None:
-    """Gives a lock free. Its file is deleted before, so that none is left; who waits for it notices that."""
-    with suppress(OSError):  # Windows deletes no open file
+    """Releases a lock. Its file is deleted first; processes that wait for the lock notice that and create a new
+    file."""
+    with suppress(OSError):  # Windows cannot delete an open file
         Path(lock.lock_file).unlink()
     lock.release()

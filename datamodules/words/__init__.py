@@ -1,1 +1,1 @@
-"""Text: rows of texts and labels, words and tokenizers, vocabularies, and tables of token ids."""
+"""Text: rows of texts and labels, tokenizers, vocabularies, and tables of token ids."""

@@ -1,6 +1,6 @@
-"""Labels: names out of the cells of a table, their order, and their numbers.
+"""Labels: reads their names from the cells of a table, sorts them, and numbers them.
 
-A row has one class, or, where a separator is given, any number of labels.
+A row has one class. If a separator is given, a row has any number of labels.
 """
 
 import re
@@ -10,17 +10,18 @@ from typing import Any
 from datamodules.errors import UserError
 from datamodules.storage.lines import require_utf8
 
-MOST_LABELS = 1000  # different labels in a column; more of them are probably no labels
+IGNORED = "-100"  # torch's index of targets that no loss counts
+MOST_LABELS = 1000  # a column with more different values is probably not the label column
 WRONG_COLUMN = "this column does not look like labels: name the right column with --data.label_column"
 
 
 def read_labels(cell: Any, place: str, *, separator: str | None = None) -> tuple[str, ...]:
-    """The names of the labels in a cell: its one class, or, with a separator, any number of labels.
+    """The names of the labels in a cell: one class, or with a separator any number of labels.
 
     Args:
         cell: a text or a number; with a separator also a list of them, or nothing.
-        place: of the cell, for messages.
-        separator: what stands between two labels.
+        place: place of the cell, for messages.
+        separator: text between two labels; None for one class.
 
     Raises:
         UserError: see `read_label`.
@@ -42,7 +43,7 @@ def read_label(value: Any, place: str) -> str:
     """The name of one label: text without the space around it; a whole number without a decimal point.
 
     Raises:
-        UserError: the value is empty, negative, a fraction, or not a single value; the message begins with `place`.
+        UserError: the value is empty, -100, a fraction, or a list; the message begins with `place`.
     """
     if isinstance(value, bool):
         return str(value).lower()
@@ -60,35 +61,40 @@ def read_label(value: Any, place: str) -> str:
     sign, whole, fraction, exponent = number.groups()
     if exponent or (fraction or "").strip(".0"):
         raise UserError(f"{place}: the label {text} is a fraction, {expected}")
-    if sign == "-" and whole != "0":
-        raise UserError(f"{place}: the label is {text}, but integer labels start at 0: remove rows without a class")
-    return whole
+    label = f"-{whole}" if sign == "-" and whole != "0" else whole
+    if label == IGNORED:
+        raise UserError(f"{place}: the label is {text}, which marks rows without a class: remove them")
+    return label
 
 
 def in_order(labels: Sequence[str]) -> list[str]:
-    """The labels in the order of their numbers: integers by value, names by alphabet."""
-    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)
+    """The labels, sorted: integers by value, names by alphabet."""
+    return sorted(labels, key=int) if all(map(is_integer, labels)) else sorted(labels)
+
+
+def is_integer(label: str) -> bool:
+    """Whether the name of a label is a whole number."""
+    return label.removeprefix("-").isdecimal()
 
 
 class LabelNumbers:
-    """The number of each label: its position among the names. Where no name is an integer, an integer label is such a
-    position itself.
+    """Numbers labels by their position in `names`. If no name is an integer, an integer label is itself a position.
 
     Args:
-        names: of the classes or labels, in order.
+        names: names of the classes or labels, in order.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = names
         self._numbers = {name: i for i, name in enumerate(names)}
-        if not any(name.isdecimal() for name in names):
+        if not any(map(is_integer, names)):
             self._numbers |= {str(i): i for i in range(len(names))}
 
     def of(self, label: str, place: str) -> int:
         """The number of a label, from 0.
 
         Raises:
-            UserError: it is not among the names; the message begins with `place`.
+            UserError: the label is not one of the names; the message begins with `place`.
         """
         if label not in self._numbers:
             shown = ", ".join(self.names[:10]) + (", …" if len(self.names) > 10 else "")

@@ -1,4 +1,4 @@
-"""What the data cache keeps of a text dataset: its words and label names, and the token ids of its rows."""
+"""Writes a text dataset to the data cache: its words, its label names, and the token ids of its rows."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ from datamodules.words.tokens import Rows, chunked, read_metadata, write_rows
 
 
 class WordSettings(NamedTuple):
-    """How words are learned; see `learn_words`."""
+    """Settings for learning words; see `learn_words`."""
 
     form: WordForm
     num_words: int
@@ -69,14 +69,14 @@ def encode(source: Source, tokenizer: Tokenizer, class_names: list[str], *, max_
 
 
 def _content(source: Source) -> dict[str, Any]:
-    """What identifies the rows of a source."""
+    """Values that identify the content of a source."""
     return {"files": source.checksums(), "name": source.name, "columns": list(source.columns)}
 
 
 def _write_learned(path: Path, *, source: Source, words: WordSettings | None, class_names: list[str] | None) -> None:
     """Counts words and labels of all rows, and writes the tokenizer and the names."""
     counts: Counter[str] = Counter()
-    labels: dict[str, None] = {}  # in the order in which they appear
+    labels: dict[str, None] = {}  # in order of appearance
     rows = 0
     for record in progress(source.records(), doing="counting words in" if words else "reading labels of", unit="texts"):
         rows += 1
@@ -95,7 +95,7 @@ def _names_of(labels: list[str], rows: int, source: Source) -> list[str]:
     """The names of the classes or labels, in order.
 
     Raises:
-        UserError: fewer than two, or a different one in every row.
+        UserError: there are fewer than two names, or every row has a different one.
     """
     name = next(iter(source.checksums()), source.name)
     if source.columns.separator is None:

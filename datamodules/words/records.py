@@ -1,7 +1,6 @@
-"""Texts and their labels, row by row, out of table files and text files."""
+"""Reads texts and their labels, row by row, from table files and text files."""
 
-import os
-import re
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,29 +9,39 @@ from typing import Any, NamedTuple
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import UserError
+from datamodules.storage.dialects import Dialect
+from datamodules.storage.inputs import STANDARD_INPUT, Reads, Skipped, Text, input_lines, items
 from datamodules.storage.lines import numbered_lines, require_utf8
-from datamodules.storage.table_files import READERS, read_rows, suffixes
+from datamodules.storage.spool import TextSpool
+from datamodules.storage.table_files import FOUND, READERS, read_rows
 from datamodules.words.labels import read_labels
 
-SHOWN_LINES = 5  # line numbers that a note lists
+SHOWN_LINES = 5  # maximum number of lines that a note lists
+SHOWN_COLUMNS = 10
+READS = Reads("text file", frozenset({".txt", *READERS}), texts=True)
+NO_TEXT = f"inputs contain no text: give {READS.expected}"
+"""The message if there is nothing to predict."""
 
 
 class Columns(NamedTuple):
-    """Which columns of a table are read.
+    """The columns of a table that are read.
 
     Args:
         text: name of the column with the text.
         label: name of the column with the label; None if no label is read.
-        separator: what stands between the labels of a row; None if each row has one class.
+        separator: text between the labels of a row; None if each row has one class.
+        dialect: separator and encoding of a delimited table.
     """
 
     text: str
     label: str | None = None
     separator: str | None = None
+    dialect: Dialect = FOUND
 
 
 class Record(NamedTuple):
-    """A row: `place` is its `file:line` (in a Parquet file, its row from 1), `labels` has the names of its labels."""
+    """One row. `place` is `file:line` (in a Parquet file, the number of the row, from 1); `labels` has the label
+    names."""
 
     place: str
     text: str
@@ -47,12 +56,12 @@ def read_records(path: Path, columns: Columns) -> Iterator[Record]:
         UserError: a format that cannot be read, or a mistake in the file, with its line.
     """
     names = [columns.text] if columns.label is None else [columns.text, columns.label]
-    rows = read_rows(path, names)
+    rows = read_rows(path, names, columns.dialect)
     return (as_record(f"{path}:{line}", text, cell, columns) for line, (text, *cell) in rows)
 
 
 def as_record(place: str, text: Any, label: list[Any], columns: Columns) -> Record:
-    """The record of a row with a text and, unless labels are not read, the one cell with its label.
+    """The record of a row. The row has a text and, if labels are read, one cell with the label.
 
     Raises:
         UserError: the text is not a string, or the label is wrong; the message begins with `place`.
@@ -64,48 +73,90 @@ def as_record(place: str, text: Any, label: list[Any], columns: Columns) -> Reco
     return Record(place, require_utf8(text, place), labels)
 
 
-def read_texts(inputs: Sequence[str], *, text_column: str) -> list[str]:
-    """The texts that a user wants predictions for.
+def read_texts(
+    inputs: Sequence[str | Path], text_column: str, skipped: Skipped, *, dialect: Dialect = FOUND
+) -> TextSpool:
+    """The texts to predict, in order.
 
-    Blank lines of a `.txt` file are left out, and a note on standard error names them.
+    Blank lines of a `.txt` file are left out, and a note on standard error names them. A file that contains a mistake
+    is skipped as a whole; of standard input, a line is.
 
     Args:
-        inputs: sentences, `.txt` files with one text per line, or table files.
+        inputs: sentences; `.txt` files with one text per line, or table files; folders or patterns of them; or "-" for
+            standard input (see `input_texts`).
         text_column: name of the column with the text in table files.
-
-    Raises:
-        MissingFileError: a file does not exist.
-        UserError: not a single text, or a mistake in a file.
+        skipped: collects the inputs that cannot be read.
+        dialect: separator and encoding of delimited tables.
     """
-    texts: list[str] = []
-    blank_lines: dict[str, list[int]] = {}
-    for item in inputs:
-        suffix = Path(item).suffix.lower() if item.strip() else ""
-        if suffix not in (".txt", *READERS) or (re.search(r"\s", item) and not os.path.isfile(item)):
-            texts.append(require_utf8(item, "inputs"))
-        elif suffix == ".txt":
-            lines, blank_lines[item] = _text_lines(Path(item).expanduser())
-            texts += lines
-        else:
-            texts += [record.text for record in read_records(Path(item).expanduser(), Columns(text_column))]
-    if not any(text.strip() for text in texts):
-        raise UserError(f"inputs contain no text: give sentences, or files .txt, {suffixes()}")
-    for name, blank in blank_lines.items():
-        if blank:
-            _note_blank(name, blank)
+    texts, columns = TextSpool(), Columns(text_column, dialect=dialect)
+    for item in items(inputs, READS, skipped):
+        before = len(texts)
+        try:
+            for text in _texts_of(item, columns, skipped):
+                texts.append(text)
+        except UserError as problem:
+            texts.truncate(before)
+            skipped.add(problem)
     return texts
 
 
-def _text_lines(path: Path) -> tuple[list[str], list[int]]:
-    """The texts of a file, and the numbers of its blank lines."""
-    texts: list[str] = []
-    blank: list[int] = []
+def _texts_of(item: Any, columns: Columns, skipped: Skipped) -> Iterator[str]:
+    if not isinstance(item, str | Path):
+        raise UserError(f"an input is of type {type(item).__name__}, expected a text or the path of a file")
+    if item == STANDARD_INPUT and not isinstance(item, Text):
+        yield from input_texts(columns.text, skipped)
+    elif not isinstance(item, Path):
+        yield require_utf8(item, ascii(item[:40]))
+    elif item.suffix.lower() == ".txt":
+        blank: list[int] = []
+        found = False
+        for text in _text_lines(item, blank):
+            found = True
+            yield text
+        if found and blank:
+            _note_blank(str(item), blank)
+    else:
+        yield from (record.text for record in read_records(item, columns))
+
+
+def input_texts(text_column: str, skipped: Skipped) -> Iterator[str]:
+    """The texts of standard input: one a line, or one a JSON object if the first line is a JSON object."""
+    json_lines = None
+    for place, line in input_lines(skipped):
+        if json_lines is None:
+            json_lines = isinstance(_object_in(line), dict)
+        if not json_lines:
+            yield line
+            continue
+        row = _object_in(line)
+        try:
+            if not isinstance(row, dict):
+                raise UserError(f"{place}: not a JSON object, as the first line is")
+            if text_column not in row:
+                names = ", ".join(map(repr, list(row)[:SHOWN_COLUMNS]))
+                raise UserError(f"{place}: no {text_column!r} among {names}; --data.text_column names another one")
+            yield as_record(place, row[text_column], [], Columns(text_column)).text
+        except UserError as problem:
+            skipped.add(problem)
+
+
+def _object_in(line: str) -> Any:
+    """The JSON object in a line; None if there is none."""
+    if not line.lstrip().startswith("{"):
+        return None
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _text_lines(path: Path, blank: list[int]) -> Iterator[str]:
+    """The texts of a file. The numbers of its blank lines are added to `blank`."""
     for number, line in numbered_lines(path):
         if line.strip():
-            texts.append(line.rstrip("\r\n"))
+            yield line.rstrip("\r\n")
         else:
             blank.append(number)
-    return texts, blank
 
 
 @rank_zero_only

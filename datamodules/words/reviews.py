@@ -1,5 +1,6 @@
-"""The reviews of IMDB as they are published: an archive, a folder, or Keras' `imdb.npz`; written once to the data cache
-as token ids.
+"""Reads the published reviews of IMDB, and writes them once to the data cache as token ids.
+
+The reviews are an archive, a folder, or Keras' `imdb.npz`.
 """
 
 import gzip
@@ -27,17 +28,17 @@ from datamodules.words.tokens import Rows, chunked, write_rows
 
 PUBLISHED = Published(
     ("https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",),
-    most_bytes=2**27,  # it has 84,125,825
+    most_bytes=2**27,  # the file has 84,125,825
     sha256="c40f74a18d3b61f90feba1e17730e0d38e8b97c05fde7008942e91923d1658fe",
 )
-NPZ_SHA256 = "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"  # as `keras.datasets.imdb` checks it
-UNPACKED_FACTOR = 20  # bytes of an archive's content for each byte of it; the published one has 5
+NPZ_SHA256 = "69664113be75683a8fe16e3ed0ab59fda8886cb3cd7ada244f7d9544e4676b9f"  # the checksum in `keras.datasets.imdb`
+UNPACKED_FACTOR = 20  # allowed bytes of content for each byte of an archive; the published one has 5
 ARCHIVE, FOLDER, NPZ, WORD_INDEX = "aclImdb_v1.tar.gz", "aclImdb", "imdb.npz", "imdb_word_index.json"
 PARTS = [(split, label) for split in ("train", "test") for label in ("neg", "pos")]
 
 
 class Review(NamedTuple):
-    """A review: its part as a number in `PARTS`, its file name and its text. Reviews sort in this order."""
+    """A review: the index of its part in `PARTS`, its file name and its text. Reviews are sorted in this order."""
 
     part: int
     name: str
@@ -47,8 +48,8 @@ class Review(NamedTuple):
 def cached_reviews(data_dir: Path) -> Path:
     """The file in the data cache with the uncut ids of all reviews, training reviews first.
 
-    Its metadata are `num_train`, the number of training reviews, and `words`, the words by rank, or None if they are
-    unknown. The archive is downloaded to `data_dir` if the reviews are missing.
+    The metadata of the file are `num_train`, the number of training reviews, and `words`, the words by rank, or None if
+    they are unknown. If the reviews are missing, the archive is downloaded to `data_dir`.
 
     Raises:
         UserError: the reviews are damaged.
@@ -66,8 +67,8 @@ def cached_reviews(data_dir: Path) -> Path:
 
 
 def find_source(data_dir: Path) -> Path | None:
-    """The archive, the folder or the `.npz` file in `data_dir`, in this order, in any case of letters; or `data_dir`
-    itself. None if the reviews are missing."""
+    """The archive, the folder or the `.npz` file in `data_dir`, in this order, or `data_dir` itself. Upper and lower
+    case are not distinguished. None if the reviews are missing."""
     if data_dir.is_file() or (data_dir / "train" / "pos").is_dir():
         return data_dir
     inside = {path.name.lower(): path for path in sorted(data_dir.iterdir())} if data_dir.is_dir() else {}
@@ -79,7 +80,8 @@ def find_source(data_dir: Path) -> Path | None:
 
 
 def state_of(source: Path) -> str:
-    """What distinguishes a changed source: the SHA-256 of an archive; names, sizes and times of a folder's files."""
+    """A value that changes when the source changes: the SHA-256 of an archive, or names, sizes and times of a folder's
+    files."""
     if source.is_file():
         return recorded_sha256(source)
     files = ((path.name, path.stat()) for _, path in review_files(source))
@@ -94,7 +96,7 @@ def content_checksum(source: Path) -> str:
 
 
 def is_published(source: Path) -> bool:
-    """Whether the reviews are known to be the published ones: the archive, or Keras' file, by its checksum."""
+    """Whether the checksum is that of the published archive or of Keras' published file."""
     return source.is_file() and recorded_sha256(source) in (PUBLISHED.sha256, NPZ_SHA256)
 
 
@@ -105,7 +107,8 @@ def review_files(folder: Path) -> Iterator[tuple[int, Path]]:
 
 
 def read_reviews(source: Path) -> list[Review]:
-    """All labelled reviews of the archive or the folder, in order. An archive is read as a stream and not unpacked.
+    """All labelled reviews of the archive or the folder, in order. An archive is read as a stream and not unpacked to
+    disk.
 
     Raises:
         UserError: a damaged archive, a review that is not UTF-8, or a part without reviews.
@@ -124,8 +127,8 @@ def read_reviews(source: Path) -> list[Review]:
 
 
 def write_reviews(source: Path, path: Path) -> None:
-    """Writes the ids of all reviews of the archive or the folder. Words rank by their frequency in the training
-    reviews; of equally frequent words, the one that appears first ranks first."""
+    """Writes the ids of all reviews of the archive or the folder. Words are ranked by their frequency in the training
+    reviews, and equally frequent words by their first appearance."""
     reviews = read_reviews(source)
     num_train = sum(PARTS[review.part][0] == "train" for review in reviews)
     first: dict[str, int] = {}  # number of each word in the order of appearance
@@ -138,7 +141,7 @@ def write_reviews(source: Path, path: Path) -> None:
             numbers = [first[word] for word in words if word in first]
         rows.append(np.frombuffer(array("i", numbers), dtype=np.int32))
     counts = np.bincount(np.concatenate(rows[:num_train]), minlength=len(first))
-    order = np.argsort(-counts, kind="stable")  # numbers by rank
+    order = np.argsort(-counts, kind="stable")  # word numbers, most frequent first
     ids = np.empty(len(first), dtype=np.int32)
     ids[order] = np.arange(len(first)) + FIRST_WORD_ID
     words = list(first)
@@ -148,7 +151,7 @@ def write_reviews(source: Path, path: Path) -> None:
 
 
 def write_npz(source: Path, path: Path) -> None:
-    """Writes the ids of Keras' `imdb.npz`, whose reviews are ranks of words.
+    """Writes the ids of the reviews in Keras' `imdb.npz`, which contains ranks of words.
 
     Raises:
         UserError: the file is damaged or is not Keras'.
@@ -172,7 +175,7 @@ def write_npz(source: Path, path: Path) -> None:
 
 
 def read_word_index(path: Path) -> list[str] | None:
-    """The words by rank of Keras' `imdb_word_index.json`; None without the file.
+    """The words by rank from Keras' `imdb_word_index.json`; None if the file is missing.
 
     Raises:
         UserError: the file is damaged, or the ranks are not 1, 2, 3 …
@@ -205,8 +208,8 @@ def _folder_reviews(folder: Path) -> Iterator[tuple[int, str, bytes]]:
 
 
 def _archive_reviews(source: Path) -> Iterator[tuple[int, str, bytes]]:
-    """Part, file name and content of each labelled review, in the archive's order. Nothing is written to the disk, and
-    the name is used for the order only; links, devices and files with holes are passed over."""
+    """Part, file name and content of each labelled review, in the order of the archive. Nothing is written to disk, and
+    names are used for sorting only. Links, devices and sparse files are skipped."""
     pattern = re.compile(r"(?:\./)?(?:[^/]+/)?(train|test)/(neg|pos)/([^/]+\.txt)")
     try:
         with gzip.open(source) as packed:
@@ -217,7 +220,7 @@ def _archive_reviews(source: Path) -> Iterator[tuple[int, str, bytes]]:
                     plain = member.isreg() and not member.issparse()
                     if match and plain and (content := archive.extractfile(member)):
                         yield PARTS.index((match[1], match[2])), match[3], content.read()
-            while stream.read(2**20):  # to the end, where the checksum is
+            while stream.read(2**20):  # the checksum is at the end
                 pass
     except UserError:
         raise
@@ -227,7 +230,7 @@ def _archive_reviews(source: Path) -> Iterator[tuple[int, str, bytes]]:
 
 
 class _Counted:
-    """A stream whose unpacked bytes are counted."""
+    """A stream that counts its unpacked bytes."""
 
     def __init__(self, stream: gzip.GzipFile, budget: Budget) -> None:
         self.stream, self.budget = stream, budget
@@ -239,7 +242,7 @@ class _Counted:
 
 
 def _with_start(rows: list[Any], labels: list[int]) -> Iterator[Rows]:
-    """The rows with the start id before each, and the labels, in chunks."""
+    """Chunks of rows and labels; the start id is put before each row."""
     start = np.array([START_ID], dtype=np.int32)
     for chunk in chunked(zip(rows, labels, strict=True), 5000):
         yield [np.concatenate([start, row]) for row, _ in chunk], [label for _, label in chunk]

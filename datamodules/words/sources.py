@@ -1,4 +1,4 @@
-"""Where the rows of a text dataset come from: files of the user's, or a dataset of the Hugging Face hub."""
+"""Sources of the rows of a text dataset: the user's files, or a dataset of the Hugging Face hub."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 from datamodules.errors import UserError
 from datamodules.storage.checksums import recorded_sha256
 from datamodules.storage.hub import dataset_splits
-from datamodules.storage.lines import require_file
+from datamodules.storage.lines import require_file, suffix_of
 from datamodules.words.records import Columns, Record, as_record, read_records
 
 Split = Literal["train", "val", "test"]
@@ -19,13 +19,13 @@ HUB_SPLITS: dict[Split, list[str]] = {
 
 
 class Source(Protocol):
-    """Texts with labels, which can be read any number of times."""
+    """Texts with labels that can be read several times."""
 
     columns: Columns
 
     @property
     def name(self) -> str:
-        """What decides, beside the files, how the rows are read."""
+        """Everything that determines the rows, except the content of the files."""
         ...
 
     def checksums(self) -> dict[str, str]:
@@ -42,7 +42,7 @@ class FileSource:
 
     Args:
         path: a file that `read_rows` reads.
-        columns: which of its columns are read.
+        columns: the columns to read.
     """
 
     def __init__(self, path: Path, columns: Columns) -> None:
@@ -51,7 +51,7 @@ class FileSource:
 
     @property
     def name(self) -> str:
-        return self.path.suffix.lower()
+        return suffix_of(self.path)
 
     def checksums(self) -> dict[str, str]:
         require_file(self.path)
@@ -63,12 +63,13 @@ class FileSource:
 
 
 class HubSource:
-    """The rows of one split of a dataset that the library `datasets` has loaded.
+    """The rows of one split of a dataset that was loaded by the library `datasets`.
 
     Args:
         rows: the split.
-        name: of dataset and split, for messages.
-        columns: which columns are read. If the label's feature has class names, they replace the integers.
+        name: name of dataset and split, for messages.
+        columns: the columns to read. If the dataset has class names for the label, they
+            replace the integers.
 
     Raises:
         UserError: a column is missing.
@@ -101,22 +102,25 @@ class HubSource:
         for chunk in self.rows.select_columns(self._column_names).iter(batch_size=1000):
             for text, *label in zip(*(chunk[column] for column in self._column_names), strict=True):
                 number += 1
-                yield as_record(f"{self.name}:{number}", text, [_named(cell, names) for cell in label], self.columns)
+                place = f"{self.name}:{number}"
+                if names and -1 in label:
+                    raise UserError(f"{place}: the label is -1, which marks rows without a class: remove them")
+                yield as_record(place, text, [_named(cell, names) for cell in label], self.columns)
 
     def _class_names(self) -> list[str]:
-        """The names of the label's classes, also where a row has a list of labels; none if the dataset has none."""
+        """The class names of the label, or of the items if the label is a list; empty if the dataset has none."""
         feature = self.rows.features[self.columns.label] if self.columns.label else None
         return getattr(getattr(feature, "feature", feature), "names", None) or []
 
 
 class Sources:
-    """The rows of each split, opened when they are first asked for.
+    """The rows of each split, opened at their first use.
 
     Args:
         files: the user's table file for each split, or None.
-        dataset: name of a dataset of the hub, or its folder, in place of the files.
-        columns: which columns are read.
-        use_validation: whether the dataset's own validation split is used.
+        dataset: name of a dataset of the hub, or its folder, used instead of the files.
+        columns: the columns to read.
+        use_validation: use the dataset's own validation split.
     """
 
     def __init__(
@@ -162,12 +166,12 @@ def hub_source(splits: Any, dataset: str, split: Split, columns: Columns) -> Hub
         return None
     rows = splits[name]
     if split == "test" and columns.label in rows.column_names and len(rows) and rows[0][columns.label] == -1:
-        return None  # a benchmark keeps these labels secret
+        return None  # the labels of this split are not public
     return HubSource(rows, f"{dataset}[{name}]", columns)
 
 
 def _named(cell: Any, names: list[str]) -> Any:
-    """A label, or a list of labels, with class names in place of integers."""
+    """A label, or a list of labels, with integers replaced by class names."""
     if isinstance(cell, list):
         return [_named(label, names) for label in cell]
     return names[cell] if isinstance(cell, int) and 0 <= cell < len(names) else cell

@@ -1,4 +1,4 @@
-"""Tokenizers: text to token ids and back, by words or by the pieces of a checkpoint.
+"""Tokenizers that convert text to token ids and back: by words, or as a checkpoint's tokenizer does.
 
 Sources: Keras' `Tokenizer` and `keras.datasets.imdb` (rule, ranks and ids of "keras"); torchtext 0.18, `get_tokenizer`
 and `build_vocab_from_iterator` (rule and vocabulary of "basic_english"); Hugging Face tokenizers (checkpoints).
@@ -38,7 +38,7 @@ _BASIC_ENGLISH = [
 
 
 class Tokenizer(Protocol):
-    """Text to token ids, and on which side batches of them are padded and cut."""
+    """Converts text to token ids, and says on which side they are padded and cut."""
 
     padding_id: int
     pad_front: bool
@@ -46,7 +46,7 @@ class Tokenizer(Protocol):
 
     @property
     def vocab_size(self) -> int:
-        """The number of token ids, that of padding included."""
+        """The number of token ids, including padding."""
         ...
 
     def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
@@ -58,14 +58,14 @@ class Tokenizer(Protocol):
         ...
 
     def to_dict(self) -> dict[str, Any]:
-        """The tokenizer as plain values, from which `tokenizer_from_dict` makes it again."""
+        """The tokenizer as plain values, for `tokenizer_from_dict`."""
         ...
 
 
 def split_words(text: str, form: WordForm) -> list[str]:
     """The words of a text.
 
-    "keras" replaces each character of Keras' filter by a space and splits at spaces only: other white space stays in
+    "keras" replaces each character of Keras' filter by a space and splits at spaces only, so other white space stays in
     the words. "basic_english" separates punctuation from words and splits at any white space.
     """
     text = text.lower()
@@ -77,7 +77,7 @@ def split_words(text: str, form: WordForm) -> list[str]:
 
 
 def by_rank(counts: Counter[str]) -> list[str]:
-    """Words by decreasing frequency; of equally frequent words, the one that was counted first comes first."""
+    """Words by decreasing frequency, and equally frequent words in the order in which they were counted first."""
     return sorted(counts, key=lambda word: -counts[word])
 
 
@@ -89,13 +89,13 @@ def build_vocab(
     min_freq: int = 1,
     max_tokens: int | None = None,
 ) -> list[str]:
-    """The words by id, as in torchtext's `build_vocab_from_iterator`: by decreasing frequency, and equally frequent
+    """The words by id as in torchtext's `build_vocab_from_iterator`: by decreasing frequency, and equally frequent
     words by alphabet.
 
     Args:
         counts: how often each word occurs in the texts.
-        specials: words that belong to the vocabulary whatever their frequency, each once.
-        special_first: the specials have the first ids, and not the last ones.
+        specials: words that are always in the vocabulary, each once.
+        special_first: the specials have the first ids; otherwise the last ones.
         min_freq: words that occur fewer times are left out.
         max_tokens: maximum number of words, specials included; all words if None. As in torchtext, a special that is
             also among the most frequent words of the texts counts twice, so the vocabulary is one word smaller.
@@ -112,15 +112,15 @@ def build_vocab(
 
 
 class WordTokenizer:
-    """Words to ids, as in Keras: 0 pads, 1 starts every text, 2 is any unknown word, and the word of rank r (from 1, by
-    frequency) is r + 3. Batches are padded and cut at the front.
+    """Converts words to ids as Keras does: 0 is padding, 1 starts every text, 2 is any unknown word, and the word of
+    rank r (from 1, by frequency) has the id r + 3. Batches are padded and cut at the front.
 
     Args:
         words: the known words by rank.
-        form: how a text is split (see `split_words`).
+        form: rule for splitting texts (see `split_words`).
 
     Raises:
-        UserError: no such form.
+        UserError: the form does not exist.
     """
 
     padding_id = 0
@@ -166,9 +166,9 @@ class WordTokenizer:
 
 
 class VocabTokenizer:
-    """Words to ids, as in torchtext: texts are split in the form "basic_english", the id of a word is its position in
-    the vocabulary, from 0, and no other ids are added to a text. The id of "<pad>" pads; a vocabulary without "<pad>"
-    gets one more id, after those of the words. Batches are padded and cut at the front.
+    """Converts words to ids as torchtext does. Texts are split in the form "basic_english". The id of a word is its
+    position in the vocabulary, from 0, and no other ids are added to a text. "<pad>" is the padding; a vocabulary
+    without "<pad>" gets one more id for it, after the words. Batches are padded and cut at the front.
 
     Args:
         words: the vocabulary by id, each word once.
@@ -221,12 +221,12 @@ class VocabTokenizer:
 def learn_words(
     counts: Counter[str], *, form: WordForm, num_words: int, min_freq: int = 1
 ) -> WordTokenizer | VocabTokenizer:
-    """The tokenizer of the words that were counted in texts. It has Keras' ids for the form "keras", and torchtext's
-    ids, with "<unk>" 0 and "<pad>" 1, for "basic_english".
+    """Builds the tokenizer of counted words: with Keras' ids for the form "keras", and with torchtext's ids for
+    "basic_english" ("<unk>" is 0, "<pad>" is 1).
 
     Args:
         counts: how often each word occurs in the texts.
-        form: how the texts were split.
+        form: rule by which the texts were split.
         num_words: maximum number of ids.
         min_freq: words that occur fewer times are unknown.
     """
@@ -243,11 +243,11 @@ class CheckpointTokenizer:
     A tokenizer without a padding token (GPT-2) pads with its end-of-text token.
 
     Args:
-        name: of the checkpoint; the model compares it with its own.
+        name: name of the checkpoint; the model compares it with its own.
         json: the whole tokenizer, as the library `tokenizers` writes it.
-        padding_id: the token that pads.
+        padding_id: the id of the padding token.
         padding_side: "left" or "right".
-        longest: tokens that the checkpoint can read, special ones included.
+        longest: maximum number of tokens that the checkpoint can read, including special tokens.
         vocab_size: number of token ids.
 
     Raises:
@@ -263,7 +263,7 @@ class CheckpointTokenizer:
 
         try:
             self._backend = Backend.from_str(json)
-        except Exception as error:  # the library raises no narrower one
+        except Exception as error:  # the library raises nothing more specific
             raise UserError(f"the tokenizer of {name} is damaged: {str(error).splitlines()[0]}") from error
         self._backend.no_truncation()
         self._backend.no_padding()
@@ -290,7 +290,7 @@ class CheckpointTokenizer:
             json=_plain_json(backend),
             padding_id=int(padding),
             padding_side=str(tokenizer.padding_side),
-            longest=min(int(tokenizer.model_max_length), 2**31 - 1),  # a huge number if no limit is known
+            longest=min(int(tokenizer.model_max_length), 2**31 - 1),  # without a limit, it is a huge number
             vocab_size=len(tokenizer),
         )
 
@@ -299,7 +299,7 @@ class CheckpointTokenizer:
         return self._vocab_size
 
     def max_length(self, wanted: int = 512) -> int:
-        """`wanted` tokens, or as many as the checkpoint can read if that is fewer."""
+        """`wanted`, but at most the number of tokens that the checkpoint can read."""
         return min(wanted, self.longest)
 
     def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
@@ -324,7 +324,7 @@ class CheckpointTokenizer:
 
 
 def tokenizer_from_dict(state: dict[str, Any]) -> WordTokenizer | VocabTokenizer | CheckpointTokenizer:
-    """The tokenizer that `to_dict` returned as plain values. Neither the hub nor a folder is needed.
+    """Builds a tokenizer from the values of `to_dict`. Neither the hub nor a folder is needed.
 
     Raises:
         UserError: the values are not those of a tokenizer.
@@ -347,13 +347,13 @@ def _load(name: str, folder: Path) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(str(folder), trust_remote_code=False)
-    except Exception as error:  # damaged files fail in as many ways as there are types of tokenizer
+    except Exception as error:  # damaged files raise many types of errors
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(f"the checkpoint {name!r} has no tokenizer that can be used: {reason}") from error
 
 
 def _plain_json(backend: Any) -> str:
-    """The tokenizer without the truncation and padding that it was last used with."""
+    """The JSON of the tokenizer, without the settings for truncation and padding of its last use."""
     backend.no_truncation()
     backend.no_padding()
     return cast(str, backend.to_str())

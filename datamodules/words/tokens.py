@@ -1,6 +1,7 @@
-"""A split of token ids: rows of any length in a memory-mapped Arrow file, gathered as whole padded batches."""
+"""Tables of token ids: rows of any length in a memory-mapped Arrow file, read as padded batches."""
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import Batch
+from datamodules.storage.spool import spooled
 
 Item = TypeVar("Item")
 Ids = npt.NDArray[np.int32]
@@ -21,7 +23,7 @@ Labels = npt.NDArray[Any]
 """The targets of a table: classes, int64 `(N,)`, -1 where unknown; sets of labels, float `(N, L)` of 0 and 1, NaN where
 unknown; or such sets packed, uint8 `(N, ceil(L / 8))`, one bit for each label."""
 Rows = tuple[Sequence[Any], Sequence[Any]]
-"""Some rows to write: the token ids of each, and for each its class, or the numbers of its labels."""
+"""Some rows to write: the token ids of each row, and its class or the numbers of its labels."""
 
 CHUNK_ROWS = 1000
 
@@ -36,9 +38,9 @@ class TokenTable:
         labels: the targets, see `Labels`.
         num_labels: number of labels, if `labels` are packed sets.
         max_length: tokens of a row that are used, at least 1.
-        padding_id: the token that pads.
-        pad_front: padding is put before a row, and not after it.
-        keep_last: a row that is too long is cut at its front, and not at its end.
+        padding_id: the id of the padding token.
+        pad_front: put padding before a row; otherwise after it.
+        keep_last: cut a long row at its front; otherwise at its end.
         fixed: every batch is `max_length` wide. Otherwise a batch is as wide as its longest row, and rows of similar
             length should share a batch.
         path: the file that `ids` is a view of.
@@ -64,12 +66,22 @@ class TokenTable:
         self.pad_front, self.keep_last, self.fixed, self.path = pad_front, keep_last, fixed, path
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Sequence[int]], labels: Labels | None = None, **padding: Any) -> "TokenTable":
-        """A table in memory; every class is -1 if `labels` are not given."""
-        sizes = np.array([len(row) for row in rows], dtype=np.int64)
-        ids = np.fromiter((i for row in rows for i in row), dtype=np.int32, count=int(sizes.sum()))
-        known = np.full(len(rows), -1, dtype=np.int64) if labels is None else labels
-        return cls(ids, sizes.cumsum() - sizes, sizes, known, **padding)
+    def from_chunks(
+        cls, chunks: Iterable[Sequence[Sequence[int]]], labels: Labels | None = None, **padding: Any
+    ) -> "TokenTable":
+        """A table of the rows in all chunks, whose ids are in a temporary file; every class is -1 if `labels` are not
+        given."""
+        lengths = array("q")
+
+        def ids() -> Iterator[npt.NDArray[Any]]:
+            for rows in chunks:
+                lengths.extend(map(len, rows))
+                yield np.fromiter((i for row in rows for i in row), dtype=np.int32)
+
+        joined = spooled(ids(), np.int32)
+        sizes = np.array(lengths, dtype=np.int64)
+        known = np.full(len(sizes), -1, dtype=np.int64) if labels is None else labels
+        return cls(joined, sizes.cumsum() - sizes, sizes, known, **padding)
 
     @classmethod
     def open(cls, path: Path, **padding: Any) -> "TokenTable":
@@ -93,11 +105,11 @@ class TokenTable:
 
     @property
     def lengths(self) -> Tensor | None:
-        """Tokens of each row as it is used, int64 `(N,)`; None if every batch has the same width."""
+        """Number of tokens of each row after cutting, int64 `(N,)`; None if every batch has the same width."""
         return None if self.fixed else torch.from_numpy(np.minimum(self._sizes, self.max_length))
 
     def subset(self, indices: Tensor) -> "TokenTable":
-        """The rows `indices`, in that order, of the same file."""
+        """A table of the rows `indices`, in that order."""
         i = indices.numpy()
         settings = {k: v for k, v in vars(self).items() if not k.startswith("_")}
         return TokenTable(self._ids, self._starts[i], self._sizes[i], self._labels[i], **settings)
@@ -106,20 +118,20 @@ class TokenTable:
         return self.share(indices, 0, 1)
 
     def share(self, indices: Tensor, rank: int, num_replicas: int) -> Batch:
-        """Of the batch of the rows `indices`, the rows `rank`, `rank + num_replicas`, and so on, as wide as the whole
-        batch: dropout draws for each position."""
+        """The rows `rank`, `rank + num_replicas`, and so on, of the batch of the rows `indices`. They are padded to the
+        width of the whole batch, because dropout draws a number for each position."""
         rows = indices.numpy()
         own = rows[rank::num_replicas]
         return torch.from_numpy(self.gather(own, self.width_of(rows)).astype(np.int64)), self.targets(own)
 
     def width_of(self, rows: Positions) -> int:
-        """T of a batch of `rows`."""
+        """The width T of a batch of `rows`."""
         if self.fixed:
             return self.max_length
         return max(min(int(self._sizes[rows].max(initial=1)), self.max_length), 1)
 
     def gather(self, rows: Positions, width: int | None = None) -> Ids:
-        """The ids of `rows`, `(B, T)`, padded to `width`, or as wide as a batch of them is."""
+        """The ids of `rows`, `(B, T)`, padded to `width`, or to the width of a batch of them."""
         whole = self._sizes[rows]
         sizes = np.minimum(whole, self.max_length)  # (B,)
         starts = self._starts[rows] + (whole - sizes if self.keep_last else 0)  # (B,)
@@ -141,7 +153,7 @@ class TokenTable:
         return torch.from_numpy(labels).to(torch.get_default_dtype())
 
     def __getstate__(self) -> dict[str, Any]:
-        """A table of a file is sent to a worker without its ids; the worker maps the file itself."""
+        """A table from a file is sent to a worker without its ids, because the worker maps the file itself."""
         return {**vars(self), "_ids": self._ids if self.path is None else None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -154,7 +166,7 @@ def write_rows(path: Path, chunks: Iterable[Rows], *, metadata: dict[str, Any], 
     """Writes rows to an Arrow file, one record batch for each chunk, so that only one chunk is in memory.
 
     Args:
-        path: of the file.
+        path: path of the file.
         chunks: the rows.
         metadata: values that JSON can hold; `read_metadata` returns them.
         num_labels: number of labels if a row has a set of labels; None if a row has one class.
@@ -184,7 +196,7 @@ def chunked(items: Iterable[Item], size: int = CHUNK_ROWS) -> Iterator[list[Item
 
 
 def _packed_width(num_labels: int) -> int:
-    """Bytes for one bit a label."""
+    """Number of bytes with one bit for each label."""
     return -(-num_labels // 8)
 
 
@@ -197,16 +209,16 @@ def _pack(label_sets: Sequence[Sequence[int]], num_labels: int) -> npt.NDArray[n
 
 
 def _map(path: Path) -> tuple[Ids, Any]:
-    """The whole file as int32, without reading it, and a reader of its record batches, which are views of the same
-    memory."""
+    """Maps a file into memory without reading it. Returns the file as int32, and a reader of its record batches, which
+    are views of the same memory."""
     buffer = pa.memory_map(str(path)).read_buffer()
     ids = np.frombuffer(buffer, dtype=np.int32, count=buffer.size // 4)
     return ids, pa.ipc.open_file(buffer)
 
 
 def _offsets(column: Any, ids: Ids) -> tuple[Positions, int]:
-    """Offsets of a column's rows in its values, int64 `(n + 1,)`, and where these values begin in `ids`. Arrow puts
-    every buffer at a multiple of 8 bytes."""
+    """The offsets of a column's rows in its values, int64 `(n + 1,)`, and the position of these values in `ids`. Arrow
+    puts every buffer at a multiple of 8 bytes."""
     offsets = np.frombuffer(column.buffers()[1], dtype=np.int32, count=len(column) + 1).astype(np.int64)
     values = column.values.buffers()[1]
     return offsets, (values.address - ids.ctypes.data) // 4 if values is not None and values.size else 0

@@ -1,4 +1,4 @@
-"""Vocabularies that were saved to a file: JSON, text, or a pickle of torchtext or torch.
+"""Reads saved vocabularies: JSON, text, or a pickle of torchtext or torch.
 
 Source: torchtext 0.9 to 0.18, `torchtext.vocab.Vocab`. It pickles its version, default index, words, and an empty list.
 """
@@ -20,13 +20,13 @@ from datamodules.storage.members import read_member
 from datamodules.storage.pickles import Bounds, TooLarge, check_pickle
 from datamodules.words.tokenizers import VocabTokenizer
 
-TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # begins a file of torch.save that is not a zip archive
-BOUNDS = Bounds(shared=16, copies=16, mappings=1000, tuples=1000)  # torchtext's own files need less
-WORD_BYTES = 150  # memory of a word in a list and in a mapping, beside its characters
+TORCH_MAGIC = 0x1950A86A20F9469CFC6C  # first number in a file of torch.save that is not a zip archive
+BOUNDS = Bounds(shared=16, copies=16, mappings=1000, tuples=1000)  # torchtext's files need less
+WORD_BYTES = 150  # memory for a word in a list and in a mapping, without its characters
 
 
 def read_vocab(path: Path) -> VocabTokenizer:
-    """The vocabulary in a file, with the ids that its words have there. Nothing in the file is run.
+    """The vocabulary in a file, with the ids of the file. No code in the file is run.
 
     Args:
         path: `.json`, a list of words or a mapping of words to ids; `.txt`, one word per line; `.pt`, `.pth`, `.pkl`
@@ -53,7 +53,7 @@ def _words_by_id(content: Any) -> list[str]:
     """The words of a list, or of a mapping of words to ids.
 
     Raises:
-        UserError: it is neither; an id is not a number, occurs twice or is missing.
+        UserError: the content is neither of them, or an id is not a number, occurs twice or is missing.
     """
     if not isinstance(content, (list, dict)):
         raise UserError(f"expected a list of words, or a mapping of words to ids, got {type(content).__name__}")
@@ -77,10 +77,10 @@ def _words_by_id(content: Any) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    """The beginning of a value that may be huge, for a message."""
+    """The beginning of a value, which may be huge, for a message."""
     try:
         return repr(value if isinstance(value, str) else reprlib.repr(value))[:60]
-    except ValueError:  # an integer of more digits than Python prints
+    except ValueError:  # Python refuses to print integers with very many digits
         return f"a huge {type(value).__name__}"
 
 
@@ -114,7 +114,7 @@ def _read_lines(path: Path) -> list[str]:
 
 
 class _Vocab:
-    """Replaces torchtext's two classes of that name, the module and the object in it, and keeps their content."""
+    """Holds the content of torchtext's two classes of that name, a module and an object in it."""
 
     state: Any = None
 
@@ -123,12 +123,12 @@ class _Vocab:
 
 
 class _Forbidden(Exception):
-    """A pickle asks for something that does not belong in a vocabulary."""
+    """A pickle contains something that does not belong in a vocabulary."""
 
 
 class _VocabUnpickler(pickle.Unpickler):
-    """Reads plain values and torchtext's vocabulary. It knows only the names that occur in a vocabulary, and replaces
-    them by containers that do nothing but hold values."""
+    """Reads plain values and torchtext's vocabulary. It accepts only the names that occur in a vocabulary, and replaces
+    them by containers that hold values and run no code."""
 
     def find_class(self, module: str, name: str, /) -> Any:
         match module, name:
@@ -141,7 +141,7 @@ class _VocabUnpickler(pickle.Unpickler):
         raise _Forbidden(f"{module}.{name}")
 
     def persistent_load(self, pid: Any, /) -> Any:
-        """Objects that torch stores outside the pickle: the class of a module is accepted, a tensor is not."""
+        """Handles objects that torch stores outside the pickle: accepts the class of a module, and refuses a tensor."""
         match pid:
             case ("module", type() as module, *_):
                 return module
@@ -169,9 +169,9 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _load(content: bytes, budget: Budget) -> Any:
-    """The object in a pickle. In a file of `torch.save` that is not a zip archive, it is the fourth object."""
+    """The object in a pickle. In an old file of `torch.save`, which is not a zip archive, it is the fourth one."""
     loaded, start = None, 0
-    for number in range(4):  # the mark of such a file, version, machine, object
+    for number in range(4):  # the magic number, the version, the machine, the object
         end = check_pickle(content, start, budget, BOUNDS)
         loaded = _VocabUnpickler(io.BytesIO(content[start:end])).load()
         if number == 0 and loaded != TORCH_MAGIC:
@@ -181,7 +181,7 @@ def _load(content: bytes, budget: Budget) -> Any:
 
 
 def _torchtext_words(path: Path, vocab: _Vocab) -> tuple[Any, int | None]:
-    """Words by id and the default index of torchtext's vocabulary."""
+    """The words by id and the default index of torchtext's vocabulary."""
     inner = vocab.state.get("vocab") if isinstance(vocab.state, dict) else vocab
     match inner.state if isinstance(inner, _Vocab) else None:
         case (str(), [], list() as words, []):

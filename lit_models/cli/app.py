@@ -1,8 +1,9 @@
-"""LitCLI: Lightning's command line with config names, data that tell the model, run folders and results."""
+"""LitCLI: Lightning's command line with config names, model sizes from the data, run folders and results."""
 
 import inspect
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,30 +22,31 @@ from lit_models.cli.arguments import (
     experiment_name,
 )
 from lit_models.cli.building import Builder, missing_package, not_restored
-from lit_models.cli.diagnosis import find_class
+from lit_models.cli.diagnosis import check_model_of_checkpoint, find_class, keyword_problem
 from lit_models.cli.help import TRAINER_COMMANDS
 from lit_models.cli.messages import is_raised_in, is_raised_while_restoring
 from lit_models.cli.pairing import (
     changed_settings,
     changed_training,
+    check_optimizer,
     check_pair,
     dropped_settings,
     without_derived,
 )
-from lit_models.cli.parser import LitArgumentParser, extended_parser, take_debug
+from lit_models.cli.parser import CommandParsers, LitArgumentParser, extended_parser, take_debug
 from lit_models.cli.plain_errors import plain_errors
+from lit_models.cli.run_settings import run_settings
 from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
-from lit_models.runs.progress import say
+from lit_models.runs.predictions import STANDARD_OUTPUT
+from lit_models.runs.progress import own_stream, say, say_on_standard_error
 from lit_models.runs.quiet import quiet_libraries
-from lit_models.runs.resume import KEY
-from lit_models.runs.run import Run, RunSettings
-from lit_models.runs.save_every import SaveEvery
+from lit_models.runs.run import Run
 from lit_models.tasks.task import LitTask
 
 TRAINER_DEFAULTS = {"max_epochs": 10, "num_sanity_val_steps": 0, "enable_model_summary": False}
 LATE_HOOKS = ("setup", "configure_model")
-"""Hooks in which a module may still build layers."""
+"""Hooks in which a module may build further layers."""
 
 
 def main(words: list[str], *, debug: bool = False) -> int:
@@ -52,38 +54,40 @@ def main(words: list[str], *, debug: bool = False) -> int:
 
     Args:
         words: the command and its flags.
-        debug: let a user's mistake keep its traceback.
+        debug: show the traceback of a mistake.
 
     Returns:
-        Exit status: 0; 2 after a mistake of the user's; 143 after SIGTERM.
+        The exit status: 0; 2 after a mistake; 3 if some inputs to predict cannot be read; 143 after SIGTERM.
     """
     try:
         with plain_errors(debug=lambda: debug):
-            LitCLI(args=words)
+            return LitCLI(args=words).exit_status
     except SystemExit as stop:
         return int(stop.code or 0)
-    return 0
 
 
 class LitCLI(LightningCLI):
-    """LightningCLI with a run folder for each run, data that tell the model its sizes, and plain errors.
+    """LightningCLI with a run folder for each run, model sizes from the data, and errors on one line.
 
-    It takes the arguments of LightningCLI; what Lightning documents of that class holds. `fit` also tests the model and
-    writes `results.json`.
+    It takes the arguments of LightningCLI and works as Lightning's documentation of that class says. In addition, `fit`
+    tests the model and writes `results.json`.
 
-    A program that gives no `args` is a command line: it reads the process's arguments, and ends after a mistake in them
-    with one line and status 2; `--debug` shows the traceback. With `args`, a mistake raises a UserError.
+    Without `args`, it reads the arguments of the process. A mistake in them is then printed on one line, and the
+    process ends with status 2; `--debug` shows the traceback. With `args`, a mistake raises a UserError. If some inputs
+    to predict cannot be read, `exit_status` is 3, and without `args`, the process ends with it.
 
     Args:
-        model_class: class of the model; when None, `--model` names one.
-        datamodule_class: class of the data; when None, `--data` names one.
-        save_config_callback: writes the run's config; None writes none.
+        model_class: class of the model; if None, `--model` chooses it.
+        datamodule_class: class of the data; if None, `--data` chooses it.
+        save_config_callback: callback that saves the config; None saves no config.
         **settings: the other arguments of LightningCLI.
     """
 
     data_needed = True
-    """Whether a model of ours must come with data; a model of the user's may have dataloaders of its own."""
+    """Whether a model of this package needs data. A model of the user may have its own dataloaders."""
     builder_class = Builder
+    exit_status = 0
+    """The status with which a program should end after the command."""
     model: L.LightningModule
     datamodule: L.LightningDataModule | None
 
@@ -101,12 +105,16 @@ class LitCLI(LightningCLI):
         settings["parser_kwargs"] = {"allow_abbrev": False} | (settings.get("parser_kwargs") or {})
         self.debug = settings.get("args") is not None
         self.words = settings["args"] if isinstance(settings.get("args"), list) else sys.argv[1:]
+        self.first_word = self.words[0] if self.words and isinstance(settings.get("args"), list | None) else None
         self.current_run: Run | None = None
         self.keeps_hyperparameters = settings.setdefault("load_from_checkpoint_support", False)
         settings["parser_class"] = extended_parser(settings.get("parser_class", LitArgumentParser))
         settings.setdefault("seed_everything_default", 0)
-        with plain_errors(debug=lambda: self.debug), trust.enforced(type(self), model_class, datamodule_class):
+        rules = trust.enforced(type(self), model_class, datamodule_class)
+        with plain_errors(debug=lambda: self.debug), rules, own_stream():
             super().__init__(model_class, datamodule_class, save_config_callback, **settings)
+        if self.exit_status and settings.get("args") is None:
+            raise SystemExit(self.exit_status)
 
     # The parser
 
@@ -117,7 +125,7 @@ class LitCLI(LightningCLI):
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Reads the arguments. In a command line, `--debug` is ours unless the program has an argument of that name."""
+        """Parses the arguments. `--debug` is handled here, unless the program has an argument of that name."""
         parsers = (parser, *getattr(self, "_subcommand_parsers", {}).values())
         if args is None and not any("--debug" in each._option_string_actions for each in parsers):
             self.debug, args = take_debug(self.words)
@@ -129,7 +137,7 @@ class LitCLI(LightningCLI):
         add_run_arguments(parser)
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds Trainer, data and model. Data come before the model, as they are built first."""
+        """Adds the arguments of Trainer, data and model. Data come before the model, because they are built first."""
         parser.add_lightning_class_args(self.trainer_class, "trainer")
         defaults = {f"trainer.{k}": v for k, v in self.trainer_defaults.items() if k != "callbacks"}
         parser.set_defaults(defaults)
@@ -141,26 +149,37 @@ class LitCLI(LightningCLI):
 
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
-        """Lightning's commands. Checkpoints are always read as plain data, so `--weights_only` is left out."""
+        """Lightning's commands, without `--weights_only`, because checkpoints are always read as plain data."""
         ours = {"weights_only", "verbose", "return_predictions"}
         return {command: skipped | ours for command, skipped in LightningCLI.subcommands().items()}
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        self._unbuilt: dict[str, Callable[[], LightningArgumentParser]] = {}
         super()._add_subcommands(parser, **kwargs)
         if isinstance(parser, LitArgumentParser):
-            parser.add_commands(self._subcommand_parsers)  # type: ignore[arg-type]
+            parser.add_commands(CommandParsers(self._subcommand_parsers, self._unbuilt))
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
-        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
-        add_command_arguments(parser, subcommand)
-        return parser
+        """The parser of a command. If the first word names another command, it has no arguments: adding a thousand
+        of them takes a tenth of a second."""
+
+        def build() -> LightningArgumentParser:
+            parser = super(LitCLI, self)._prepare_subcommand_parser(klass, subcommand, **kwargs)
+            add_command_arguments(parser, subcommand)
+            return parser
+
+        if self.first_word != subcommand and self.first_word in self.subcommands():
+            self._unbuilt[subcommand] = build
+            return self.init_parser(**kwargs)
+        return build()
 
     def _parse_ckpt_path(self) -> None:
-        """Does nothing: the parser has read the checkpoint's own config, and imports nothing that a file names."""
+        """Does nothing, because the parser has already read the config of the checkpoint, without importing what it
+        names."""
 
     @property
     def words_parser(self) -> LitArgumentParser:
-        """The parser that has read the words of this command."""
+        """The parser that has parsed this command."""
         parser = self._parser(self.subcommand)
         assert isinstance(parser, LitArgumentParser), "parser_class extends LitArgumentParser"
         return parser
@@ -183,13 +202,15 @@ class LitCLI(LightningCLI):
     # Model, data and Trainer
 
     def instantiate_classes(self) -> None:
-        """Builds data, model and Trainer. The data tell the model its sizes; a pair that cannot work is refused before
-        anything is read.
+        """Builds data, model and Trainer. The model gets its sizes from the data. A pair that does not fit is refused
+        before anything is read.
 
         Raises:
-            UserError: a setting out of its range, or model, data and checkpoint that do not fit together.
+            UserError: a setting is out of its range, or model, data and checkpoint do not fit together.
         """
         self._check_settings()
+        if self.settings.get("output") == STANDARD_OUTPUT:
+            say_on_standard_error()
         kernels.choose(self.settings.kernels)
         self.builder = self.builder_class(self)
         self.builder.register()
@@ -203,6 +224,10 @@ class LitCLI(LightningCLI):
     def _check_settings(self) -> None:
         settings, checkpoint = self.settings, self.words_parser.checkpoint
         check_trainer_numbers(settings.trainer)
+        if not settings.runs_dir:
+            raise UserError("runs_dir is empty, expected a folder such as runs")
+        if problem := keyword_problem(settings.as_dict()):
+            raise UserError(problem)
         if self.subclass_mode_model and not settings.get("model"):
             command = self.subcommand or "this program"
             if not self.words_parser.typed.get("data") and not self.words_parser.configs:
@@ -212,8 +237,8 @@ class LitCLI(LightningCLI):
             raise UserError("model is not set: use --config, or --model and --data (`list` shows them)")
         model, data = self.class_of("model"), self.class_of("data")
         if checkpoint is not None:
-            self._check_checkpoint_class(self.words_parser.stored.content)
-        self._check_optimizer(model)
+            check_model_of_checkpoint(self.words_parser.stored.content, settings)
+        check_optimizer(model, settings)
         if model and data:
             check_pair(model, data)
         elif model and self.data_needed and self.subclass_mode_model and model.__module__ in registry.modules():
@@ -222,21 +247,8 @@ class LitCLI(LightningCLI):
         if inputs and self.subcommand != "predict" and data and data.__module__ in registry.modules():
             raise UserError(f"{min(inputs)} belongs to predict, and {self.subcommand} does not use it: leave it out")
 
-    def _check_optimizer(self, model: type | None) -> None:
-        """Refuses `--optimizer` and `--lr_scheduler` where they would have no effect."""
-        for name, ours in (("optimizer", "optimizer"), ("lr_scheduler", "schedule")):
-            if self.settings.get(name) and model and issubclass(model, LitTask):
-                raise UserError(f"{model.__name__} has its own {ours}s: use --model.{ours} NAME, not --{name}")
-        if self.settings.get("lr_scheduler") and "optimizer" in self.settings and not self.settings.get("optimizer"):
-            raise UserError("lr_scheduler needs an optimizer from the command line: add --optimizer NAME")
-
-    def _check_checkpoint_class(self, stored: dict[str, Any]) -> None:
-        was, now = (stored.get("model") or {}).get("class_path"), (self.settings.get("model") or {}).get("class_path")
-        if was and now and find_class("model", was) is not find_class("model", now):
-            raise UserError(f"{self.settings.ckpt_path} is a checkpoint of {was}, not of {now}")
-
     def class_of(self, part: str) -> type | None:
-        """The class of "model" or "data"; None where there is none."""
+        """The class of "model" or "data"; None if there is none."""
         fixed, by_name = (
             (self._model_class, self.subclass_mode_model)
             if part == "model"
@@ -248,7 +260,8 @@ class LitCLI(LightningCLI):
         return find_class(part, section.class_path) if section else None
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """The Trainer, with the run's folder, callbacks and loggers; Lightning's own for commands of a subclass."""
+        """Builds the Trainer with folder, callbacks and loggers of the run. For commands of a subclass, it is
+        Lightning's default."""
         if self.subcommand not in TRAINER_COMMANDS:
             return super().instantiate_trainer(**kwargs)
         config = dict(self._get(self.config_init, "trainer"))
@@ -256,7 +269,8 @@ class LitCLI(LightningCLI):
         name = experiment_name(self.settings.experiment, self.words_parser.configs, type(self.model).__name__, data)
         self.settings.experiment = name
         stored = self.stored_config()
-        self.current_run = Run.open(self.subcommand, self._run_settings(stored), self.model, self.datamodule)
+        wanted = run_settings(self.words, self.settings, self.words_parser, stored)
+        self.current_run = Run.open(self.subcommand, wanted, self.model, self.datamodule)
         try:
             if self.subcommand != "fit":
                 self.save_config_callback = None
@@ -270,10 +284,10 @@ class LitCLI(LightningCLI):
             raise
 
     def _add_configure_optimizers_method_to_model(self, subcommand: str | None) -> None:
-        """Builds the optimizer and the scheduler of the command line.
+        """Builds the optimizer and the scheduler that the command line sets.
 
         Raises:
-            UserError: a setting of theirs is out of its range.
+            UserError: one of their settings is out of its range.
         """
         try:
             super()._add_configure_optimizers_method_to_model(subcommand)
@@ -283,14 +297,14 @@ class LitCLI(LightningCLI):
             raise UserError(f"{' and '.join(names) or 'optimizer'}: {error} (--debug shows where)") from error
 
     def stored_config(self) -> str:
-        """The configuration that a run keeps, YAML. Null is written where the default is something else."""
+        """The YAML of the configuration, for the run folder. A null is written if the default is another value."""
         stored = without_derived(self.settings, self.builder.derived)
         for name in [name for name, value in stored.items() if value is None and self._default(name) is None]:
             stored.pop(name)
         return str(self.words_parser.dump(stored, skip_validation=True, skip_none=False))
 
     def _default(self, name: str) -> Any:
-        """What a setting is where nothing sets it; None where that is unknown."""
+        """The default of a setting; None if it is unknown."""
         part, _, argument = name.partition(".init_args.")
         if argument:
             owner = self.class_of(part) if part in ("model", "data") else None
@@ -299,31 +313,12 @@ class LitCLI(LightningCLI):
         known = any(action.dest == name for action in self.words_parser._actions)
         return self.words_parser.get_default(name) if known else None
 
-    def _run_settings(self, stored: str) -> RunSettings:
-        settings, checkpoint = self.settings, self.words_parser.checkpoint or {}
-        return RunSettings(
-            words=list(self.words),
-            runs_dir=Path(settings.runs_dir),
-            experiment=settings.experiment,
-            seed=settings.seed_everything,
-            checkpoint=Path(settings.ckpt_path) if settings.get("ckpt_path") else None,
-            restarted=self.words_parser.restarted,
-            resumed_step=checkpoint.get("global_step") if KEY in checkpoint else None,
-            config=stored,
-            test_weights=settings.get("test_weights", "none"),
-            monitor=settings.get("monitor"),
-            monitor_mode=settings.get("monitor_mode"),
-            saved=settings.get("save", "both"),
-            save_every=SaveEvery.parse(settings.get("save_every", "1min")),
-            output=settings.get("output", "csv"),
-        )
-
     # The commands
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Runs the command in its folder; a folder that stayed empty because of an error is removed."""
+        """Runs the command in its folder. A folder that is empty because of an error is removed."""
         run = self.current_run
-        if run is None:  # a command that a subclass has added
+        if run is None:  # a command of a subclass
             super()._run_subcommand(subcommand)
             return
         try:
@@ -342,24 +337,25 @@ class LitCLI(LightningCLI):
             run.close()
 
     def _check_run(self) -> bool:
-        """Compares the checkpoint with what was built, and says what was changed.
+        """Compares the checkpoint with model and data, and prints the settings that were changed.
 
         Returns:
-            Whether there is something to do: a run that is resumed may be finished.
+            False if the run is resumed and already finished.
 
         Raises:
-            UserError: the checkpoint's weights are another model's, or a setting that it depends on was changed.
+            UserError: the checkpoint belongs to another model, or a setting that its weights depend on was changed.
         """
         parser, settings = self.words_parser, self.settings
-        for note in dropped_settings(parser.configs, settings):
+        idle = [name for name in ("max_epochs", "max_steps") if settings.trainer[name] == 0]
+        untrained = [f"note: trainer.{name} is 0, so nothing is trained" for name in idle if self.subcommand == "fit"]
+        for note in [*dropped_settings(parser.configs, settings), *untrained]:
             say(note)
         if parser.checkpoint is not None:
             done, wanted = epochs_done(parser.checkpoint), settings.trainer.max_epochs
             finished = self.subcommand == "fit" and wanted is not None and 0 <= wanted <= done
             if finished and not self._run().can_be_finished:
                 if parser.resumes:
-                    folder = self._run().folder
-                    say(f"{folder} is finished: see {folder}/results.json; --trainer.max_epochs trains it longer")
+                    self._run().say_finished()
                     return False
                 raise UserError(f"{settings.ckpt_path} has had {done} of {wanted} epochs: raise --trainer.max_epochs")
             if isinstance(self.model, LitTask) and not any(is_overridden(hook, self.model) for hook in LATE_HOOKS):
@@ -384,8 +380,9 @@ class LitCLI(LightningCLI):
         self._run().evaluate(model, **settings)
 
     def predict(self, model: L.LightningModule, **settings: Any) -> None:
-        """Writes the model's predictions."""
+        """Prints and writes the model's predictions."""
         self._run().predict(model, **settings)
+        self.exit_status = self._run().exit_status
 
     def _run(self) -> Run:
         assert self.current_run is not None, "a command has a run"

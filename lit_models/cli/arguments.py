@@ -1,10 +1,12 @@
-"""Our own arguments beside those of LightningCLI, and the ranges of the Trainer's numbers."""
+"""The arguments that this program adds to those of LightningCLI, and the ranges of the Trainer's numbers."""
 
+import json
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
-import yaml
+import torch
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -12,16 +14,16 @@ from datamodules.errors import UserError
 from lit_models.cli.configs import Config
 from lit_models.kernels import Choice
 from lit_models.runs.checkpoints import Saved
+from lit_models.runs.reporting import ReportKind
 
 TestWeights = Literal["last", "best", "none"]
-OutputFormat = Literal["csv", "jsonl"]
 Mode = Literal["min", "max"]
 ABOVE_ZERO = {"accumulate_grad_batches", "check_val_every_n_epoch", "num_nodes", "val_check_interval"}
 OR_ALL = {"devices", "max_epochs", "max_steps", "num_sanity_val_steps"}  # -1 means no limit
 
 
 def add_run_arguments(parser: LightningArgumentParser) -> None:
-    """The arguments of every command."""
+    """Adds the arguments that every command has."""
     parser.add_argument(
         "--experiment", type=str | None, default=None, help="Name of the run's folder; the config's name if not set."
     )
@@ -35,7 +37,7 @@ def add_run_arguments(parser: LightningArgumentParser) -> None:
 
 
 def add_command_arguments(parser: LightningArgumentParser, command: str) -> None:
-    """The arguments of one command. A config file may hold those of all commands."""
+    """Adds the arguments of one command. A config file may contain those of all commands."""
     for action in parser._actions:
         if action.dest == "ckpt_path":
             action.help = "Checkpoint file to start from; its own config supplies the settings that are not set."
@@ -64,32 +66,50 @@ def add_command_arguments(parser: LightningArgumentParser, command: str) -> None
         parser.add_argument(
             "--monitor_mode", type=Mode | None, default=None, help="Whether lower or higher values of it are better."
         )
+    if command in ("fit", "test"):
+        parser.add_argument(
+            "--report",
+            type=ReportKind | None,
+            default=None,
+            help="html: report.html in the run folder, the default; none: no report.",
+        )
     if command == "predict":
-        parser.add_argument("--output", type=OutputFormat, default="csv", help="Format of the file of predictions.")
-        aliases = ("--data.inputs", "--data.init_args.inputs")  # a fixed data class has the first one itself
+        parser.add_argument(
+            "--output",
+            type=str | None,
+            default=None,
+            help="New file for the predictions, .csv, .jsonl or .pt; - for JSON Lines on standard output.",
+        )
+        parser.add_argument(
+            "--top_k", type=int | None, default=None, help="Only the K most probable classes of each sample."
+        )
+        aliases = (
+            "--data.inputs",
+            "--data.init_args.inputs",
+        )  # if the data class is fixed, its own argument has the first name
         parser.add_argument(
             "--inputs",
             *(flag for flag in aliases if flag not in parser._option_string_actions),
             nargs="+",
-            help="What to predict: sentences, images, rows, files or folders.",
+            help="What to predict: sentences, rows, files, folders, patterns such as *.png, or - for standard input.",
         )
 
 
 def listed(inputs: list[str]) -> list[str]:
-    """The inputs as words, or, of a single word such as '["a", "b"]', the texts in that list."""
+    """The inputs as a list. A single word such as '["a", "b"]' is parsed as a JSON list."""
     if len(inputs) == 1 and inputs[0].startswith("["):
-        with suppress(yaml.YAMLError):
-            content = yaml.safe_load(inputs[0])
+        with suppress(ValueError, RecursionError):
+            content = json.loads(inputs[0])
             if isinstance(content, list) and all(isinstance(text, str) for text in content):
                 return content
     return inputs
 
 
 def check_trainer_numbers(trainer: Namespace) -> None:
-    """Refuses the Trainer's numbers that are NaN or below their range; Lightning checks only some of them.
+    """Refuses numbers of the Trainer that are NaN or too small. Lightning checks only some of them.
 
     Raises:
-        UserError: names the setting, its range and the number.
+        UserError: the message names the setting, its range and the number.
     """
     for name, value in vars(trainer).items():
         if not isinstance(value, int | float):
@@ -102,10 +122,21 @@ def check_trainer_numbers(trainer: Namespace) -> None:
             fits, expected = value >= 0, "0 or more"
         if not fits:
             raise UserError(f"trainer.{name} must be {expected}, got {value:g}")
+    _check_processes(trainer)
+
+
+def _check_processes(trainer: Namespace) -> None:
+    """Refuses many more processes than the CPU has cores."""
+    cores, devices = os.cpu_count() or 1, str(trainer.get("devices"))
+    most = max(8, 4 * cores)
+    on_cpu = trainer.get("accelerator") == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    if on_cpu and devices.isdecimal() and int(devices) > most:
+        text = f"trainer.devices is {devices}, and this machine has {cores} CPU cores"
+        raise UserError(f"{text}: use at most {most}")
 
 
 def experiment_name(given: str | None, configs: list[Config], model: str, data: str) -> str:
-    """Name of the run's folder: as set, or the first config's name, or model and data.
+    """Name of the run's folder: the setting, or the name of the first config, or the names of model and data.
 
     Raises:
         UserError: the name is a path.

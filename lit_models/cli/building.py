@@ -1,4 +1,4 @@
-"""Building data, model, callbacks and loggers from their settings; the data tell the model its sizes."""
+"""Builds data, model, callbacks and loggers from their settings. The model gets its sizes from the data."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -26,28 +26,29 @@ if TYPE_CHECKING:
 
 
 SPARE_BYTES, SPARE_PARTS = 2**26, 2000
-"""What a model may have beside ten times the bytes of its checkpoint's weights, and twenty times their number."""
+"""A model may be this much larger than ten times the bytes, and twenty times the number, of its checkpoint's
+weights."""
 
 
 class Builder:
-    """Builds what a command line describes. jsonargparse calls it for each object, data before the model.
+    """Builds the objects of a command line. jsonargparse calls it for each object, data before the model.
 
     Args:
-        cli: the command line, parsed.
+        cli: the parsed command line.
     """
 
     advice = "leave it out"
-    """What to do about a model's setting that disagrees with the data."""
+    """Advice for a setting of the model that disagrees with the data."""
 
     def __init__(self, cli: "LitCLI") -> None:
         self.cli, self.parser, self.settings = cli, cli.words_parser, cli.settings
         self.derived = Derived()
         self.data: Any = None
         self.failure: Exception | None = None
-        """What a constructor raised, which jsonargparse buries in a list of every type that it tried."""
+        """The error of a constructor. jsonargparse's own message lists every type that it tried."""
 
     def register(self) -> None:
-        """Makes the parser build its objects here."""
+        """Registers this builder with the parser."""
         for base, build in (
             (L.LightningDataModule, self.build_data),
             (L.LightningModule, self.build_model),
@@ -59,14 +60,14 @@ class Builder:
     def build_data(
         self, class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
     ) -> Any:
-        """The datamodule, with the settings that follow from others, and the state of the checkpoint."""
+        """Builds the datamodule: fills in settings that follow from others, and loads the state of the checkpoint."""
         with self._noting_failure(class_type):
             changed = self._data_settings(class_type, kwargs)
             self.derived.data |= changed.keys() - {"data_dir", "inputs"}
             self._fill("data", kwargs, changed, links=applied_instantiation_links)
             self.data = self._construct("data", class_type, *args, links=applied_instantiation_links, **kwargs)
             state = (self.parser.checkpoint or {}).get(class_type.__qualname__)
-            if state and isinstance(self.data, DataModule):  # the state of others is loaded by Lightning, after setup
+            if state and isinstance(self.data, DataModule):  # Lightning loads the state of other classes, after setup
                 with self._restoring():
                     self.data.load_state_dict(state)
             return self.data
@@ -87,7 +88,7 @@ class Builder:
     def build_model(
         self, class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
     ) -> Any:
-        """The model, with the settings that the data and its own checkpoint decide."""
+        """Builds the model: fills in the settings that follow from the data and from its checkpoint."""
         with self._noting_failure(class_type):
             typed = section_settings(self.parser.typed.get("model"))
             changed = model_settings(class_type, kwargs, typed, self.data, advice=self.advice)
@@ -101,8 +102,8 @@ class Builder:
 
     @contextmanager
     def _bounded_by_checkpoint(self) -> Iterator[None]:
-        """Refuses a model that is far larger than its checkpoint before its weights are drawn: a small file could name
-        sizes that fill the memory."""
+        """Refuses a model that is much larger than its checkpoint, before its weights are created. The sizes in a small
+        file could fill the memory."""
         if self.parser.checkpoint is None:
             yield
             return
@@ -137,7 +138,7 @@ class Builder:
 
     @contextmanager
     def _restoring(self) -> Iterator[None]:
-        """Turns the errors of values in a checkpoint, which may come from anybody, into one line."""
+        """Turns errors that are caused by values in a checkpoint into a UserError. The file may come from anybody."""
         try:
             yield
         except UserError:
@@ -146,8 +147,8 @@ class Builder:
             raise not_restored(self.settings.ckpt_path, error) from error
 
     def _fill(self, part: str, kwargs: dict[str, Any], changed: dict[str, Any], *, links: dict[str, Any]) -> None:
-        """Sets derived settings, except those that a link of the program's sets."""
-        if not changed:  # a class without arguments has no section either
+        """Sets derived settings, except those that a link of the program sets."""
+        if not changed:  # a class without arguments has no section
             return
         linked = {name.rpartition(".")[2] for name in links if name.startswith(f"{part}.")}
         section = self.settings[part]
@@ -165,7 +166,7 @@ class Builder:
         return class_type(*args, **kwargs)
 
     def build_part(self, class_type: type, *args: Any, **kwargs: Any) -> Any:
-        """A callback or a logger."""
+        """Builds a callback or a logger."""
         with self._noting_failure(class_type):
             try:
                 return class_type(*args, **kwargs)
@@ -174,8 +175,8 @@ class Builder:
 
     @contextmanager
     def _noting_failure(self, class_type: type) -> Iterator[None]:
-        """Keeps what is raised while an object is built. A ValueError from a class of the user's, or of Lightning's, is
-        about the settings that it was given."""
+        """Keeps the error that is raised while an object is built. A ValueError in a constructor of the user or of
+        Lightning is treated as a wrong setting."""
         try:
             yield
         except Exception as error:
@@ -188,14 +189,14 @@ class Builder:
 
 
 def not_restored(path: Any, error: Exception) -> UserError:
-    """The error for a state in a checkpoint that cannot be brought back."""
+    """The error for a state in a checkpoint that cannot be restored."""
     reason = " ".join(str(error).split()) or "no reason given"
     text = f"{type(error).__name__}: {reason if len(reason) < 200 else f'{reason[:200]} …'}"
     return UserError(f"{path}: the state in it cannot be restored: {text} (--debug shows where)")
 
 
 def missing_package(name: str, error: ModuleNotFoundError) -> UserError:
-    """The error for a class that needs a package which is not installed."""
+    """The error for a class that needs a missing package."""
     if error.name:
         return UserError(f"{name} needs the package {error.name}: pip install {error.name}")
     return UserError(f"{name} needs a package that is not installed: {' '.join(str(error).split())}")

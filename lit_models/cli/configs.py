@@ -1,4 +1,4 @@
-"""Config files: found by name, read strictly, and checked against the parser with `file:line`."""
+"""Config files: finds them by name, reads them strictly, and gives `file:line` for messages."""
 
 import re
 import sys
@@ -21,9 +21,9 @@ class Config:
     """A config file.
 
     Args:
-        path: of the file.
-        content: what it holds, or what one section of it holds.
-        section: the command whose section this is; empty for a whole file.
+        path: path of the file.
+        content: the content of the file, or of one section.
+        section: the command of this section; empty for a whole file.
     """
 
     path: Path
@@ -31,11 +31,11 @@ class Config:
     section: str = ""
 
     def place(self, key: str) -> str:
-        """`file:line` of a dotted key, or the file alone where the key is not found."""
+        """`file:line` of a dotted key, or only the file if it does not contain the key."""
         return line_of(self.path, f"{self.section}.{key}" if self.section else key)
 
     def section_of(self, command: str) -> "Config | None":
-        """The section of one command; None where the file has none.
+        """The section of one command; None if the file has no such section.
 
         Raises:
             UserError: the section is not a mapping.
@@ -48,18 +48,18 @@ class Config:
         return Config(self.path, content, command)
 
     def place_of_message(self, message: str) -> str:
-        """`file:line` of the setting that a parser's message begins with, or the file alone."""
+        """`file:line` of the setting at the beginning of a parser's message, or only the file."""
         key = message.partition(":")[0]
         place = next((place for place in _places(self.content, key) if _holds(self.content, place)), "")
         return self.place(place) if place else str(self.path)
 
 
 def find_config(name: str) -> Path:
-    """The file that `--config` means: an existing path, or the name of a config that comes with the program, with or
-    without `.yaml`. An overlay is found with and without `overlays/` before it.
+    """The file of a `--config`: an existing path, or the name of a config of the program, with or without `.yaml`. For
+    an overlay, `overlays/` may be left out.
 
     Raises:
-        MissingFileError: neither exists; names the nearest.
+        MissingFileError: neither exists; the message has the nearest name.
     """
     path = Path(name).expanduser()
     if path.exists() and not path.is_dir():
@@ -76,11 +76,12 @@ def find_config(name: str) -> Path:
 
 
 def read_config(path: Path) -> Config:
-    """A YAML config file.
+    """Reads a YAML config file.
 
     Raises:
         MissingFileError: no such file.
-        UserError: not a file, not UTF-8, not YAML, a key twice, too large, or not a mapping; with `file:line`.
+        UserError: it is not a file, UTF-8 or YAML, is too large, has a key twice, or is not a mapping; with
+            `file:line`.
     """
     require_file(path)
     try:
@@ -101,18 +102,18 @@ def read_config(path: Path) -> Config:
 
 
 def strange_key(content: dict[Any, Any]) -> str | None:
-    """The first key that is not a text, such as a number, in a config, its sections or their settings; None if all are
-    texts."""
+    """The first key that is not a string, such as a number, in a config, its sections or their settings; None if there
+    is none."""
     sections = [content, *(part for part in content.values() if isinstance(part, dict))]
     sections += [part["init_args"] for part in sections[1:] if isinstance(part.get("init_args"), dict)]
     return next((repr(key) for section in sections for key in section if not isinstance(key, str)), None)
 
 
 def unreadable_place(content: Any) -> str | None:
-    r"""What is wrong with a text in a config that names a pipe, a device or another machine; None if none does.
+    r"""The problem of a string in a config that names a pipe, a device or another machine; None if there is none.
 
-    The parser and libraries may open what a text names. Reading a pipe might never end, and Windows sends the user's
-    name and a form of the password to the machine in a path such as `\\machine\folder`.
+    The parser and libraries may open such a path. Reading a pipe might never end. For a path such as
+    `\\machine\folder`, Windows sends the user's name and a hash of the password to that machine.
     """
     if isinstance(content, dict | list):
         parts = content.values() if isinstance(content, dict) else content
@@ -121,7 +122,7 @@ def unreadable_place(content: Any) -> str | None:
         return None
     if re.match(r"[\\/]{2}[^\\/]", content):
         return f"{content} names a place on another machine"
-    with suppress(OSError):  # a text that is too long for a path
+    with suppress(OSError):  # a string may be too long for a path
         path = Path(content)
         if path.exists() and not path.is_file() and not path.is_dir():
             return f"{content} is a pipe or a device"
@@ -129,13 +130,13 @@ def unreadable_place(content: Any) -> str | None:
 
 
 def look_where_runs_started(configs: list[Path]) -> None:
-    """Looks for a user's modules also in the folder in which the run of a `config.yaml` was started, after all other
-    places, so that the config works in any folder.
+    """Adds the folder in which the run of a `config.yaml` was started to the end of the import path, so that the config
+    works in any folder.
 
-    A config may come from anybody, and a library looks in these places for packages that it can do without. So the
-    folder counts only if this user has run a module that lies in it.
+    A config may come from anybody, and libraries search the import path for optional packages. So the folder is added
+    only if this user has run a module from it before.
     """
-    from lit_models.runs.folder import start_folder  # imports torch, which a help screen does without
+    from lit_models.runs.folder import start_folder  # imports torch, which help screens do not need
 
     files = map(Path, state.modules())
     own = {file.parent.parent if file.name == "__init__.py" else file.parent for file in files}
@@ -146,7 +147,7 @@ def look_where_runs_started(configs: list[Path]) -> None:
 
 
 def line_of(path: Path, dotted: str) -> str:
-    """`file:line` of a key, or the file alone where the key is not found."""
+    """`file:line` of a key, or only the file if it does not contain the key."""
     node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     line = None
     for part in dotted.split("."):
@@ -160,7 +161,7 @@ def line_of(path: Path, dotted: str) -> str:
 
 
 def _places(content: dict[str, Any], key: str) -> Iterator[str]:
-    """The dotted places in a config at which a setting may stand that a message calls `key`."""
+    """The dotted keys in a config that a message may mean by `key`."""
     yield key
     for part in content:
         yield f"{part}.{key}"
@@ -171,7 +172,7 @@ def _places(content: dict[str, Any], key: str) -> Iterator[str]:
 
 
 def _holds(content: Any, dotted: str) -> bool:
-    """Whether a mapping has a dotted key."""
+    """Whether a mapping contains a dotted key."""
     for step in dotted.split("."):
         if not isinstance(content, dict) or step not in content:
             return False

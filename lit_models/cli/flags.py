@@ -1,4 +1,4 @@
-"""The flags of a command in `cli/commands/`. Reading them imports no torch."""
+"""The flags of a command in `cli/commands/`. Parsing them does not import torch."""
 
 import argparse
 import re
@@ -13,9 +13,9 @@ class FlagParser(argparse.ArgumentParser):
 
     Args:
         module: `__name__` of the command's file; the command has the file's name.
-        usage: what follows the name on the usage line.
-        needed: flags that must be given; they are checked after unknown flags, as argparse's own check hides a typo.
-        passes_on: beginning of the flags that another parser reads, with their values; None for no such flags.
+        usage: text after the name on the usage line.
+        needed: flags that must be given. They are checked after unknown flags; argparse's own check would hide a typo.
+        passes_on: prefix of the flags that another parser reads; None if only this parser reads flags.
         examples: command lines for the help screen.
     """
 
@@ -37,10 +37,10 @@ class FlagParser(argparse.ArgumentParser):
         raise UserError(f"{self.prog}: {message.removeprefix('argument ')}")
 
     def read(self, words: list[str]) -> tuple[argparse.Namespace, list[str]]:
-        """The settings in `words`, and the words that another parser reads.
+        """Parses `words`. Returns the settings, and the words for another parser.
 
         Raises:
-            UserError: an unknown flag, with the nearest known one, or a wrong value.
+            UserError: a flag is unknown (the message has the nearest one), or a value is wrong.
         """
         if words and not self._actions and self.passes_on is None:
             raise UserError(f"{self.prog} takes no arguments, got {' '.join(words)}")
@@ -57,5 +57,5 @@ class FlagParser(argparse.ArgumentParser):
         return settings, rest
 
     def rows(self) -> list[tuple[str, str]]:
-        """Each flag with the name of its value, and what it does."""
+        """Each flag with the name of its value, and its help text."""
         return [(f"{' '.join(a.option_strings)} {a.metavar}".strip(), a.help or "") for a in self._actions]

@@ -31,7 +31,7 @@ EXAMPLES = {
     ),
 }
 COMMON_FLAGS = (
-    ("--config FILE_OR_NAME", "a YAML file, or a config by name (see `list`); several add up, the last one wins"),
+    ("--config FILE_OR_NAME", "a YAML file or a config's name; the last one wins"),
     ("--model CLASS", "the model, and --model.NAME VALUE for each setting"),
     ("--data CLASS", "the data, and --data.NAME VALUE for each setting"),
     ("--ckpt_path FILE", "weights to start from; its run's config supplies the other settings"),
@@ -43,26 +43,29 @@ COMMON_FLAGS = (
 )
 FLAGS = {
     "fit": (
-        ("--resume RUN", "run folder in which a stopped training goes on, exactly"),
-        ("--save_every TIME", "steps or time between checkpoints inside an epoch: 500, 30s, 5min"),
+        ("--resume RUN", "run folder of a stopped training, to continue it"),
+        ("--save_every TIME", "interval of saving: 500 (steps), 30s, 5min, epoch"),
         ("--trainer.max_epochs N", "passes over the training part"),
         ("--test_weights WHICH", "weights to test after training: last, best or none"),
         ("--monitor METRIC", "metric that decides which epoch is the best"),
+        ("--report none", "leaves out report.html"),
     ),
+    "test": (("--report none", "leaves out report.html"),),
     "predict": (
-        ("--inputs VALUE ...", "sentences, images, rows, a table or a folder"),
-        ("--output FORMAT", "format of the file of predictions: csv or jsonl"),
+        ("--inputs ITEM ...", "sentences, files, folders, patterns, - for a pipe; status 3: some are unreadable"),
+        ("--output FILE", "a new file .csv, .jsonl or .pt; - for JSON Lines on standard output"),
+        ("--top_k K", "only the K most probable classes of a sample"),
     ),
 }
 
 
 def width() -> int:
-    """Columns of the screen, at most 100; 80 where there is none."""
+    """Columns of the screen, at most 100; 80 without a screen."""
     return min(shutil.get_terminal_size((80, 24)).columns, 100)
 
 
 def help_screen() -> str:
-    """What the program is, its commands, and where to go on."""
+    """The help screen of the program: its commands, examples, and where to find more."""
     title = f"lit-models {version()}: classic neural networks behind one Lightning command line"
     lines = [*textwrap.wrap(title, width()), "", f"usage: {PROGRAM} COMMAND [options]"]
     lines += [*section("commands", COMMANDS.items()), "", "examples"]
@@ -72,7 +75,7 @@ def help_screen() -> str:
 
 
 def trainer_help(command: str) -> str:
-    """The common flags of a Trainer command, and our models and data."""
+    """The help screen of a Trainer command: common flags, models and data."""
     more = [
         (f"{command} --model.help LitCNN", "every setting of a model"),
         (f"{command} --data.help MNISTDataModule", "every setting of a datamodule"),
@@ -87,7 +90,7 @@ def trainer_help(command: str) -> str:
 
 
 def flags_help(parser: FlagParser) -> str:
-    """The flags of a command that does not use the Trainer."""
+    """The help screen of a command that does not use the Trainer."""
     command = parser.prog
     lines = [f"usage: {PROGRAM} {command} {parser.usage}".rstrip(), f"{command}: {COMMANDS[command]}"]
     lines += section("options", [*parser.rows(), COMMON_FLAGS[-1]])
@@ -114,7 +117,7 @@ def table(rows: Iterable[tuple[str, str]], *, shorten: bool = False, indent: str
 
 
 def shortened(text: str, room: int) -> str:
-    """`text`, or its beginning up to the last clause that fits."""
+    """Shortens `text` to the clauses that fit."""
     text = text.removesuffix(".")
     if len(text) <= room:
         return text

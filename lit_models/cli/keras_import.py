@@ -1,4 +1,4 @@
-"""A trained Keras file becomes a run folder with a checkpoint, if both compute the same."""
+"""Turns a trained Keras file into a run folder with a checkpoint, after both outputs are compared."""
 
 import sys
 import tempfile
@@ -22,7 +22,7 @@ from lit_models.tasks.task import LitTask
 
 
 class ImportBuilder(Builder):
-    """Builds the model of a Keras file; its errors begin with the file's name."""
+    """Builds the model of a Keras file. Its errors begin with the name of the file."""
 
     advice = "use data that fit"
 
@@ -38,7 +38,7 @@ class ImportBuilder(Builder):
 
 
 class ImportCLI(LitCLI):
-    """Builds the model of a Keras file, and data if there are any, as `fit` would. It has no Trainer and runs nothing.
+    """Builds the model of a Keras file, and data if they are given, as `fit` does. It has no Trainer and runs nothing.
 
     Args:
         path: the Keras file, for messages.
@@ -53,7 +53,7 @@ class ImportCLI(LitCLI):
         super().__init__(args=words)
 
     def instantiate_trainer(self, **kwargs: Any) -> Any:
-        """None, so nothing is prepared to run."""
+        """Builds no Trainer."""
         return None
 
     def _run_subcommand(self, subcommand: str) -> None:
@@ -63,12 +63,12 @@ class ImportCLI(LitCLI):
 def import_file(
     path: Path, *, model: str | None, dropout: float | None, data_words: list[str], runs_dir: Path, experiment: str
 ) -> None:
-    """Reads a Keras file, compares its outputs with the network's, and writes a run folder.
+    """Reads a Keras file, compares its outputs with those of the network, and writes a run folder.
 
     Args:
         path: the file.
-        model: name of the network; recognised by the layers when None.
-        dropout: replaces all rates of the file; None if they are kept.
+        model: name of the network; recognised by its layers if None.
+        dropout: replaces all dropout rates of the file; None keeps them.
         data_words: `--data CLASS` and `--data.NAME VALUE`, as typed; empty without data.
         runs_dir: folder of all runs.
         experiment: name of the run's folder.
@@ -93,10 +93,10 @@ def import_file(
 
 
 def build(path: Path, imported: ImportedModel, data_words: list[str], *, experiment: str) -> ImportCLI:
-    """The model with the settings of a Keras file, and data if `data_words` name some.
+    """Builds the model with the settings of a Keras file, and the data in `data_words`, if any.
 
     Raises:
-        UserError: data that do not fit, or a setting of the file that the model refuses.
+        UserError: the data do not fit, or the model refuses a setting of the file.
     """
     model = {"class_path": f"lit_models.{imported.adapter.name}", "init_args": imported.settings}
     content: dict[str, Any] = {"seed_everything": 0, "experiment": experiment, "model": model}
@@ -109,7 +109,7 @@ def build(path: Path, imported: ImportedModel, data_words: list[str], *, experim
 
 
 class Untrained(Callback):
-    """Says in a checkpoint that no epoch has been trained here."""
+    """Counts no epoch in the checkpoint, because nothing was trained here."""
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["epoch"] = -1
@@ -134,7 +134,7 @@ def write_run(run_folder: Path, module: LitTask, config: str) -> Path:
 
 
 def write_source(run_folder: Path, path: Path, module: LitTask, difference: float) -> None:
-    """Writes `import-keras.json`: where the weights come from."""
+    """Writes the source of the weights to `import-keras.json`."""
     content = {
         "command": "import-keras",
         "arguments": sys.argv[1:],
@@ -150,7 +150,7 @@ def write_source(run_folder: Path, path: Path, module: LitTask, difference: floa
 
 
 def report(path: Path, imported: ImportedModel, module: LitTask, *, difference: float, checkpoint: Path) -> None:
-    """Prints what was created, and what is not as in the file."""
+    """Prints what was written, and the differences from the file."""
     settings = ", ".join(f"{name} {value}" for name, value in imported.settings.items())
     say(f"{path} is a {imported.adapter.name}: {settings}")
     for note in imported.notes:

@@ -1,4 +1,4 @@
-"""What the program says of itself: its version and the libraries that it needs."""
+"""Metadata of the program: its version and the libraries that it needs."""
 
 import tomllib
 from functools import cache
@@ -11,12 +11,12 @@ PROJECT_FILE = Path(__file__).parents[2] / "pyproject.toml"
 
 
 def version() -> str:
-    """Version of this program: the checkout's where it runs from one, otherwise the installed one's."""
+    """Version of this program: that of the checkout if it runs from one, otherwise that of the installed package."""
     return str(checkout()["version"]) if checkout() else metadata.version(NAME)
 
 
 def requirements() -> list[str]:
-    """The core dependencies as they are declared, such as "torch>=2.10"."""
+    """The declared core dependencies, such as "torch>=2.10"."""
     if checkout():
         return list(checkout()["dependencies"])
     return [text for text in metadata.requires(NAME) or [] if "extra ==" not in text]
@@ -24,7 +24,7 @@ def requirements() -> list[str]:
 
 @cache
 def checkout() -> dict[str, Any]:
-    """The `[project]` table of the checkout that this file lies in; empty in an installed copy."""
+    """The `[project]` table in pyproject.toml of the checkout; empty in an installed copy."""
     if not PROJECT_FILE.is_file():
         return {}
     project = tomllib.loads(PROJECT_FILE.read_text(encoding="utf-8")).get("project", {})

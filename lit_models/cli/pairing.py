@@ -1,4 +1,5 @@
-"""Which data fit which model, what the data tell the model, and what a checkpoint fixes."""
+"""Pairs data with a model: checks that they fit, passes the sizes of the data on, and respects fixed settings of a
+checkpoint."""
 
 import os
 from collections.abc import Mapping
@@ -23,20 +24,20 @@ TRAINING = (
     *(f"trainer.{name}" for name in ("accumulate_grad_batches", "gradient_clip_val", "limit_train_batches")),
     *(f"trainer.{name}" for name in ("precision", "val_check_interval", "check_val_every_n_epoch")),
 )
-"""Settings that change the numbers of a run that goes on. To train longer is what a user wants, and needs no note."""
-UNCOMPARED = {"inputs", "data_dir"}  # settings that may differ from the checkpoint's without a note
+"""Settings that change the numbers of a resumed run. The length of the training is not one of them."""
+UNCOMPARED = {"inputs", "data_dir"}  # settings that may differ from those of the checkpoint without a note
 
 
 @runtime_checkable
 class HasAccepts(Protocol):
-    """A model's class that says which kinds of data it reads."""
+    """A class of models that declares the kinds of data it accepts."""
 
     accepts: ClassVar[frozenset[str]]
 
 
 @runtime_checkable
 class HasPretrained(Protocol):
-    """A model's class that can start from a pretrained checkpoint, whose token ids the data must have then."""
+    """A class of models that can start from a pretrained checkpoint. The data must then have its token ids."""
 
     @classmethod
     def tokenizer_of(cls, settings: Mapping[str, Any]) -> str | None:
@@ -46,7 +47,7 @@ class HasPretrained(Protocol):
 
 @runtime_checkable
 class HasRestoredSettings(Protocol):
-    """A model's class with settings that come from the hyper-parameters of its own checkpoints."""
+    """A class of models with settings that its own checkpoints contain."""
 
     @classmethod
     def restored_settings(cls, hyper_parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,11 +57,11 @@ class HasRestoredSettings(Protocol):
 
 @dataclass
 class Derived:
-    """Settings that were filled in and not set by the user, so a stored config leaves them out.
+    """Names of settings that were filled in and not set by the user. A stored config leaves them out.
 
     Args:
-        model: names of the model's.
-        data: names of the datamodule's.
+        model: settings of the model.
+        data: settings of the datamodule.
     """
 
     model: set[str] = field(default_factory=set)
@@ -68,11 +69,11 @@ class Derived:
 
 
 def check_pair(model: type, data: type) -> None:
-    """Refuses data that the model cannot read, before anything is read or downloaded. Classes that do not declare what
-    they accept or give are not checked.
+    """Refuses data that the model cannot read, before anything is read or downloaded. Classes that do not declare their
+    kinds of data are not checked.
 
     Raises:
-        UserError: names the models that fit.
+        UserError: they do not fit; the message names the models that do.
     """
     if not isinstance(data, HasKind) or not isinstance(model, HasAccepts) or data.kind in model.accepts:
         return
@@ -83,16 +84,30 @@ def check_pair(model: type, data: type) -> None:
     )
 
 
+def check_optimizer(model: type | None, settings: Namespace) -> None:
+    """Refuses `--optimizer` and `--lr_scheduler` if they would have no effect.
+
+    Raises:
+        UserError: the model has its own ones, or there is a schedule without an optimizer.
+    """
+    for name, ours in (("optimizer", "optimizer"), ("lr_scheduler", "schedule")):
+        if settings.get(name) and model and issubclass(model, LitTask):
+            raise UserError(f"{model.__name__} has its own {ours}s: use --model.{ours} NAME, not --{name}")
+    if settings.get("lr_scheduler") and "optimizer" in settings and not settings.get("optimizer"):
+        raise UserError("lr_scheduler needs an optimizer from the command line: add --optimizer NAME")
+
+
 def data_settings(
     data: type, settings: dict[str, Any], typed: Mapping[str, Any], flags: set[str], model: tuple[type, dict[str, Any]]
 ) -> dict[str, Any]:
     """Settings of a datamodule that follow from others: the tokenizer from the model's checkpoint, and for datamodules
-    of ours the data folder from the environment (above config files, below flags).
+    of this package the data folder from the environment. The environment overrides config files, and flags override the
+    environment.
 
     Args:
         data: the datamodule's class.
-        settings: its settings, with the defaults.
-        typed: those that were set.
+        settings: its settings, including defaults.
+        typed: the settings that were set.
         flags: the flags that were typed.
         model: the model's class and settings.
     """
@@ -115,14 +130,14 @@ def pretrained_checkpoint(model: type, settings: Mapping[str, Any]) -> str | Non
 def model_settings(
     model: type, settings: dict[str, Any], typed: Mapping[str, Any], data: Any, *, advice: str
 ) -> dict[str, Any]:
-    """Settings of a model that its data decide.
+    """Settings of a model that follow from its data.
 
     Args:
         model: the model's class.
-        settings: its settings, with the defaults.
-        typed: those that were set.
+        settings: its settings, including defaults.
+        typed: the settings that were set.
         data: the datamodule.
-        advice: what to do about a setting that disagrees with the data.
+        advice: advice for a setting that disagrees with the data.
 
     Raises:
         UserError: a value that was set disagrees with the data, the model cannot learn such targets, or the data have
@@ -135,7 +150,7 @@ def model_settings(
     if (checkpoint := pretrained_checkpoint(model, settings)) and spec.tokenizer and spec.tokenizer != checkpoint:
         raise UserError(f"{checkpoint!r} needs its own token ids, and the data have those of {spec.tokenizer!r}")
     known = spec.for_model()
-    if not issubclass(model, LitTask):  # a setting of that name may mean anything in another class
+    if not issubclass(model, LitTask):  # in other classes, a setting of this name may have another meaning
         known.pop("task", None)
     if spec.task != "classification" and "task" not in settings and isinstance(model, HasAccepts):
         raise UserError(f"{type(data).__name__} has targets for {spec.task}, and {model.__name__} classifies")
@@ -151,7 +166,7 @@ def model_settings(
 
 
 def section_settings(section: Any) -> dict[str, Any]:
-    """The settings of "model" or "data" in a configuration, whether its class is chosen by name or fixed."""
+    """The settings of "model" or "data" in a configuration. The class may be chosen by name or fixed."""
     if not section:
         return {}
     settings = section.get("init_args") if "class_path" in section else section
@@ -159,8 +174,8 @@ def section_settings(section: Any) -> dict[str, Any]:
 
 
 def without_derived(config: Namespace, derived: Derived) -> Namespace:
-    """The configuration without what follows from the data, the seed and the model's checkpoint, so that a change of
-    those is followed when it runs again. Paths are absolute."""
+    """The configuration without the settings that follow from the data, the seed and the model's checkpoint. When it
+    runs again, these are derived again. Paths are absolute."""
     stored = config.clone()
     for part, names in (("model", derived.model), ("data", derived.data)):
         section = stored.get(part)
@@ -177,8 +192,8 @@ def without_derived(config: Namespace, derived: Derived) -> Namespace:
 
 
 def _make_absolute(settings: Namespace) -> None:
-    """Replaces relative paths of files and folders that exist by absolute ones, so that they are found from anywhere.
-    A setting is a path by its name, such as `train_file`, or by a value with a slash or a suffix."""
+    """Makes relative paths of existing files and folders absolute, so that the config works in any folder. A setting is
+    a path because of its name, such as `train_file`, or if its value has a slash or a suffix."""
     for name, value in vars(settings).items():
         if isinstance(value, str | Path) and value and os.path.exists(value):
             named = name.rpartition("_")[2] in ("file", "dir", "path", "folder", "root", "checkpoint")
@@ -187,13 +202,13 @@ def _make_absolute(settings: Namespace) -> None:
 
 
 def _same_path(one: Any, other: Any) -> bool:
-    """Whether two settings are paths of one file, which a stored config has as an absolute path."""
+    """Whether two settings are paths of the same file. A stored config has absolute paths."""
     return isinstance(one, str) and isinstance(other, str) and os.path.abspath(one) == os.path.abspath(other)
 
 
 def dropped_settings(configs: list[Config], config: Namespace) -> list[str]:
-    """One note for each of "model" and "data" whose class another file or a flag has replaced: which settings of the
-    replaced class are dropped, and which are kept, as the new class has them too."""
+    """One note for each of "model" and "data" whose class a later config or a flag has replaced. It lists the settings
+    of the replaced class that are dropped, and those that are kept because the new class has them too."""
     notes = []
     for part in ("model", "data"):
         section = config.get(part)
@@ -215,10 +230,10 @@ def dropped_settings(configs: list[Config], config: Namespace) -> list[str]:
 
 
 def changed_settings(stored: Mapping[str, Any], config: Namespace, data: object) -> list[str]:
-    """One note for each setting of the checkpoint's run that a flag or a config has changed.
+    """One note for each setting that a flag or a config has changed since the checkpoint was saved.
 
     Raises:
-        UserError: the setting is one that the weights depend on: which token is which word.
+        UserError: the weights depend on the setting, as on the words of the token ids.
     """
     notes = []
     fixed: frozenset[str] = data.fixed_settings if isinstance(data, HasFixedSettings) else frozenset()
@@ -237,7 +252,7 @@ def changed_settings(stored: Mapping[str, Any], config: Namespace, data: object)
 
 
 def changed_training(stored: Mapping[str, Any], config: Namespace) -> list[str]:
-    """One note for each setting in `TRAINING` that is not as in the run of the checkpoint, from which a fit goes on."""
+    """One note for each setting in `TRAINING` that differs from that of the run that a fit resumes."""
     before = {**stored, **{f"trainer.{name}": value for name, value in (stored.get("trainer") or {}).items()}}
     return [
         f"note: {name} is {config.get(name)!r}, and was {before[name]!r} when the checkpoint was made"
@@ -247,7 +262,7 @@ def changed_training(stored: Mapping[str, Any], config: Namespace) -> list[str]:
 
 
 def _without_none(value: Any) -> Any:
-    """A setting without the settings of its class that are None, which a stored config may leave out."""
+    """A setting without its nested values that are None, because a stored config may leave these out."""
     if isinstance(value, dict):
         return {name: _without_none(each) for name, each in value.items() if each is not None}
     return value

@@ -1,9 +1,9 @@
-"""The parser of one command. Config files and the checkpoint's config are read first, wherever they are typed."""
+"""The parser of one command. It reads config files and the checkpoint's config first, wherever they are typed."""
 
 import argparse
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,20 +22,32 @@ from datamodules.errors import UserError
 from datamodules.spec import DataSpec, HasSpec
 from lit_models.cli import registry, stored, trust
 from lit_models.cli.configs import Config, find_config, look_where_runs_started, read_config, unreadable_place
-from lit_models.cli.diagnosis import BASES, class_problem, find_class, part_problem, setting_problem, unknown_setting
+from lit_models.cli.diagnosis import (
+    BASES,
+    base_problem,
+    class_problem,
+    class_settings,
+    find_class,
+    parser_settings,
+    part_problem,
+    setting_problem,
+    unknown_setting,
+)
 from lit_models.cli.help import PROGRAM, section, width
-from lit_models.cli.messages import nearest, shorten_parser_error
+from lit_models.cli.hints import hint
+from lit_models.cli.messages import shorten_parser_error
 from lit_models.cli.pairing import section_settings
 from lit_models.cli.stored import Stored
 from lit_models.runs.checkpoint_files import read_checkpoint
 from lit_models.runs.folder import checkpoint_to_resume, newest_config
 
 yaml.SafeDumper.add_representer(Interval, lambda dumper, value: dumper.represent_str(value.value))  # as of Timer
-register_type(torch.device, fail_already_registered=False)  # "cpu" in a config, as of StochasticWeightAveraging
+register_type(torch.device, fail_already_registered=False)  # for "cpu" in a config, as for StochasticWeightAveraging
 
 
 class ClassAction(ActionTypeHint):
-    """`--model`, `--data` and their settings: remembers what was typed, and says plainly what does not exist."""
+    """`--model`, `--data` and their settings. It records the flags that were typed, and reports unknown names on one
+    line."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if not args:
@@ -44,25 +56,29 @@ class ClassAction(ActionTypeHint):
         parser.flags.add(flag)
         part, _, setting = flag.removeprefix("--").partition(".")
         if setting in ("", "class_path"):
+            if problem := base_problem(part, str(value)):
+                raise UserError(problem)
             parser.forget_other_class(settings, part, value)
         try:
             return super().__call__(*args, **kwargs)  # type: ignore[no-untyped-call]
         except (TypeError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
-            raise UserError(self._problem(settings, value, flag) or shorten_parser_error(str(error))) from error
+            raise UserError(self._problem(parser, settings, value, flag) or shorten_parser_error(str(error))) from error
 
-    def _problem(self, settings: Namespace, value: Any, flag: str) -> str | None:
+    def _problem(self, parser: Any, settings: Namespace, value: Any, flag: str) -> str | None:
         part, _, setting = flag.removeprefix("--").partition(".")
         setting = setting.removeprefix("init_args.").rstrip("+")
         if setting in ("", "class_path"):
             return class_problem(part, str(value))
         current = settings.get(part)
-        return setting_problem(part, current.get("class_path") if current else None, setting.partition(".")[0])
+        others = [*parser_settings(parser), *class_settings(settings)]
+        class_name = current.get("class_path") if current else None
+        return setting_problem(part, class_name, setting.partition(".")[0], others=others, prefix="--")
 
 
 class ClassHelpAction(_ActionHelpClassPath):
-    """`--model.help` and `--data.help`: without a class, they list the classes."""
+    """`--model.help` and `--data.help`. Without a class, they list the classes."""
 
     def print_help(self, call_args: Any) -> None:
         parser, _, value, flag = call_args
@@ -76,7 +92,7 @@ class ClassHelpAction(_ActionHelpClassPath):
 
 
 class SectionsAction(ActionConfigFile):
-    """`--config` before the command: a file with a section for each command, as in Lightning's documentation."""
+    """`--config` before the command. The file has a section for each command, as in Lightning's documentation."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._note(args[0], str(args[2])) if args else super().__call__(**kwargs)  # type: ignore[no-untyped-call]
@@ -92,29 +108,54 @@ class SectionsAction(ActionConfigFile):
         parser.sectioned.append(config)
 
 
-class LitArgumentParser(LightningArgumentParser):
-    """Reads words into settings; every mistake in them is a UserError.
+class CommandParsers(Mapping[str, LightningArgumentParser]):
+    """The parsers of the commands. A parser without arguments gets them when it is looked up.
 
-    `--config` and `--ckpt_path` come before all flags, wherever they are typed, so that flags win over them.
+    Args:
+        built: the parsers.
+        unbuilt: a function that builds the parser with arguments, for each command whose parser has none.
+    """
+
+    def __init__(
+        self, built: dict[str, LightningArgumentParser], unbuilt: dict[str, Callable[[], LightningArgumentParser]]
+    ) -> None:
+        self.built, self.unbuilt = built, unbuilt
+
+    def __getitem__(self, name: str) -> LightningArgumentParser:
+        if name in self.unbuilt:
+            self.built[name] = self.unbuilt.pop(name)()
+        return self.built[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.built)
+
+    def __len__(self) -> int:
+        return len(self.built)
+
+
+class LitArgumentParser(LightningArgumentParser):
+    """Parses a command line into settings; every mistake in it is a UserError.
+
+    `--config` and `--ckpt_path` are read before all other flags, so that these override them in any position.
     """
 
     typed: Namespace
-    """The settings that a checkpoint, a config or a flag has set, without defaults."""
+    """The settings that a checkpoint, a config or a flag has set; without defaults."""
     configs: list[Config]
     """The config files, in order."""
     checkpoint: dict[str, Any] | None
     """The content of the checkpoint that `--ckpt_path` names."""
     resumes = False
-    """Whether a run goes on by `--resume`."""
+    """Whether `--resume` was given."""
     restarted: Path | None = None
-    """The folder of the run that begins again, as it was stopped before its first checkpoint."""
+    """The folder of a run that starts again, because it was stopped before its first checkpoint."""
     stored: Stored
-    """The config in that checkpoint; empty without one."""
+    """The config in that checkpoint; empty without a checkpoint."""
     flags: set[str]
     """The flags of model and data that were typed, such as "--data.data_dir"."""
     reads_words = False
-    """Whether this is the parser of a program or a command."""
-    commands: "dict[str, LitArgumentParser]"
+    """Whether this is the parser of a program or a command, and not one that jsonargparse makes for a class."""
+    commands: "Mapping[str, LightningArgumentParser]"
     """The parsers of the program's commands, by name."""
     sectioned: list[Config]
     """The config files before the command, which have a section for each command."""
@@ -137,21 +178,22 @@ class LitArgumentParser(LightningArgumentParser):
         return added
 
     def format_help(self, formatter: Any = None) -> str:
-        """The help, with lines that fit the screen."""
+        """The help text, wrapped to the screen."""
         lines = super().format_help(formatter).splitlines()
         return "\n".join(part for line in lines for part in _wrapped(line)) + "\n"
 
-    def add_commands(self, commands: "dict[str, LitArgumentParser]") -> None:
-        """Takes the parsers of the program's commands, which then know each other."""
+    def add_commands(self, commands: "CommandParsers") -> None:
+        """Passes the parsers of all commands to each of them."""
         for action in self._actions:
             if isinstance(action, ActionConfigFile):
                 action.__class__ = SectionsAction
-        for parser in (self, *commands.values()):
-            parser.commands, parser.sectioned = commands, self.sectioned
+        for parser in (self, *commands.built.values()):
+            if isinstance(parser, LitArgumentParser):
+                parser.commands, parser.sectioned = commands, self.sectioned
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raises UserError for every mistake in the words. jsonargparse also makes parsers of this class for the
-        settings of one class; their errors become a part of this parser's."""
+        """Raises a UserError for a mistake in the command line. jsonargparse also makes parsers of this class for the
+        settings of a class; their errors become part of the error of this parser."""
         if isinstance(ex, UserError):
             raise ex
         if not self.reads_words:
@@ -159,8 +201,8 @@ class LitArgumentParser(LightningArgumentParser):
         raise UserError(part_problem(message) or shorten_parser_error(message)) from ex
 
     def dump(self, namespace: Namespace, *args: Any, **kwargs: Any) -> str:
-        """The settings as text, such as `--print_config` shows them. What the data or the seed will decide is left out,
-        unless it was set, so that the text runs as a config."""
+        """The settings as text, as `--print_config` shows them. Settings that follow from the data or the seed are left
+        out unless they were set, so that the text can be used as a config."""
         settings = namespace.clone()
         name = section_of(settings, "data").get("class_path")
         data = find_class("data", name) if name else None
@@ -181,11 +223,11 @@ class LitArgumentParser(LightningArgumentParser):
         defaults: bool = True,
         **kwargs: Any,
     ) -> Namespace:
-        """The settings in words. In a program with commands, the parser of a command gives what was set, and the main
-        parser adds the defaults.
+        """Parses a command line. In a program with commands, the parser of the command gives the settings that were
+        set, and the main parser adds the defaults.
 
         Raises:
-            UserError: a mistake in a flag, a config or a checkpoint.
+            UserError: there is a mistake in a flag, a config or a checkpoint.
         """
         words = list(sys.argv[1:] if args is None else args)
         if self._subcommands_action is not None:
@@ -218,7 +260,7 @@ class LitArgumentParser(LightningArgumentParser):
             base = self._with_stored(base, Path(checkpoint))
             base["ckpt_path"] = str(checkpoint)
             if self.resumes and Path(sources.resume).expanduser().is_dir():
-                self.stored.left_out.clear()  # config.yaml of the run, which is the user's, sets them
+                self.stored.left_out.clear()  # the user's own config.yaml of the run sets them
         for config in self.configs:
             base = self._with_config(base, config)
         kwargs["_namespace_as_config"] = True
@@ -232,10 +274,9 @@ class LitArgumentParser(LightningArgumentParser):
         return settings
 
     def _with_config(self, base: Namespace, config: Config) -> Namespace:
-        """The settings with those of a config file over them. Settings of other commands are left out."""
-        others = {action.dest for parser in self.commands.values() for action in parser._actions}
+        """The settings, overridden by those of a config file. Settings for other commands are left out."""
         own = {dest.partition(".")[0] for dest in (action.dest for action in self._actions)}
-        content = {k: v for k, v in config.content.items() if k in own or k not in others}
+        content = {k: v for k, v in config.content.items() if k in own or not self._of_another_command(k)}
         config = Config(config.path, content, config.section)
         if problem := unknown_setting(self, config, base):
             raise UserError(problem)
@@ -248,9 +289,12 @@ class LitArgumentParser(LightningArgumentParser):
         except UserError as error:
             raise UserError(f"{config.place_of_message(str(error))}: {error}") from error
 
+    def _of_another_command(self, setting: str) -> bool:
+        return any(setting == action.dest for parser in self.commands.values() for action in parser._actions)
+
     def forget_other_class(self, settings: Namespace, part: str, value: Any) -> None:
-        """Drops the checkpoint's settings of "model" or "data" if another class is named: they may mean other things
-        there."""
+        """Drops the checkpoint's settings of "model" or "data" if another class is named, because they may have another
+        meaning there."""
         name = value.get("class_path") if isinstance(value, dict) else value
         stored = section_of(settings, part).get("class_path") if self.checkpoint is not None else None
         if stored and isinstance(name, str) and find_class(part, name) is not find_class(part, stored):
@@ -264,10 +308,10 @@ class LitArgumentParser(LightningArgumentParser):
         return merged
 
     def _with_stored(self, base: Namespace, path: Path) -> Namespace:
-        """The settings with those of the run that wrote a checkpoint over them, as far as they are taken over.
+        """The settings, overridden by those that are taken over from a checkpoint's config.
 
         Raises:
-            UserError: the file is missing or damaged, its config is not one, or names a class that it may not.
+            UserError: the file is missing or damaged, its config is not valid, or names a class that is not allowed.
         """
         self.checkpoint = read_checkpoint(path)
         content = stored.read_config(path, self.checkpoint)
@@ -282,17 +326,17 @@ class LitArgumentParser(LightningArgumentParser):
         return any(action.dest == dest for action in self._actions)
 
     def _parse_known_args_internal(self, *args: Any, **kwargs: Any) -> Any:
-        """Refuses words that no flag takes.
+        """Refuses words that belong to no flag.
 
         Raises:
-            UserError: names the nearest flag, or the command that has it.
+            UserError: the message names the nearest flag, or the command that has the flag.
         """
         settings, unknown = super()._parse_known_args_internal(*args, **kwargs)
         if unknown and self._subcommands_action is None:
-            raise UserError(self._flag_problem(unknown[0]))
+            raise UserError(self._flag_problem(unknown[0], settings))
         return settings, unknown
 
-    def _flag_problem(self, word: str) -> str:
+    def _flag_problem(self, word: str, settings: Namespace) -> str:
         flag = word.partition("=")[0]
         if not flag.startswith("-"):
             return f"{flag!r} belongs to no flag; several words are one value in quotes"
@@ -300,23 +344,24 @@ class LitArgumentParser(LightningArgumentParser):
         if owners:
             command = getattr(self, "subcommand", "this command")
             return f"{flag} belongs to {' and '.join(owners)}, and {command} does not use it: leave it out"
-        return f"unknown flag {flag}{nearest(flag, self._option_string_actions)}"
+        names = [*parser_settings(self), *class_settings(settings)]
+        return f"unknown flag {flag}{hint(flag.lstrip('-'), names, prefix='--')}"
 
 
 def _wrapped(line: str) -> list[str]:
-    """A line of a help screen, or several that fit the screen."""
+    """Wraps a line of a help screen to the width of the screen."""
     indent = " " * min(width() // 2, len(line) - len(line.lstrip()))
     return textwrap.wrap(line, width(), subsequent_indent=indent) if len(line) > width() else [line]
 
 
 def section_of(settings: Namespace, part: str) -> Namespace:
-    """The settings of "model" or "data"; empty where there are none."""
+    """The settings of "model" or "data"; empty if there are none."""
     section: Namespace = settings.get(part) or Namespace()  # type: ignore[no-untyped-call]
     return section
 
 
 def _source_parser() -> argparse.ArgumentParser:
-    """Takes config files, the checkpoint and trusted modules out of the words, and leaves the rest."""
+    """The parser for config files, the checkpoint and trusted modules. It leaves all other words."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("-c", "--config", action="append", default=[])
     parser.add_argument("--ckpt_path")
@@ -326,7 +371,7 @@ def _source_parser() -> argparse.ArgumentParser:
 
 
 def extended_parser(parser_class: type[LightningArgumentParser]) -> type[LightningArgumentParser]:
-    """The parser class of a program, with what ours adds."""
+    """The parser class of a program, extended by LitArgumentParser."""
     if issubclass(parser_class, LitArgumentParser):
         return parser_class
     if issubclass(LitArgumentParser, parser_class):
@@ -335,7 +380,7 @@ def extended_parser(parser_class: type[LightningArgumentParser]) -> type[Lightni
 
 
 def take_debug(words: list[str]) -> tuple[bool, list[str]]:
-    """Whether `--debug` is one of the words, and the others."""
+    """Whether the words contain `--debug`, and the other words."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--debug", action="store_true")
     options, rest = parser.parse_known_args(words)

@@ -1,4 +1,5 @@
-"""How a command ends: one line and an exit status after a mistake of the user's or a signal, a traceback otherwise."""
+"""Ends a command with one line and an exit status after a mistake of the user or a signal, and with a traceback
+otherwise."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +15,9 @@ from lit_models.runs.stopping import Stopped
 
 @contextmanager
 def plain_errors(*, debug: Callable[[], bool]) -> Iterator[None]:
-    """Ends the process after a mistake of the user's, with one line and status 2, unless `debug` returns True."""
+    """Prints a mistake of the user on one line and ends the process with status 2, unless `debug` returns True."""
     try:
-        with processes.telling():
+        with processes.telling(is_users):
             yield
     except Stopped as stop:
         if not getattr(rank_zero_only, "rank", 0):
@@ -26,12 +27,12 @@ def plain_errors(*, debug: Callable[[], bool]) -> Iterator[None]:
         print("terminated; the run folder keeps the checkpoint of the last completed epoch", file=sys.stderr)
         raise SystemExit(143) from stop
     except SystemExit as stop:
-        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has closed its files and asks to leave
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning has closed its files and exits
             raise stop.__context__ from None
         raise
     except Exception as error:
         if debug() or not is_users(error):
             raise
-        if not getattr(rank_zero_only, "rank", 0):
-            print(one_line(error), file=sys.stderr)
+        if processes.speaks_first():
+            print(one_line(error), file=sys.stderr, flush=True)
         raise SystemExit(2) from error

@@ -1,7 +1,7 @@
-"""The models, data and configs that there are. Read from source files, so that a help screen imports no torch.
+"""The available models, data and configs. They are read from source files, so that help screens do not import torch.
 
-The names are those of two tables, `lit_models.MODELS` and `datamodules.DATA`. The summary and the kinds of data are
-read from each class's source.
+The names are those of the tables `lit_models.MODELS` and `datamodules.DATA`. The summary and the kinds of data are read
+from the source of each class.
 """
 
 import ast
@@ -21,10 +21,10 @@ class Entry:
     """A model or a datamodule.
 
     Args:
-        name: of the class.
-        module: that holds it.
+        name: name of the class.
+        module: name of its module.
         summary: first line of its docstring.
-        kinds: kinds of data that a model accepts, or the one that data give.
+        kinds: kinds of data that a model accepts, or the kind of the data.
     """
 
     name: str
@@ -35,12 +35,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class ConfigEntry:
-    """A config that comes with the program.
+    """A config of the program.
 
     Args:
-        name: as `--config` takes it, such as "mnist_cnn" or "overlays/gpu".
-        path: of the file.
-        header: first line of the comment that the file begins with.
+        name: name for `--config`, such as "mnist_cnn" or "overlays/gpu".
+        path: path of the file.
+        header: first line of the comment at the beginning of the file.
     """
 
     name: str
@@ -61,12 +61,12 @@ def data() -> tuple[Entry, ...]:
 
 
 def model_names() -> list[str]:
-    """Names of the models' classes."""
+    """Class names of the models."""
     return [entry.name for entry in models()]
 
 
 def data_names() -> list[str]:
-    """Names of the datamodules' classes."""
+    """Class names of the datamodules."""
     return [entry.name for entry in data()]
 
 
@@ -87,20 +87,20 @@ def import_all() -> None:
 
 
 def config_dir() -> Path:
-    """The folder of the configs that come with the program: inside an installed package, beside it in a checkout."""
+    """The folder of the program's configs: inside an installed package, or beside the package in a checkout."""
     inside = ROOT / "lit_models" / "configs"
     return inside if inside.is_dir() else ROOT / "configs"
 
 
 def configs() -> list[ConfigEntry]:
-    """The configs that come with the program, by name; overlays last."""
+    """The configs of the program, by name; overlays last."""
     folder = config_dir()
     paths = [*sorted(folder.glob("*.yaml")), *sorted(folder.glob("*/*.yaml"))]
     return [ConfigEntry(p.relative_to(folder).with_suffix("").as_posix(), p, _header(p)) for p in paths]
 
 
 def _entry(name: str, module: str, attribute: str) -> Entry:
-    """A class as its source describes it."""
+    """Reads the entry of a class from its source."""
     path = ROOT / f"{module.replace('.', '/')}.py"
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
@@ -110,7 +110,7 @@ def _entry(name: str, module: str, attribute: str) -> Entry:
 
 
 def _strings(node: ast.ClassDef, attribute: str) -> frozenset[str]:
-    """The strings in the value of a class attribute; none where the class does not set it."""
+    """The strings in the value of a class attribute; empty if the class does not set it."""
     for statement in node.body:
         targets = [statement.target] if isinstance(statement, ast.AnnAssign) else getattr(statement, "targets", [])
         value = getattr(statement, "value", None)
@@ -121,6 +121,6 @@ def _strings(node: ast.ClassDef, attribute: str) -> frozenset[str]:
 
 
 def _header(path: Path) -> str:
-    """First line of the comment that a config begins with."""
+    """First line of the comment at the beginning of a config."""
     first = path.read_text(encoding="utf-8").partition("\n")[0]
     return first.lstrip("# ").strip() if first.startswith("#") else ""

@@ -1,7 +1,7 @@
-"""What the program remembers about its user between two runs: the files of modules that were run before.
+"""Remembers between two runs which module files the user has run.
 
-The list is one text file with a full path on each line. A file that belongs to another user, or that others can write
-to, is not believed.
+The list is a text file with one full path per line. It is ignored if it belongs to another user, or if others can write
+to it.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import platformdirs
 
 MAX_BYTES = 2**20
-"""Limit of what is read and written: some 10,000 paths."""
+"""Maximum size of the list in bytes: about 10,000 paths."""
 
 
 def state_dir() -> Path:
@@ -35,7 +35,8 @@ def modules() -> set[str]:
 
 
 def add_modules(paths: Iterable[str]) -> None:
-    """Remembers files. If the folder cannot be written, nothing is remembered, and the user names the modules again."""
+    """Remembers files. If the folder cannot be written, nothing is remembered, and the user has to name the modules
+    again."""
     new = sorted({path for path in paths if len(path.splitlines()) == 1} - modules())
     if not new:
         return

@@ -1,8 +1,8 @@
-"""What a command takes over from the config in a checkpoint. The file may come from anybody.
+"""The settings that a command takes over from the config in a checkpoint. The file may come from anybody.
 
-A stored config gives values, and names of classes that `lit_models.cli.trust` allows in a checkpoint. It never gives
-places to write, loggers, profilers or plugins, and only the callbacks in `CALLBACKS`. What is left out is listed in a
-note, with the flag that sets it again.
+Values are taken over, and classes that `lit_models.cli.trust` allows in a checkpoint. Folders to write to, loggers,
+profilers and plugins are never taken over, and of the callbacks only those in `CALLBACKS`. A note lists the settings
+that are left out, with the flags that set them again.
 """
 
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ from lit_models.cli.configs import strange_key, unreadable_place
 
 EVALUATION = ("model", "data", "seed_everything", "experiment")
 """Settings that commands other than fit take over."""
-NEVER = ("config", "ckpt_path", "inputs", "output", "print_config")
+NEVER = ("config", "ckpt_path", "inputs", "output", "top_k", "print_config")
 """Settings that belong to one call."""
 PLACES = ("runs_dir", "trainer.default_root_dir")
 OBJECTS = ("logger", "plugins", "profiler")
-"""Settings of the Trainer that write files or run code of their own."""
+"""Settings of the Trainer that write files or run other code."""
 CALLBACKS = {"lit_models.runs.progress.ErrorLines"} | frozenset(
     f"lightning.pytorch.callbacks.{name}"
     for name in (
@@ -31,7 +31,7 @@ CALLBACKS = {"lit_models.runs.progress.ErrorLines"} | frozenset(
         "WeightAveraging",
     )
 )
-"""Callbacks that write no files and call no function that a name could choose."""
+"""Callbacks that write no files and call no function that is given by its name."""
 
 
 @dataclass
@@ -39,9 +39,9 @@ class Stored:
     """The config of a checkpoint.
 
     Args:
-        content: all of it, as data.
+        content: the whole config, as data.
         taken: the settings that the command takes over.
-        left_out: the flags of those that it does not.
+        left_out: flags of the settings that it does not take over.
     """
 
     content: dict[str, Any] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Stored:
     left_out: list[str] = field(default_factory=list)
 
     def note(self) -> str | None:
-        """One line about what was left out; None where there is nothing."""
+        """A note about the settings that are left out; None if there are none."""
         if not self.left_out:
             return None
         flags = ", ".join(self.left_out)
@@ -57,10 +57,10 @@ class Stored:
 
 
 def read_config(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The config in a checkpoint, as data; empty where there is none.
+    """The config in a checkpoint, as data; empty if there is none.
 
     Raises:
-        UserError: it is not a mapping, or not a YAML text within the limits of a config.
+        UserError: the config is not a mapping, or not valid YAML within the limits of a config.
     """
     try:
         content = strict_yaml.load(checkpoint.get("config") or "{}")
@@ -78,16 +78,17 @@ def read_config(path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings_of(path: Path, content: dict[str, Any], *, fit: bool, runs_dir: Any) -> Stored:
-    """What a command takes over.
+    """The settings that a command takes over.
 
     Args:
-        path: of the checkpoint.
-        content: its config.
-        fit: whether the run goes on, and so takes over how it is trained.
-        runs_dir: default of this setting.
+        path: path of the checkpoint.
+        content: config of the checkpoint.
+        fit: whether training continues, so that its settings are taken over too.
+        runs_dir: default value of this setting.
 
     Raises:
-        UserError: model, data or a part of them is a class that a checkpoint may not name, or a text is such a place.
+        UserError: a checkpoint may not name one of the classes, or a string is the path of a pipe, a device or another
+            machine.
     """
     stored = Stored(content)
     chosen = {k: v for k, v in content.items() if k not in NEVER and (fit or k in EVALUATION)}
@@ -109,7 +110,7 @@ def _check_classes(path: Path, content: dict[str, Any]) -> None:
     """Refuses classes that a checkpoint may not name.
 
     Raises:
-        UserError: names them, and the flags that allow them.
+        UserError: there are such classes; the message has the flags that allow them.
     """
     places = list(trust.class_paths(content))
     trust.allow_remembered(name for _, name in places)
@@ -128,7 +129,7 @@ def _check_classes(path: Path, content: dict[str, Any]) -> None:
 
 
 def _trainer_settings(trainer: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
-    """The plain settings of a stored Trainer, and its callbacks as far as they are in `CALLBACKS`."""
+    """The plain settings of a stored Trainer, and those of its callbacks that are in `CALLBACKS`."""
     taken: dict[str, Any] = {}
     for name, value in trainer.items():
         if name == "callbacks":
@@ -152,7 +153,7 @@ def _class_of(callback: Any) -> str:
 
 
 def _is_plain(value: Any) -> bool:
-    """Whether a value is data: it holds no class, and no text that could be an import path."""
+    """Whether a value is plain data, without a class and without a string that could be an import path."""
     if isinstance(value, dict):
         return "class_path" not in value and all(_is_plain(part) for part in value.values())
     if isinstance(value, list):

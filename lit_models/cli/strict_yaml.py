@@ -1,7 +1,7 @@
-"""YAML of files and checkpoints as plain data: no tags, no key twice, and bounded size, depth and expansion.
+"""Reads YAML as plain data: without tags and repeated keys, and with limits of size, depth and expansion.
 
-An alias such as `*a` stands for a whole part of the text, so 655 bytes can stand for gigabytes. The size of what all
-aliases stand for is computed on the tree of nodes, where each part is counted once, before anything is built.
+An alias such as `*a` repeats a part of the text, so 655 bytes can expand to gigabytes. The expanded size is therefore
+computed from the tree of nodes, before any object is built.
 """
 
 from typing import Any
@@ -9,14 +9,14 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 2**20
-"""Limit of a config's text. The reader takes about 5 s for it; the largest config of the program has 1 kB."""
+"""Maximum characters of a config, which take about 5 s to read. The largest config of the program has 1 kB."""
 MAX_NODES = 2000
-"""Limit of keys and values, counted as often as aliases repeat them. The parser's time for a list grows with the square
-of its length: 1,200 numbers take some seconds."""
+"""Maximum number of keys and values after aliases are expanded. The parser's time for a list grows with the square of
+its length: 1,200 numbers take some seconds."""
 MAX_DEPTH = 64
-"""Limit of mappings and lists inside each other."""
+"""Maximum depth of nested mappings and lists."""
 MAX_DIGITS = 400
-"""Limit of a number's characters; the largest float has 309 digits."""
+"""Maximum characters of a number; the largest float has 309 digits."""
 PLAIN = ("null", "bool", "int", "float", "str", "seq", "map")
 
 
@@ -24,8 +24,8 @@ def load(text: str) -> Any:
     """The content of a YAML text.
 
     Raises:
-        yaml.YAMLError: not YAML, a tag of an object, a key twice, a value that cannot be read, or a text that is too
-            large, too deep or expands too far. It is a MarkedYAMLError where the place is known.
+        yaml.YAMLError: the text is not YAML, has a tag of an object, a repeated key or a value that cannot be read, or
+        is too large, too deep or expands too far. It is a MarkedYAMLError if the place is known.
     """
     if len(text) > MAX_BYTES:
         raise yaml.YAMLError(f"more than {MAX_BYTES:,} characters, which no config needs")
@@ -36,7 +36,7 @@ def load(text: str) -> Any:
 
 
 def has_aliases(text: str) -> bool:
-    """Whether a YAML text uses aliases, or is none."""
+    """Whether a text has YAML aliases, or is not YAML."""
     try:
         return any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text, Loader=yaml.SafeLoader))
     except yaml.YAMLError:
@@ -44,9 +44,9 @@ def has_aliases(text: str) -> bool:
 
 
 class StrictLoader(yaml.SafeLoader):
-    """Reads YAML 1.1 within the limits of this module, and refuses a key that is there twice.
+    """Reads YAML 1.1 within the limits of this module, and refuses repeated keys.
 
-    Values are texts, numbers, true, false, null, lists and mappings. A date stays a text.
+    Values are strings, numbers, true, false, null, lists and mappings. A date is read as a string.
     """
 
     yaml_constructors = {  # noqa: RUF012  (PyYAML's own form)
@@ -89,7 +89,7 @@ class StrictLoader(yaml.SafeLoader):
         """The tree of the text.
 
         Raises:
-            yaml.MarkedYAMLError: a part contains itself, or the tree expands too far.
+            yaml.MarkedYAMLError: a node contains itself, or the tree expands too far.
         """
         node: yaml.Node | None = super().get_single_node()
         if node is not None:
@@ -97,11 +97,11 @@ class StrictLoader(yaml.SafeLoader):
         return node
 
     def _count(self, node: yaml.Node, counts: dict[int, int]) -> int:
-        """The number of nodes under `node` and of itself, with what aliases stand for.
+        """The number of nodes in the tree of `node`, with aliases expanded.
 
         Args:
-            node: a part of the tree.
-            counts: the numbers that are known, by identity; 0 for a node whose parts are being counted.
+            node: root of the tree.
+        counts: known numbers by identity of the node; 0 for a node that is being counted.
         """
         known = counts.get(id(node))
         if known is not None:

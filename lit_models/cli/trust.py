@@ -1,16 +1,16 @@
-"""Which classes and functions a config file or a checkpoint may name. What they may not name is never imported.
+"""Rules for the classes and functions that a config file or a checkpoint may name. Other names are never imported.
 
-The rules, for every place where a class path or an import path can stand:
+The rules hold for every class path and every import path:
 
-- The models and data of this program, and the parts of torch, Lightning, torchmetrics and torchvision in `ALLOWED`, may
-  be named by anybody.
-- A module of the user's may be named if the user has named it: as the class of a flag (`--model my_file.LitMine`), or
-  with `--trust my_file`. Modules in its folder that it has imported may be named as well.
-- A config file that lies in the current folder, or below it, may name modules that lie there too.
-- A checkpoint may name modules that this user has run before, as the state folder remembers: the full path of each
-  module's file. So a foreign checkpoint cannot import a file that came with it.
+- Any file may name the models and data of this program, and the parts of torch, Lightning, torchmetrics and torchvision
+  in `ALLOWED`.
+- A file may name a module of the user if the user has named it too: in a flag (`--model my_file.LitMine`), or with
+  `--trust my_file`. It may also name modules in the same folder that this module has imported.
+- A config file in the current folder, or below it, may name modules that are there too.
+- A checkpoint may name modules that this user has run before. The state folder remembers the full path of each file, so
+  a checkpoint from somebody else cannot import a file that came with it.
 
-jsonargparse applies the rules, as it resolves every import path in a value. It also checks where an object is defined:
+jsonargparse applies these rules when it resolves an import path. It also checks the module that defines the object:
 `my_file.os.system` is `posix.system`, which no rule allows.
 """
 
@@ -36,7 +36,7 @@ from lit_models.cli.configs import Config
 
 CLASS_FLAGS = ("model", "data", "optimizer", "lr_scheduler")
 CLASS_SETTINGS = ("callbacks", "logger", "strategy", "plugins", "profiler", "accelerator")
-"""Settings of the Trainer that are objects of a class."""
+"""Settings of the Trainer whose values are objects of a class."""
 OURS = ("lit_models", "datamodules")
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "softmax", "selu", "celu", "rrelu", "sin", "cos", "exp", "log", "square")
 DTYPES = ("bfloat16", "float16", "float32", "float64", "int64")
@@ -52,12 +52,16 @@ ALLOWED = (
     *(f"lightning.fabric.{part}" for part in ("accelerators", "loggers", "plugins", "strategies")),
     "torchmetrics",
     *(f"torchvision.{part}" for part in ("datasets", "models", "ops", "transforms", "tv_tensors")),
-    *("lightning.Callback", "lightning.LightningModule", "lightning.LightningDataModule"),  # bases, as types name them
+    *(
+        "lightning.Callback",
+        "lightning.LightningModule",
+        "lightning.LightningDataModule",
+    ),  # base classes in annotations of types
     *("lightning.pytorch.core.module.LightningModule", "lightning.pytorch.core.datamodule.LightningDataModule"),
     "datetime.timedelta",
     "lit_models.runs.progress.ErrorLines",
 )
-"""What anybody may name, with everything below it."""
+"""Names that any file may use, with everything below them."""
 DENIED = (
     "lightning.pytorch.callbacks.LambdaCallback",  # runs any function that it is given
     "lightning.pytorch.callbacks.lambda_function",
@@ -68,17 +72,17 @@ DENIED = (
 
 
 LIBRARIES = {entry.partition(".")[0] for entry in ALLOWED} - set(OURS)
-"""Packages of which only parts may be named."""
+"""Packages of which only the parts in `ALLOWED` may be named."""
 
 
 @contextmanager
 def enforced(program: type, *classes: Any) -> Iterator[None]:
-    """Enforces the rules; the settings of jsonargparse are as before afterwards. Texts in values are read within the
-    limits of `strict_yaml`, and nothing is fetched from another machine.
+    """Enforces the rules, and restores the settings of jsonargparse afterwards. Values are parsed within the limits of
+    `strict_yaml`, and nothing is fetched from another machine.
 
     Args:
         program: class of the command line.
-        classes: of model and data, as the program fixes them.
+        classes: classes of model and data, if the program fixes them.
     """
     before, read = dict(parsing_settings), loaders["yaml"]
     own = [f"{entry.module.partition('.')[0]}.{entry.name}" for entry in (*registry.models(), *registry.data())]
@@ -98,10 +102,10 @@ def enforced(program: type, *classes: Any) -> Iterator[None]:
 
 
 def _bounded(text: str) -> str:
-    """The text of a value, if it has no aliases and is not too large to be read as YAML.
+    """Returns a value that may be parsed as YAML: a short one without aliases.
 
     Raises:
-        yaml.YAMLError: it has or is.
+        yaml.YAMLError: the value has aliases or is too large.
     """
     if len(text) > strict_yaml.MAX_BYTES or ("&" in text and "*" in text and strict_yaml.has_aliases(text)):
         raise yaml.YAMLError("a value with aliases, or a very long one, is not read as YAML")
@@ -109,19 +113,19 @@ def _bounded(text: str) -> str:
 
 
 def program_modules(program: type, *classes: Any) -> set[str]:
-    """Modules of a program's own command line and classes, and of what it has imported from files of its own."""
+    """Modules of the program's command line and classes, and the modules that it has imported from its own files."""
     own = {cls.__module__ for cls in (program, *classes) if isinstance(cls, type)} | {"__main__"}
     own |= _own_modules().keys()
     return {name.partition(".")[0] for name in own} - {*OURS, *LIBRARIES} - sys.stdlib_module_names
 
 
 def allows(name: str) -> bool:
-    """Whether a class path may be named. A name without a dot means a class that is imported already."""
+    """Whether a file may name a class path. A name without a dot is a class that is already imported."""
     return "." not in name or denying_import_path_entry(name) is None
 
 
 def module_of(name: str) -> str:
-    """What `--trust` takes to allow a class path: its top module, or the whole path where that is a library's."""
+    """The value of `--trust` that allows a class path: its top module, or the whole path if it belongs to a library."""
     top = name.partition(".")[0]
     return name if top in LIBRARIES else top
 
@@ -132,7 +136,7 @@ def can_be_trusted(name: str) -> bool:
 
 
 def refusal(name: str) -> str:
-    """The sentence for a name that is not imported, and what to type instead."""
+    """The message for a name that is not allowed, with advice."""
     if name.partition(".")[0] in sys.stdlib_module_names:
         return f"{name} is a part of Python that no setting may name"
     if name.partition(".")[0] in OURS:
@@ -141,8 +145,8 @@ def refusal(name: str) -> str:
 
 
 def allow_names(names: Iterable[str]) -> None:
-    """Allows what the user has named: a module, or a class with its module. Of a library in `LIBRARIES`, such as torch,
-    only the class itself is allowed."""
+    """Allows the names that the user has typed: a module, or a class with its module. For a library in `LIBRARIES`,
+    such as torch, only the class itself is allowed."""
     for name in names:
         top = name.partition(".")[0]
         if top in OURS or top in sys.stdlib_module_names or not all(part.isidentifier() for part in name.split(".")):
@@ -177,13 +181,13 @@ def allow_remembered(names: Iterable[str]) -> None:
 
 
 def remember(names: Iterable[str]) -> None:
-    """Notes the files of allowed modules of the user's, so that their checkpoints may name them from now on."""
+    """Remembers the files of the user's allowed modules, so that checkpoints may name them from now on."""
     files = {module_file(name) for name in names if "." in name and name.partition(".")[0] not in OURS and allows(name)}
     state.add_modules(str(file) for file in files if file is not None and not _is_installed(file))
 
 
 def module_file(name: str) -> Path | None:
-    """The file of the top module of a class path, which is not imported; None where there is none."""
+    """The file of the top module of a class path; None if there is none. The module is not imported."""
     top = name.partition(".")[0]
     if "." not in name or not top.isidentifier():
         return None
@@ -192,7 +196,7 @@ def module_file(name: str) -> Path | None:
 
 
 def class_paths(content: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    """Every dotted name in a configuration that stands where a class stands, with its place."""
+    """Every dotted name of a class in a configuration, with its place."""
     if isinstance(content, list):
         for part in content:
             yield from class_paths(part, place)
@@ -232,8 +236,8 @@ def typed_names(words: list[str]) -> list[str]:
         except yaml.YAMLError:
             continue
         place = setting.removesuffix(".class_path") if isinstance(content, str) else setting
-        found = [content] if isinstance(content, str) and "." in content else []
-        names += found or [name for _, name in class_paths(content, place)]
+        typed = [content] if isinstance(content, str) and "." in content else []
+        names += typed or [name for _, name in class_paths(content, place)]
     return names
 
 
@@ -247,7 +251,7 @@ def _texts(content: Any) -> Iterator[str]:
 
 
 def _import(name: str) -> Any:
-    """The module of a class path, or the module of that name; None where there is none."""
+    """Imports the module of a class path, or the module of that name; None if there is none."""
     for module in filter(None, (name.rpartition(".")[0], name)):
         try:
             return importlib.import_module(module)
@@ -258,7 +262,7 @@ def _import(name: str) -> Any:
 
 
 def _beside(module: Any) -> set[str]:
-    """Loaded modules in the folder of a module's file, which are the user's own too."""
+    """Loaded modules of the user in the folder of a module's file."""
     own = _own_modules()
     name = getattr(module, "__name__", None)
     if name not in own:
@@ -268,7 +272,7 @@ def _beside(module: Any) -> set[str]:
 
 
 def _own_modules() -> dict[str, Path]:
-    """The imported modules whose files belong to no installed package, with these files."""
+    """The imported modules that do not belong to an installed package, with their files."""
     files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
     own = {name: file for name, file in files.items() if isinstance(file, str) and not file.startswith(_installed())}
     paths = {name: Path(file).resolve() for name, file in own.items() if os.path.isabs(file)}
@@ -277,7 +281,7 @@ def _own_modules() -> dict[str, Path]:
 
 @cache
 def _installed() -> tuple[str, ...]:
-    """Beginnings of the paths of Python's files and of installed packages, as they are and with links resolved."""
+    """The folders of Python and of installed packages, with and without links resolved."""
     places = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     return tuple(f"{folder}{os.sep}" for place in places for folder in (place, os.path.realpath(place)))
 

@@ -1,1 +1,1 @@
-"""Checkpoints as files for other programs, one file here per format."""
+"""Exports checkpoints to files for other programs. Each format has a module in this folder."""

@@ -1,4 +1,4 @@
-"""The formats that a model can be exported to. This table imports no torch, so that help screens can show it."""
+"""The formats that a model can be exported to. The help screen shows this table, so it does not import torch."""
 
 from importlib import import_module
 from pathlib import Path
@@ -9,12 +9,13 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """A kind of file.
+    """A format.
 
     Args:
         file: default name of the file in the run folder.
-        summary: what is written, for the help screen.
-        module: module with the function `write(module, path)`, which writes a new file and returns lines about it.
+        summary: one line for the help screen.
+        module: name of the module with the function `write(module, path)`, which writes a new file and returns lines
+            about it.
     """
 
     file: str
@@ -22,7 +23,7 @@ class Format(NamedTuple):
     module: str
 
     def write(self, module: "LitTask", path: Path) -> list[str]:
-        """Writes a model on the CPU to a new file; returns lines to show to a person.
+        """Writes a model on the CPU to a new file; returns lines for the screen.
 
         Raises:
             UserError: the model cannot be written in this format.

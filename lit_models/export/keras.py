@@ -1,4 +1,4 @@
-"""A model as a Keras file, `.keras`, that computes the same."""
+"""Exports a model to a `.keras` file that computes the same outputs."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from lit_models.tasks.task import LitTask
 
 
 def write(module: LitTask, path: Path) -> list[str]:
-    """Writes the network to a new Keras file, after comparing the outputs of both.
+    """Writes the network to a new Keras file, after its outputs are compared with those of the Keras model.
 
     Returns:
         A line about the comparison, and notes about the use of the file.

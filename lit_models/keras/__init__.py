@@ -1,1 +1,1 @@
-"""Keras beside torch: its training rules, its files, and the networks here that a Keras model can become."""
+"""Keras for torch: its training rules, its files, and the networks here that Keras models can be converted to."""

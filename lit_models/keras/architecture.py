@@ -1,7 +1,8 @@
-"""Which network here a Keras model is, and with which settings.
+"""Finds the network here that equals a Keras model, and its settings.
 
-The adapter of a network takes the settings from the file's layers, and says which layers a network with these settings
-has. The two lists are compared layer by layer, and any difference is refused. So nothing in a file is overlooked.
+The adapter of a network takes the settings from the file's layers, and lists the layers of a network with these
+settings. The two lists are compared layer by layer, and any difference is refused, so that nothing in a file is
+overlooked.
 """
 
 from dataclasses import dataclass
@@ -18,15 +19,15 @@ from lit_models.keras.files.training import layer_notes, loss_of, read_training
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """A Keras model as a network here.
+    """The network here that equals a Keras model.
 
     Args:
         adapter: the network's adapter.
         settings: arguments of the network's `Lit` class, plain values.
-        layers: the model's layers as they were understood, the input first.
+        layers: the model's layers as we have read them, the input first.
         saved: the same layers as the file has them.
         dtype: "float32" or "float64".
-        notes: one sentence for each thing that is not as in the file.
+        notes: one sentence for each difference from the file.
     """
 
     adapter: Adapter
@@ -38,11 +39,11 @@ class Architecture:
 
 
 def understand(content: dict[str, Any], *, model: str | None = None, dropout: float | None = None) -> Architecture:
-    """The network that a Keras model is.
+    """Finds the network here that equals a Keras model.
 
     Args:
-        content: the model's JSON, as `read_model` gives it.
-        model: name of the network's `Lit` class, if it must be a certain one.
+        content: the model's JSON, as returned by `read_model`.
+        model: name of the required `Lit` class; None for any.
         dropout: the network's rate of dropout; replaces every rate in the file.
 
     Raises:
@@ -92,7 +93,7 @@ def precision(saved: list[SavedLayer]) -> str:
     """The precision of all layers.
 
     Raises:
-        KerasFileError: layers differ.
+        KerasFileError: the layers differ in precision.
     """
     dtypes = sorted({dtype_of(layer) for layer in saved[1:]})
     if len(dtypes) != 1:
@@ -101,7 +102,7 @@ def precision(saved: list[SavedLayer]) -> str:
 
 
 def check_output(layer: Layer, compiled: Any, adapter: Adapter) -> list[str]:
-    """Checks that the last layer gives one class of several; returns notes about it.
+    """Checks that the last layer predicts one class of several; returns notes about it.
 
     Raises:
         KerasFileError: it does something else.
@@ -115,7 +116,7 @@ def check_output(layer: Layer, compiled: Any, adapter: Adapter) -> list[str]:
     if activation == "linear" and loss and "crossentropy" not in loss.lower().replace("_", ""):
         raise KerasFileError(f"the loss on the linear {layer} is {loss}; {adapter.name} supports cross-entropy")
     if activation == "linear" and units > 1 and "binary" in loss.lower():
-        labels = f"the loss on the {units} linear outputs of {layer} is {loss}, so each output is a label of its own"
+        labels = f"the loss on the {units} linear outputs of {layer} is {loss}, so each output is a separate label"
         raise KerasFileError(f"{labels}; {adapter.name} predicts one class of several")
     notes = []
     if activation == "linear" and not loss:
@@ -134,9 +135,9 @@ def compare(in_file: list[Layer], expected: list[Layer], adapter: Adapter) -> No
     for theirs, ours in zip_longest(in_file, expected):
         if theirs is None or ours is None or theirs.kind != ours.kind:
             drops = any(layer and layer.kind in DROPOUTS for layer in (theirs, ours))
-            there = "the model ends" if theirs is None else f"the model has the {theirs}"
-            here = f"{adapter.name} ends" if ours is None else f"{adapter.name} has {ours.kind}"
-            text = f"{there} where {here}; {adapter.name} consists of {adapter.built_of}"
+            model_part = "the model ends" if theirs is None else f"the model has the {theirs}"
+            network_part = f"{adapter.name} ends" if ours is None else f"{adapter.name} has {ours.kind}"
+            text = f"{model_part} where {network_part}; {adapter.name} consists of {adapter.built_of}"
             raise KerasFileError(text + advice(about_dropout=drops))
         for key in theirs.settings | ours.settings:
             value, wanted = theirs.settings.get(key), ours.settings.get(key)
@@ -146,5 +147,5 @@ def compare(in_file: list[Layer], expected: list[Layer], adapter: Adapter) -> No
 
 
 def advice(*, about_dropout: bool) -> str:
-    """What to do if the network cannot have the file's rates of dropout."""
+    """Advice for a file whose dropout rates the network cannot have."""
     return "; use --dropout RATE to replace all rates by one" if about_dropout else ""

@@ -1,4 +1,4 @@
-"""Whether a network and a live Keras model compute the same, on random inputs."""
+"""Compares the outputs of a network and of a live Keras model on random inputs."""
 
 import math
 from collections.abc import Sequence
@@ -17,10 +17,11 @@ from lit_models.keras.live import build_keras, build_saved, computed, inputs_as_
 
 NUM_SAMPLES, MAX_STEPS = 32, 100
 MAX_NUMBERS = 2**24
-"""Limit of numbers in all samples together, 64 MiB in float32. A tiny file may name images as large as memory."""
+"""Maximum count of numbers in all samples together, 64 MiB in float32. A tiny file may declare images that fill the
+memory."""
 PROBABILITY, LOGIT = 1e-5, 1e-4
-"""Largest differences that rounding explains. In another order, float32 sums of some thousands of terms differ by 1e-6
-of their size, and a probability changes by at most a quarter of the change of its logit. The limit for logits is a
+"""Largest differences that rounding explains. A float32 sum of some thousands of terms in another order differs by 1e-6
+of its size, and a probability changes by at most a quarter of the change of its logit. The limit for logits is a
 fraction of the largest logit, or of 1 if all are smaller."""
 
 
@@ -42,7 +43,7 @@ def compare_outputs(
         network: returns logits. Its inputs are images with the channel first, rows of numbers, or int64 tokens. It is
             set to evaluation mode.
         dtype: precision of both.
-        saved: the layers as a file has them. If given, Keras builds its model from these, and otherwise from `layers`.
+        saved: the layers as a file has them. If given, Keras builds its model from these instead of `layers`.
 
     Raises:
         UserError: they differ by more than `PROBABILITY` or `LOGIT`.
@@ -55,7 +56,7 @@ def compare_outputs(
         if saved is None:
             output = layers[-1]._replace(settings={**layers[-1].settings, "activation": activation})
             return computed(keras, build_keras(keras, [*layers[:-1], output], weights, dtype=dtype), inputs)
-        last = max(i for i, layer in enumerate(saved) if layer.kind == "Dense")  # at most its activation follows
+        last = max(i for i, layer in enumerate(saved) if layer.kind == "Dense")  # only its activation may follow
         end = saved[last]._replace(config={**saved[last].config, "activation": activation})
         model = build_saved(keras, [*saved[:last], end], weights, dtype)
         return computed(keras, model, inputs_as_saved(inputs, saved))
@@ -64,7 +65,7 @@ def compare_outputs(
         their_logits, theirs = (outputs(keras, end) for end in ("linear", "sigmoid" if units == 1 else "softmax"))
     if units == 1:
         probabilities = probabilities[:, 1:]
-    elif logits.shape[1] == 1:  # one output here for two in Keras
+    elif logits.shape[1] == 1:  # one output here, two in Keras
         their_logits = their_logits[:, 1:] - their_logits[:, :1]
     difference, of_logits = (float(np.abs(a - b).max()) for a, b in ((theirs, probabilities), (their_logits, logits)))
     limit = LOGIT * max(1.0, float(np.abs(their_logits).max()))

@@ -1,6 +1,6 @@
-"""Export: a network becomes a Keras file that computes the same.
+"""Export: writes a network as a Keras file that computes the same outputs.
 
-These functions know neither the command line nor checkpoints.
+These functions do not depend on the command line or on checkpoints.
 """
 
 from pathlib import Path
@@ -18,11 +18,11 @@ from lit_models.keras.rules.weights import to_keras_weights
 
 
 class ExportedModel(NamedTuple):
-    """What is to say about an exported file.
+    """Information about an exported file, for the user.
 
     Args:
         difference: largest difference in probability between Keras and the network on random inputs.
-        notes: what a person must know to use the file, one sentence each.
+        notes: what a user must know about the file, one sentence each.
     """
 
     difference: float

@@ -1,9 +1,9 @@
-"""Import: a Keras file becomes a network's settings and weights, and both are seen to compute the same.
+"""Import: turns a Keras file into settings and weights of a network, and compares the outputs of both.
 
-These functions know neither the command line nor run folders. The caller builds the network from the settings:
+These functions do not depend on the command line or on run folders. The caller builds the network from the settings:
 
     imported = import_model(Path("model.keras"))
-    module = LitCNN(**imported.settings)  # the class that imported.adapter.name says
+    module = LitCNN(**imported.settings)  # the class named by imported.adapter.name
     load_weights(imported, module.network)
     difference = check_outputs(imported, module.network)
 """
@@ -25,7 +25,7 @@ from lit_models.keras.rules.weights import load_keras_weights
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedModel(Architecture):
-    """A Keras file's model as a network here.
+    """The network here that equals the model in a Keras file, and its weights.
 
     Args:
         arrays: the weights as the file has them, in the order of Keras' `get_weights`.
@@ -39,7 +39,7 @@ def import_model(path: Path, *, model: str | None = None, dropout: float | None 
 
     Args:
         path: a `.keras` or `.h5` file.
-        model: name of the network's `Lit` class, if it must be a certain one; the layers tell it otherwise.
+        model: name of the required `Lit` class; if None, the layers decide.
         dropout: the network's rate of dropout; replaces every rate in the file.
 
     Raises:

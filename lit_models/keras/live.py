@@ -1,6 +1,6 @@
-"""Live Keras models of supported layers: built for comparing outputs, and saved for an export.
+"""Live Keras models of supported layers, for comparing outputs and for an export.
 
-From a file's JSON, only numbers, words and lists of them become arguments of Keras' own layers. No object that a file
+From a file's JSON, only numbers, strings and lists of them become arguments of Keras' own layers. No object that a file
 describes is created. Keras writes nothing to the home folder: while it is imported, its settings are in a temporary
 folder. Keras computes with the backend of `KERAS_BACKEND`, or with torch if that is not set.
 """
@@ -22,18 +22,18 @@ from lit_models.keras.files.layers import FIXED, READERS, RECURRENT, Layer, func
 from lit_models.keras.files.reading import Array, read_weights
 
 
-def require_keras(what: str) -> None:
+def require_keras(user: str) -> None:
     """Checks that Keras is installed.
 
     Args:
-        what: what needs it, such as the name of a command.
+        user: name of the command that needs it, for the message.
 
     Raises:
-        UserError: it is not; says how to install it.
+        UserError: it is not installed; the message says how to install it.
     """
     for package in ("keras", "h5py"):
         if find_spec(package) is None:
-            raise UserError(f"{what} needs {package}: pip install 'lit-models[keras]'")
+            raise UserError(f"{user} needs {package}: pip install 'lit-models[keras]'")
     if "keras" not in sys.modules and find_spec(backend()) is None:
         raise UserError(f"KERAS_BACKEND is {backend()}, which is not installed; unset it to compute with torch")
 
@@ -45,12 +45,12 @@ def backend() -> str:
 
 @contextmanager
 def quiet_keras() -> Iterator[Any]:
-    """Gives the package `keras`, which computes on the CPU and writes only to a temporary folder."""
+    """Yields the package `keras`, which computes on the CPU and writes only to a temporary folder."""
     with (
         tempfile.TemporaryDirectory() as home,
         environment(KERAS_HOME=home, KERAS_TORCH_DEVICE="cpu", KERAS_BACKEND=backend()),
     ):
-        # With another backend, Keras checks whether TensorFlow can be imported, and that alone takes seconds.
+        # With another backend, Keras only checks whether TensorFlow can be imported, which takes seconds.
         hidden = os.environ["KERAS_BACKEND"] != "tensorflow" and "tensorflow" not in sys.modules
         if hidden:
             sys.modules["tensorflow"] = None  # type: ignore[assignment]
@@ -103,8 +103,8 @@ def keras_layer(keras: Any, layer: Layer, layers: list[Layer], dtype: str) -> An
 def build_saved(keras: Any, saved: Sequence[SavedLayer], weights: Sequence[Array], dtype: str) -> Any:
     """A Sequential model of layers as a file has them, with the weights in it.
 
-    The values of the settings come from the file and not from our reading of it, so that a misreading shows in the
-    outputs. The model takes inputs that `inputs_as_saved` has prepared.
+    The values of the settings come from the file and not from our reading of it, so that an error in our reading
+    changes the outputs. The model takes inputs that `inputs_as_saved` has prepared.
     """
     tokens = any(layer.kind == "Embedding" for layer in saved)
     inputs = keras.Input(saved[0].config["batch_shape"][1:], dtype="int32" if tokens else dtype)

@@ -1,7 +1,7 @@
 """Hand-written fast paths. Each computes the same numbers as the PyTorch layer that it replaces.
 
-A fast path runs where it applies. `choose("plain")` switches all of them off. `used` names those that have run, and
-says why a call went to PyTorch's layer instead.
+A fast path runs where it applies. `choose("plain")` switches all of them off. `used` lists those that have run, and the
+reasons why calls used PyTorch's layers instead.
 """
 
 import os
@@ -10,14 +10,14 @@ from typing import Any, Literal, get_args
 Choice = Literal["auto", "plain"]
 
 INHERITED = "LIT_MODELS_KERNELS"
-"""Environment variable by which processes that this one starts get its choice."""
+"""Environment variable that passes the choice on to child processes."""
 _choice: Choice = "plain" if os.environ.get(INHERITED) == "plain" else "auto"
 _fast: set[str] = set()
 _plain: dict[str, set[str]] = {}
 
 
 def choose(choice: Choice) -> None:
-    """Sets which code computes from now on, and forgets what `used` has counted.
+    """Chooses between the fast paths and PyTorch's layers from now on, and resets `used`.
 
     Args:
         choice: "auto" uses a fast path where it applies; "plain" uses PyTorch's layers only.
@@ -32,18 +32,18 @@ def choose(choice: Choice) -> None:
 
 
 def chosen() -> Choice:
-    """What `choose` has set; "auto" at first."""
+    """The current choice; "auto" by default."""
     return _choice
 
 
 def used() -> dict[str, Any]:
-    """What has run in this process since the last `choose`, in plain values: `fast` is a list of the layers that have
-    used their fast path, `plain` maps a layer to the reasons why it used PyTorch's."""
+    """What has run in this process since the last `choose`. `fast` lists the layers that used their fast path; `plain`
+    maps other layers to the reasons why they used PyTorch's code."""
     return {"fast": sorted(_fast), "plain": {name: sorted(reasons) for name, reasons in sorted(_plain.items())}}
 
 
 def record(name: str, reason: str | None) -> None:
-    """Notes a call of a layer: on its fast path, or, with a reason, without it."""
+    """Records a call of a layer: on its fast path, or without it for a `reason`."""
     if reason is None:
         _fast.add(name)
     else:

@@ -1,8 +1,8 @@
 """Compiles a time loop with Numba when a layer first needs it, and keeps the machine code on disk.
 
-The place is `kernels` in the cache folder of the user, or `NUMBA_CACHE_DIR`. Machine code is never read from a
+The code is kept in `kernels` in the user's cache folder, or in `NUMBA_CACHE_DIR`. Machine code is never read from a
 folder that others can write to, such as a shared data cache. If a file cannot be read or written, the process compiles
-for itself. Without Numba, or if the compilation fails, PyTorch's layers compute.
+the code again without keeping it. Without Numba, or if the compilation fails, PyTorch's layers are used.
 """
 
 import hashlib
@@ -17,20 +17,36 @@ from typing import Any, NamedTuple
 import platformdirs
 
 LANES = 16
-"""Numbers of a vector. Rows in the memory of a loop have a multiple of it."""
+"""Numbers in a vector. Rows in the memory of a loop are padded to a multiple of this."""
 SLICE = 24
-"""Samples that one call of a loop computes, at most. Their states stay in the first cache, and fill tiles of 6 rows."""
+"""Maximum number of samples per call of a loop. Their states fit into the L1 cache, and fill tiles of 6 rows."""
+
+
+class Loops(NamedTuple):
+    """The loops of a layer.
+
+    Args:
+        file: name of the module in the folder `loops`.
+        arguments: maps the names of the loops, which end with "forward" or "backward", to the classes of their
+            arguments.
+    """
+
+    file: str
+    arguments: dict[str, str]
+
+
 LOOPS = {
-    "RNN_TANH": {"rnn_forward": "Forward", "rnn_backward": "Backward"},
-    "GRU": {"gru_forward": "Forward", "gru_backward": "Backward"},
-    "LSTM": {"lstm_forward": "Forward", "lstm_backward": "Backward"},
-    "EMBEDDING": {"embedding_backward": "EmbeddingBackward"},
+    "RNN_TANH": Loops("recurrence", {"rnn_forward": "Forward", "rnn_backward": "Backward"}),
+    "GRU": Loops("recurrence", {"gru_forward": "Forward", "gru_backward": "Backward"}),
+    "LSTM": Loops("recurrence", {"lstm_forward": "Forward", "lstm_backward": "Backward"}),
+    "CONVOLUTION": Loops("convolution", {"convolution_forward": "Forward", "convolution_backward": "Backward"}),
+    "EMBEDDING": Loops("embedding", {"embedding_backward": "Backward"}),
 }
-"""Mode of `nn.RNNBase`, or another layer -> names of its loops and of the classes of their arguments."""
+"""Mode of `nn.RNNBase`, or another layer -> its loops."""
 
 
 def missing(*arguments: Any) -> None:
-    """In place of a loop that could not be compiled. The layers ask for the problem before."""
+    """Stands for a loop that could not be compiled. It is never called, because the layers check `problem` first."""
     raise AssertionError("this loop could not be compiled")
 
 
@@ -46,16 +62,16 @@ class TimeLoop(NamedTuple):
 
 @cache
 def time_loop(mode: str) -> TimeLoop:
-    """Compiles a time loop or reads it from disk. If this fails, it says so on the screen, because it costs time.
+    """Compiles a time loop or reads it from disk. If this fails, prints a message, because the layer is then slower.
 
     Args:
         mode: a key of `LOOPS`.
     """
     try:
-        loops = importlib.import_module("lit_models.kernels.loops")
+        loops = importlib.import_module(f"lit_models.kernels.loops.{LOOPS[mode].file}")
         try:
-            return compiled(mode, loops, cache_folder(loops))
-        except Exception:  # a damaged file, a full disk, or no compilation; the next line tells
+            return compiled(mode, loops, cache_folder())
+        except Exception:  # a damaged file, a full disk, or a failed compilation: try it without the files
             return compiled(mode, importlib.reload(loops), None)
     except Exception as error:  # Numba and LLVM raise all kinds, and the layer works without them
         cause = str(error).partition("\n")[0]
@@ -65,14 +81,14 @@ def time_loop(mode: str) -> TimeLoop:
 
 
 def compiled(mode: str, loops: Any, folder: Path | None) -> TimeLoop:
-    """Compiles the passes of a layer. `folder` keeps the machine code; without one, nothing is kept."""
+    """Compiles the passes of a layer. The machine code is kept in `folder`, if there is one."""
     config: Any = importlib.import_module("numba.core.config")
     types: Any = importlib.import_module("numba.core.types")
     passes: dict[str, Any] = {}
-    kept = folder is not None and all(any(folder.rglob(f"*{name}-*.nbi")) for name in LOOPS[mode])
+    kept = folder is not None and all(any(folder.rglob(f"*{name}-*.nbi")) for name in LOOPS[mode].arguments)
     if not kept and sys.stderr.isatty():
         print(f"compiling the loops of {mode} for this machine: some seconds, once", file=sys.stderr)
-    for name, class_name in LOOPS[mode].items():
+    for name, class_name in LOOPS[mode].arguments.items():
         function, arguments = getattr(loops, name), getattr(loops, class_name)
         if folder is not None:
             before = config.CACHE_DIR
@@ -89,11 +105,13 @@ def compiled(mode: str, loops: Any, folder: Path | None) -> TimeLoop:
     return TimeLoop(**passes)
 
 
-def cache_folder(loops: Any) -> Path | None:
-    """The folder for the machine code of these sources; None if it cannot be written,
-    or others can write to it. Numba compares the source of
-    `loops` only, so the folder's name depends on the others."""
-    sources = [Path(loops.__file__).with_name(f"{name}.py").read_bytes() for name in ("loops", "vectors", "compiled")]
+def cache_folder() -> Path | None:
+    """The folder for the machine code of these sources; None if it cannot be written, or others can write to it.
+
+    Numba compares the source of one file only, so the folder's name depends on all of them.
+    """
+    files = [Path(__file__), *sorted((Path(__file__).parent / "loops").glob("*.py"))]
+    sources = [file.read_bytes() for file in files]
     digest = hashlib.sha256(b"".join(sources)).hexdigest()[:16]
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     folder = (Path(chosen) if chosen else platformdirs.user_cache_path("lit-models") / "kernels") / digest

@@ -1,8 +1,8 @@
-"""Dropout that is the same in any number of processes: each process drops what one process would drop in its samples.
+"""Dropout that does not depend on the number of processes: each one drops the same values as a single process would.
 
-`repeatable_draws` seeds PyTorch's generators for one step and restores them afterwards, so that what a step draws
-depends on its seed alone. Several processes share a batch: process r has the samples r, r + n, … of n processes. With
-`rows`, `F.dropout` and `F.scaled_dot_product_attention` draw for the whole batch and use the rows of this process.
+`RepeatableDraws` seeds PyTorch's generators for one step and restores them afterwards, so that the random numbers of a
+step depend only on its seed. Several processes share a batch: process r has the samples r, r + n, … of n processes.
+With `rows`, `F.dropout` and `F.scaled_dot_product_attention` draw for the whole batch and use the rows of this process.
 `nn.Dropout`, `nn.MultiheadAttention`, `nn.TransformerEncoderLayer` and the models of Hugging Face call these functions.
 
 Limits: other random functions, such as `F.dropout2d` or `torch.rand` in a network, draw the same numbers for the first
@@ -45,31 +45,41 @@ class Rows:
 
 
 shared: Rows | None = None
-"""The rows of the step that runs now; None while one process has all of them. A context variable would not be seen
-by the backward pass, which runs in other threads on a GPU."""
+"""The rows of the current step; None if one process has all of them. A context variable would not be seen by the
+backward pass, which runs in other threads on a GPU."""
 
 
-@contextmanager
-def repeatable_draws(seed: int, device: torch.device, rows: Rows) -> Iterator[None]:
-    """Everything that the block draws depends on `seed`; the generators of the process are as before afterwards.
+class RepeatableDraws:
+    """Random numbers in the block depend only on `seed`; the generators of the process are restored afterwards.
+
+    A class takes half the time of a generator function, and each training step has such a block.
 
     Args:
-        seed: of the block, 0 or more.
+        seed: seed of the block, 0 or more.
         device: the network's.
         rows: the samples of this process.
     """
-    generators = [torch.default_generator]
-    if device.type == "cuda":
-        generators.append(torch.cuda.default_generators[device.index or 0])
-    states = [generator.get_state() for generator in generators]
-    for generator in generators:
-        generator.manual_seed(seed)
-    try:
-        with drawn_for(rows):
-            yield
-    finally:
-        for generator, state in zip(generators, states, strict=True):
-            generator.set_state(state)
+
+    def __init__(self, seed: int, device: torch.device, rows: Rows) -> None:
+        self.seed, self.generators = seed, [torch.default_generator]
+        if device.type == "cuda":
+            self.generators.append(torch.cuda.default_generators[device.index or 0])
+        self.shared = drawn_for(rows) if rows.num_replicas > 1 else None
+
+    def __enter__(self) -> None:
+        self.states = [generator.get_state() for generator in self.generators]
+        for generator in self.generators:
+            generator.manual_seed(self.seed)
+        if self.shared is not None:
+            self.shared.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        try:
+            if self.shared is not None:
+                self.shared.__exit__(*error)
+        finally:
+            for generator, state in zip(self.generators, self.states, strict=True):
+                generator.set_state(state)
 
 
 @contextmanager
@@ -127,7 +137,7 @@ def scaled_noise(x: Tensor, p: float, dim: int) -> Tensor:
 def rows_of_noise(
     sizes: list[int], p: float, dim: int, like: Tensor, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Noise of this shape, type and device: of the noise of the whole batch, the rows of this process."""
+    """Noise of this shape, type and device: the rows of this process from the noise of the whole batch."""
     rows = shared or Rows(sizes[dim])
     each = sizes[dim] // rows.local  # numbers in this dimension that belong to one sample
     whole = [*sizes[:dim], rows.total * each, *sizes[dim + 1 :]]
@@ -181,7 +191,7 @@ def sequence_dropout(x: Sequences, p: float, training: bool = True, *, batch_dim
 def packed_noise(x: PackedSequence, p: float) -> Tensor:
     """Noise for the data of packed sequences. What is dropped from a text does not depend on the lengths of the others:
     the noise is drawn for padded texts `(T, B, H)`, where further time steps do not change the earlier ones. T differs
-    between processes, so a generator of its own draws it."""
+    between processes, so a separate generator draws it."""
     seed = int(torch.empty((), dtype=torch.int64).random_())
     generator = torch.Generator(x.data.device).manual_seed(seed)
     steps, num_samples, size = len(x.batch_sizes), int(x.batch_sizes[0]), x.data.shape[1]

@@ -1,8 +1,9 @@
-"""Embedding: `nn.Embedding` with a compiled gradient for a CPU. PyTorch's runs over all tokens for parts of the table.
+"""Embedding: `nn.Embedding` with a compiled gradient for a CPU. PyTorch's gradient reads all tokens again for each part
+of the table.
 
 The gradient of a word is the sum over its tokens in their order, in any number of threads. The fast path is for float32
-and rows of a multiple of 16 numbers. `kernels.used()` gives the reason for other calls
-in training; without gradients, there is nothing to make faster.
+and rows of a multiple of 16 numbers. For other calls in training, `kernels.used()` gives the reason. Without gradients,
+there is nothing to make faster.
 """
 
 from copy import copy
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from lit_models import kernels
 from lit_models.kernels.compiled import LANES, time_loop
+from lit_models.kernels.modes import first_of, problem_of_mode
 
 
 class Embedding(nn.Embedding):
@@ -33,20 +35,18 @@ class Embedding(nn.Embedding):
         return layer
 
     def problem(self, tokens: Tensor) -> str | None:
-        """Why the fast path cannot compute now; None if it can."""
+        """Why the fast path cannot be used now; None if it can."""
         reasons = {
-            "kernels are set to plain": kernels.chosen() == "plain",
-            "a graph is traced": torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call]
             "the device is not a CPU": self.weight.device.type != "cpu" or tokens.device.type != "cpu",
             "numbers are not float32": self.weight.dtype != torch.float32,
             "ids are not int64": tokens.dtype != torch.int64,
             f"the size is not a multiple of {LANES}": self.embedding_dim % LANES != 0,
-            "a setting changes rows or gradients": self.settings() != (None, None, False, False),
+            "a setting of the layer is not supported": self.settings() != (None, None, False, False),
         }
-        return next((reason for reason, applies in reasons.items() if applies), None) or time_loop("EMBEDDING").problem
+        return problem_of_mode() or first_of(reasons) or time_loop("EMBEDDING").problem
 
     def settings(self) -> tuple[Any, ...]:
-        """The settings that the fast path does not have."""
+        """The settings that the fast path does not support."""
         return self.padding_idx, self.max_norm, self.scale_grad_by_freq, self.sparse
 
 

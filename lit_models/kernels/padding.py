@@ -1,8 +1,8 @@
 """Texts that are padded at the front, without computing the padding again for each text.
 
-A recurrent layer that runs over the padding is in the same state after k paddings in every text. The first steps of the
-text with the most padding are computed once; each text then starts from the state after its own padding. In the
-backward pass, each text adds its gradient to that of this state.
+After k padding tokens, a recurrent layer is in the same state in every text. The first steps of the text with the most
+padding are computed once; each text then starts from the state after its own padding. In the backward pass, each text
+adds its gradient to that of this state.
 """
 
 from collections.abc import Callable
@@ -17,18 +17,18 @@ from lit_models.kernels.passes import Initial, States, Steps, recurrence
 
 
 class FrontPadded(NamedTuple):
-    """Sequences of equal length T that begin with padding: the padding of the longest run, and all that follows."""
+    """Sequences of equal length T that begin with padding: the longest run of padding, and what follows the padding."""
 
     prefix: Tensor
     """`(P, I)`: the values of the padding, for the text that has the most of it"""
     rows: Tensor
-    """`(N, I)`: the values behind the padding, for the texts in the order of `padding`"""
+    """`(N, I)`: the values after the padding, for the texts in the order of `padding`"""
     steps: Steps
     """of `rows`"""
     padding: Tensor
-    """int64 `(B,)`: paddings at the front of each text, ascending"""
+    """int64 `(B,)`: number of padding tokens at the front of each text, ascending"""
     places: Tensor
-    """int64 `(B,)`: where each text of the batch is in `padding`"""
+    """int64 `(B,)`: index of each text of the batch in `padding`"""
 
     @classmethod
     def of(cls, tokens: Tensor, padding_id: int) -> "FrontPadded":

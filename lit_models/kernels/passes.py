@@ -23,9 +23,9 @@ class Steps(NamedTuple):
     """
 
     counts: npt.NDArray[np.int64]
-    """active samples of the slice: its first ones"""
+    """number of active samples, which are the first ones of the slice"""
     rows: npt.NDArray[np.int64]
-    """their first row, in rows `(N, I)` and in the outputs"""
+    """row of the first active sample, in rows `(N, I)` and in the outputs"""
     times: npt.NDArray[np.int64]
     """index of the step in inputs `(T, B, I)`"""
     samples: int
@@ -57,7 +57,7 @@ class Steps(NamedTuple):
 
 
 class Initial(NamedTuple):
-    """The states before the first step, `(B, H)`; None is 0."""
+    """The states before the first step, `(B, H)`; None means 0."""
 
     h: Tensor | None = None
     c: Tensor | None = None
@@ -79,7 +79,7 @@ def recurrence(mode: str, steps: Steps, x: Tensor, weights: list[Tensor], initia
     """Runs one direction of one layer.
 
     Args:
-        mode: of `nn.RNNBase`: RNN_TANH, GRU or LSTM.
+        mode: the mode of `nn.RNNBase`: RNN_TANH, GRU or LSTM.
         steps: the order of the steps.
         x: float32 `(T, B, I)` or `(N, I)`.
         weights: w_ih, w_hh, b_ih and b_hh.
@@ -117,7 +117,7 @@ class RecurrenceFunction(torch.autograd.Function):
 
 
 class Pass:
-    """The memory of one direction of one layer during a pass, and the calls of the loops."""
+    """One pass over one direction of one layer: its memory, and the calls of the loops."""
 
     def __init__(self, mode: str, steps: Steps, x: Tensor, h0: Tensor | None, c0: Tensor | None, *weights: Any) -> None:
         w_ih, w_hh, self.b_ih, self.b_hh = weights
@@ -132,12 +132,12 @@ class Pass:
         self.gates: Tensor | None = None
 
     def fresh(self, h: Tensor | None, c: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """Copies of states or of their gradients, `(B, W)`, which the loops may change; None is 0. Only an LSTM has
-        the second one."""
+        """Copies of states or of their gradients, `(B, W)`, which the loops may change; None becomes 0. Only an LSTM
+        has the second one."""
         return self.copied(h), self.copied(c) if self.mode == "LSTM" else None
 
     def copied(self, state: Tensor | None) -> Tensor:
-        """A copy of one state in rows of whole vectors."""
+        """A copy of one state, with rows padded to whole vectors."""
         if state is None:
             return self.x.new_zeros(self.steps.samples, self.width)
         return padded(state, self.width).clone(memory_format=torch.contiguous_format)
@@ -195,7 +195,7 @@ class Pass:
         return self.gradients(x, h, c, *(reduce(torch.add, part) for part in sums))
 
     def whole_rows(self, outputs: Tensor | None) -> Tensor | None:
-        """The inverse of `outputs`. Outputs of a padded size are copied: a hook may have saved them without padding."""
+        """The inverse of `outputs`. It copies padded rows, because a hook may have saved them without padding."""
         return None if outputs is None else padded(outputs, self.width).contiguous()
 
     def biases(self) -> Tensor:
@@ -204,13 +204,13 @@ class Pass:
         return torch.cat([b_ih[:2] + b_hh[:2], b_ih[2:], b_hh[2:]]) if self.mode == "GRU" else b_ih + b_hh
 
     def outputs(self, rows: Any) -> Any:
-        """Rows without the numbers that fill them up."""
+        """Rows without their padding."""
         return rows if rows is None or self.width == self.units else rows[..., : self.units]
 
     def gradients(
         self, x: Tensor | None, h: Tensor | None, c: Tensor | None, w_ih: Tensor, w_hh: Tensor, biases: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """The gradients without the numbers that fill up the rows."""
+        """The gradients without the padding of the rows."""
         biases = biases[:, : self.units]  # (gates, H); a GRU's rows are r, z, m and n
         gru = self.mode == "GRU"
         b_hh = biases[:3] if gru else biases
@@ -232,14 +232,14 @@ def by_gate(weight: Tensor, units: int) -> Tensor:
 
 
 def aligned(x: Tensor) -> Tensor:
-    """Inputs with rows of whole vectors, whose memory has no gaps."""
+    """Inputs with rows padded to whole vectors, in memory without gaps."""
     x = padded(x.resolve_neg(), rounded_up(x.shape[-1]))
     by_sample = x.dim() == 3 and x.transpose(0, 1).is_contiguous()
     return x if x.is_contiguous() or by_sample else x.contiguous()
 
 
 def padded(x: Tensor, size: int) -> Tensor:
-    """`x` with its last dimension filled up with zeros to `size`."""
+    """`x` with its last dimension padded with zeros to `size`."""
     return x if x.shape[-1] == size else F.pad(x, (0, size - x.shape[-1]))
 
 
@@ -249,5 +249,5 @@ def rounded_up(size: int) -> int:
 
 
 def addresses(**tensors: Tensor | None) -> dict[str, int]:
-    """Where the numbers of tensors are; 0 if there is no tensor."""
+    """The memory addresses of tensors; 0 for None."""
     return {name: 0 if tensor is None else tensor.data_ptr() for name, tensor in tensors.items()}

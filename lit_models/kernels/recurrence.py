@@ -1,16 +1,16 @@
 """SimpleRNN, GRU and LSTM: `nn.RNN`, `nn.GRU` and `nn.LSTM` with compiled time loops for a CPU.
 
-The layers have the parameters, arguments and results of PyTorch's layers, which are their plain versions. They also
-take texts that share their padding (`kernels.padding.FrontPadded`).
+The layers have the parameters, arguments and results of PyTorch's layers. They also take texts that share their padding
+(`kernels.padding.FrontPadded`).
 
 The fast path is for float32 on a CPU. All other calls go to PyTorch's layer: on a GPU, with an initial state (`hx`),
 under autocast, while tracing or compiling, without biases. `kernels.used()` gives the reason, except while compiling.
 `torch.jit.script` compiles PyTorch's layer too.
 
-PyTorch's layers draw the dropout between their layers in C++. Here, layers with dropout run one by one, and
-`kernels.dropout` draws between them. With an initial state, PyTorch's layer draws.
+PyTorch's layers apply the dropout between their layers in C++. Here, layers with dropout run one by one, and
+`kernels.dropout` is applied between them. With an initial state, PyTorch's own dropout is used.
 
-The fast path does not support second derivatives, `torch.func`, or in-place changes of the outputs. These raise errors.
+The fast path does not support second derivatives or in-place changes of the outputs. These raise errors.
 
 Shapes: B samples, T time steps, I input features, H hidden features. A GRU's gates are in PyTorch's order r, z, n.
 """
@@ -27,6 +27,7 @@ from torch.nn.utils.rnn import PackedSequence
 from lit_models import kernels
 from lit_models.kernels.compiled import LOOPS, time_loop
 from lit_models.kernels.dropout import sequence_dropout
+from lit_models.kernels.modes import first_of, problem_of_mode
 from lit_models.kernels.padding import FrontPadded
 from lit_models.kernels.passes import Steps, recurrence
 
@@ -39,7 +40,7 @@ class Recurrence(nn.RNNBase):
 
     def forward(self, input: Any, hx: Any = None) -> Any:  # PyTorch's argument names
         problem = self.problem_of_layer() or self.problem_of_input(input, hx)
-        if not torch.compiler.is_compiling():  # which could not trace it
+        if not torch.compiler.is_compiling():  # the compiler cannot trace the next line
             kernels.record(type(self).__name__, problem)
         if problem is None or (hx is None and self.drops(input)):
             return self.run(input, fast=problem is None)
@@ -57,22 +58,19 @@ class Recurrence(nn.RNNBase):
         return layer
 
     def problem_of_layer(self) -> str | None:
-        """Why the fast path cannot compute now, whatever the inputs are; None if it can."""
+        """Why the layer cannot use the fast path now, whatever the inputs are; None if it can."""
         reasons = {
-            "kernels are set to plain": kernels.chosen() == "plain",
-            "a graph is compiled or traced": torch.compiler.is_compiling() or torch.jit.is_tracing(),  # type: ignore[attr-defined, no-untyped-call]
             "the device is not a CPU": any(weight.device.type != "cpu" for weight in self.parameters()),
             "numbers are not float32": any(weight.dtype != torch.float32 for weight in self.parameters()),
-            "forward-mode derivatives are on": torch.autograd.forward_ad._current_level >= 0,
             "autocast is on": torch.is_autocast_enabled("cpu"),
             "the layer has no bias": not self.bias,
             "the nonlinearity is not tanh": self.mode not in LOOPS,
             "the layer has a projection": self.proj_size > 0,
         }
-        return next((reason for reason, applies in reasons.items() if applies), None) or time_loop(self.mode).problem
+        return problem_of_mode() or first_of(reasons) or time_loop(self.mode).problem
 
     def problem_of_input(self, x: Any, hx: Any) -> str | None:
-        """Why the fast path cannot compute these inputs; None if it can."""
+        """Why these inputs cannot use the fast path; None if they can."""
         if hx is not None:
             return "an initial state is given"
         if isinstance(x, FrontPadded):
@@ -80,8 +78,8 @@ class Recurrence(nn.RNNBase):
         data = x if isinstance(x, Tensor) else getattr(x, "data", None)
         if data is None or not is_fast(data, self.input_size, dim=3 if data is x else 2) or data.numel() == 0:
             return "the inputs are not a float32 batch of this size on a CPU"
-        if isinstance(x, PackedSequence) and not is_sound(x):
-            return "the packed sequence is not sound"
+        if isinstance(x, PackedSequence) and not is_valid(x):
+            return "the packed sequence is not valid"
         return None
 
     def shares_padding(self) -> bool:
@@ -96,9 +94,12 @@ class Recurrence(nn.RNNBase):
         return between and (isinstance(x, PackedSequence) or x.dim() == 3)
 
     def run(self, input: Any, *, fast: bool) -> tuple[Any, Any]:
-        """Runs layer after layer. Returns the outputs of the last layer, `(T, B, directions * H)`, with `batch_first`
-        `(B, T, directions * H)`, or of the type of the inputs, and the last states `(layers * directions, B, H)`: an
-        LSTM's h and c."""
+        """Runs the layers one after the other.
+
+        Returns:
+            The outputs of the last layer, `(T, B, directions * H)`, `(B, T, directions * H)` with `batch_first`, or of
+            the type of the inputs; and the last states `(layers * directions, B, H)`, of an LSTM h and c.
+        """
         swap = self.batch_first and isinstance(input, Tensor)
         x: Any = input.transpose(0, 1) if swap else input  # (T, B, I)
         states: list[list[Tensor]] = []
@@ -161,8 +162,8 @@ def is_fast(data: Any, size: int, *, dim: int) -> bool:
     return plain and data.dim() == dim and data.shape[-1] == size
 
 
-def is_sound(packed: PackedSequence) -> bool:
-    """Whether the batch sizes descend to at least 1 and fit the data. The compiled loops check no bounds."""
+def is_valid(packed: PackedSequence) -> bool:
+    """Whether the batch sizes never increase, are at least 1 and match the data. The compiled loops check no bounds."""
     sizes = packed.batch_sizes
     return bool((sizes[1:] <= sizes[:-1]).all()) and int(sizes[-1]) > 0 and int(sizes.sum()) == len(packed.data)
 
@@ -192,7 +193,7 @@ def embedded(embedding: nn.Module, tokens: Tensor, padding_id: int, layers: Sequ
         embedding: maps ids of any shape to rows.
         tokens: int64.
         padding_id: the id that pads.
-        layers: the recurrent layers above; none if they cannot share padding.
+        layers: the recurrent layers that read the embeddings; empty if they cannot share padding.
     """
     if tokens.numel() and layers and all(layer.shares_padding() for layer in layers):
         shared = FrontPadded.of(tokens, padding_id).map(embedding)

@@ -14,7 +14,7 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def forget_pool() -> None:
-    """A forked process has none of the threads of its parent."""
+    """Drops the pool in a forked process, which does not have the threads of its parent."""
     global _pool
     _pool = None
 
@@ -48,7 +48,7 @@ def run_parts(call: Callable[[int], None], parts: Sequence[int]) -> None:
 
 
 def finish(futures: Sequence[Future[None]]) -> None:
-    """Waits for all of them, also if a signal interrupts: they write into the caller's memory. Raises their errors."""
+    """Waits for all, even if a signal interrupts, because they write into the caller's memory. Raises their errors."""
     interruption: BaseException | None = None
     while not all(future.done() for future in futures):
         try:

@@ -1,1 +1,1 @@
-"""What surrounds training: the run folder, checkpoints, progress on the screen, results and predictions."""
+"""Everything around the training: run folder, checkpoints, progress on the screen, results and predictions."""

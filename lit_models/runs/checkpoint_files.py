@@ -1,7 +1,7 @@
-"""Checkpoint files: written all at once with a checksum inside, and verified before anything in them is used.
+"""Writes checkpoint files atomically, with a checksum inside, and verifies them before their content is used.
 
-A checkpoint is torch's zip file. Its SHA-256 is kept in the comment at the end of the zip, so that the file stays one
-file, and torch, Lightning and zip tools read it as before.
+A checkpoint is a zip file of torch. Its SHA-256 is in the comment at the end of the zip file, so torch, Lightning and
+zip tools can read it as usual.
 """
 
 import hashlib
@@ -27,8 +27,8 @@ from lit_models.runs.plain_values import plain_settings
 MARK = b"sha256:"
 SEAL_SIZE = len(MARK) + 64
 MEMBER = re.compile(r"[ -.0-~]+(/\.?[a-z0-9_]+(\.pkl)?)+")
-"""A name inside the zip file, as torch writes it: below one folder, in small letters. torch's reader ignores case, and
-so it would take `DATA.PKL` for `data.pkl`."""
+"""A name in the zip file as torch writes it: below one folder, in lower case. torch's reader ignores case, so it would
+read `DATA.PKL` as `data.pkl`."""
 STRUCTURE = {
     "epoch": int,
     "global_step": int,
@@ -42,10 +42,10 @@ STRUCTURE = {
     "config": str,
     "resume": dict,
 }
-"""What the parts of a checkpoint are, where it has them."""
+"""The types of the parts of a checkpoint, if it has them."""
 END_OF_ZIP = b"PK\x05\x06"
 LARGEST_PICKLE = 2**26
-"""Bytes of a checkpoint's values other than tensors: settings, counters, names."""
+"""Maximum bytes of a checkpoint's values other than tensors: settings, counters, names."""
 HYPER_PARAMETERS = {"hyper_parameters", "datamodule_hyper_parameters"}
 ALLOWED = {
     "collections OrderedDict",
@@ -63,24 +63,24 @@ ALLOWED = {
     "builtins dict",
     "builtins int",
 }
-"""Names that a checkpoint may contain beside torch's types of numbers. None of them can allocate memory that the file
-does not hold, or run anything."""
+"""Names that a checkpoint may contain in addition to torch's types of numbers. They cannot run code, or allocate more
+memory than the file has bytes."""
 
 
 class CheckpointFiles(CheckpointIO):
     """Writes and reads the checkpoints of a Trainer."""
 
     constants: frozenset[str] | set[str] = frozenset()
-    """Parts of the state_dict that may have numbers that are not finite, such as a mask of minus infinity."""
+    """Entries of the state_dict that may contain infinite numbers or NaN, such as a mask of minus infinity."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Writes a checkpoint durably, with its checksum, as plain data.
 
         Raises:
-            UserError: a weight or a number of the optimizer is not finite, a part of the checkpoint is not plain data,
-                or the file cannot be written.
+            UserError: a weight or an optimizer state is not finite, a part of the checkpoint is not plain data, or the
+                file cannot be written.
         """
-        del storage_options  # Lightning's interface for other storages
+        del storage_options  # part of Lightning's interface
         check_finite(checkpoint, constants=self.constants)
         for key in HYPER_PARAMETERS & checkpoint.keys():
             checkpoint[key] = plain_settings(checkpoint[key])
@@ -96,7 +96,7 @@ class CheckpointFiles(CheckpointIO):
             seal(part)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """Reads a verified checkpoint; nothing in it is executed."""
+        """Verifies and reads a checkpoint; nothing in it is executed."""
         del weights_only  # always
         return read_checkpoint(Path(path), map_location=map_location or "cpu")
 
@@ -104,15 +104,21 @@ class CheckpointFiles(CheckpointIO):
         Path(path).unlink(missing_ok=True)
 
 
+def with_checkpoint_files(given: Any) -> list[Any]:
+    """The user's plugins, and ours for checkpoint files unless the user has another."""
+    plugins = list(given) if isinstance(given, list) else [given] if given is not None else []
+    return plugins if any(isinstance(p, CheckpointIO) for p in plugins) else [*plugins, CheckpointFiles()]
+
+
 def check_finite(checkpoint: dict[str, Any], *, constants: Collection[str] = ()) -> None:
-    """Checks that a checkpoint has no NaN and no infinite number among its weights, buffers and optimizer states.
+    """Checks that weights, buffers and optimizer states of a checkpoint are finite.
 
     Args:
         checkpoint: as Lightning saves it.
-        constants: parts of the state_dict that may have such numbers.
+        constants: entries of the state_dict that need not be finite.
 
     Raises:
-        UserError: names the first that has one.
+        UserError: a tensor is not finite; the message names it.
     """
     weights = {name: value for name, value in checkpoint.get("state_dict", {}).items() if name not in constants}
     states = {
@@ -126,7 +132,7 @@ def check_finite(checkpoint: dict[str, Any], *, constants: Collection[str] = ())
 
 
 def tensors_in(values: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """The tensors in nested dicts, lists and tuples, and their places."""
+    """Yields the tensors in nested dicts, lists and tuples, with their places."""
     if isinstance(values, Tensor):
         yield name, values
     elif isinstance(values, dict | list | tuple):
@@ -135,14 +141,14 @@ def tensors_in(values: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def is_finite(tensor: Tensor) -> bool:
-    """Whether a tensor has no NaN and no infinite number. Their sum is finite in most cases, which is found faster."""
+    """Whether all numbers of a tensor are finite. Their sum is checked first, because that is faster."""
     if not (tensor.is_floating_point() or tensor.is_complex()):
         return True
     return bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all())
 
 
 def unreadable_part(content: dict[Any, Any], name: str = "") -> tuple[str, Any] | None:
-    """The name and the value of the first part of a checkpoint that could not be read again; None if all can."""
+    """The name and the value of the first part of a checkpoint that could not be read again; None if there is none."""
     for key, value in content.items():
         if _is_readable(value):
             continue
@@ -168,9 +174,9 @@ def _not_plain(name: str, value: Any) -> UserError:
 
 
 def seal(path: Path) -> None:
-    """Puts the SHA-256 of a zip file into its comment, which must be empty.
+    """Writes the SHA-256 of a zip file into its comment, which must be empty.
 
-    The checksum covers all bytes before the comment, with the length of the comment among them.
+    The checksum covers all bytes before the comment, including the length of the comment.
     """
     with path.open("r+b") as file:
         file.seek(-22, os.SEEK_END)
@@ -184,13 +190,13 @@ def seal(path: Path) -> None:
 
 
 def verify(path: Path) -> bool:
-    """Checks that a zip file is as it was written: by its seal, or by the checksums that every zip file has.
+    """Checks that a zip file is undamaged: by the SHA-256 in its comment, or else by the checksums of its members.
 
     Returns:
-        Whether the file has a seal.
+        Whether the comment contains a SHA-256.
 
     Raises:
-        UserError: the file was changed or cut.
+        UserError: the file was changed or truncated.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -217,7 +223,7 @@ def verify(path: Path) -> bool:
 
 
 def _digest(file: IO[bytes], size: int) -> str:
-    """SHA-256 of the next `size` bytes."""
+    """SHA-256 of the next `size` bytes of a file."""
     digest = hashlib.sha256()
     while size > 0 and (chunk := file.read(min(size, 2**20))):
         digest.update(chunk)
@@ -226,11 +232,11 @@ def _digest(file: IO[bytes], size: int) -> str:
 
 
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuses what could take more memory than the file has bytes.
+    """Refuses members that could take more memory than the file has bytes.
 
     Raises:
-        UserError: names that another reader of zip files could take for others, compressed or overlapping members, or
-            what `_check_names` refuses.
+        UserError: members are compressed or overlap, have names that zip readers could read differently, or contain
+            names that `_check_names` refuses.
     """
     members = archive.infolist()
     names = {m.orig_filename.lower() for m in members}
@@ -244,10 +250,10 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _check_names(path: Path, archive: zipfile.ZipFile) -> None:
-    """Refuses names that a checkpoint has no use for.
+    """Refuses class and function names that a checkpoint does not need.
 
     Raises:
-        UserError: such a name, or too many values.
+        UserError: there is such a name, or too many values.
     """
     for member in archive.infolist():
         if not member.filename.endswith("/data.pkl"):
@@ -265,7 +271,7 @@ def _check_names(path: Path, archive: zipfile.ZipFile) -> None:
 
 
 def _allowed(name: str) -> bool:
-    """Whether a checkpoint may contain a name: of `ALLOWED`, or one of torch's types of numbers."""
+    """Whether a checkpoint may contain a name: one of `ALLOWED`, or a type of numbers of torch."""
     module, _, attribute = name.partition(" ")
     if module != "torch":
         return name in ALLOWED
@@ -273,7 +279,7 @@ def _allowed(name: str) -> bool:
 
 
 def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
-    """A checkpoint's content, on the CPU unless another place is named.
+    """The content of a checkpoint, on the CPU unless `map_location` is given.
 
     The file is verified first, and nothing in it is executed. Reading takes at most three times the file's size in
     memory.
@@ -283,7 +289,7 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
         UserError: the file is damaged, or not a Lightning checkpoint.
     """
     if not path.is_file():
-        raise MissingFileError(f"no checkpoint {path}")
+        raise MissingFileError(_missing(path))
     try:
         verify(path)
         with zipfile.ZipFile(path) as archive:
@@ -291,7 +297,7 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
         content = torch.load(path, map_location=map_location, weights_only=True)
     except UserError:
         raise
-    except Exception as error:  # torch's reader fails in many ways on a file of another program
+    except Exception as error:  # for files of other programs, torch's reader raises many types of errors
         raise _unreadable(path, error) from error
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(f"{path} is not a Lightning checkpoint: it holds no state_dict")
@@ -302,8 +308,18 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu") -> dict[str, Any]:
     return cast(dict[str, Any], content)
 
 
+def _missing(path: Path) -> str:
+    """The message for a checkpoint that does not exist, with those that do."""
+    run = path if path.is_dir() else path.parent
+    for folder in (run, run / "checkpoints"):
+        if others := ", ".join(sorted(file.name for file in folder.glob("*.ckpt"))):
+            where = f"{folder} has" if folder != path.parent else "its folder has"
+            return f"{f'{path} is a folder' if path.is_dir() else f'no checkpoint {path}'}; {where} {others}"
+    return f"{path} is a folder, expected a checkpoint" if path.is_dir() else f"no checkpoint {path}"
+
+
 def epochs_done(checkpoint: dict[str, Any]) -> int:
-    """Epochs that were completed when a checkpoint was saved."""
+    """Number of completed epochs in a checkpoint."""
     part: Any = checkpoint
     for name in ("loops", "fit_loop", "epoch_progress", "current", "processed"):
         part = part.get(name) if isinstance(part, dict) else None

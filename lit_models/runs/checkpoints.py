@@ -1,4 +1,4 @@
-"""The checkpoints of a run: when they are saved, what they hold, and whether their weights fit a model."""
+"""The checkpoints of a run: when they are saved, what they contain, and whether their weights fit a model."""
 
 import math
 import time
@@ -17,7 +17,7 @@ from datamodules.errors import UserError
 from lit_models.runs.durable import link, remove_parts, replaced
 from lit_models.runs.environment import differences, environment
 from lit_models.runs.folder import config_text, new_file, newest_config
-from lit_models.runs.logged import direction_of, monitor_of
+from lit_models.runs.logged import direction_of, monitor_of, no_monitor_note
 from lit_models.runs.metrics_file import MetricsFile
 from lit_models.runs.progress import say
 from lit_models.runs.resume import KEY, BetweenSteps
@@ -26,18 +26,18 @@ from lit_models.runs.stopping import LONGEST_PACE, PATIENCE, Agreement, Evaluati
 
 Saved = Literal["both", "last", "best", "none"]
 COST_FACTOR = 50
-"""A save at an epoch's end waits until this many times its own duration has passed."""
+"""After a save, the next one at the end of an epoch waits this many times as long as a save takes."""
 
 
 class SaveConfig(SaveConfigCallback):
-    """Writes `config.yaml` when training begins, that is, after the data were found to be readable, and the same text
-    into each checkpoint, so that the file alone is enough to test and predict.
+    """Writes `config.yaml` when training begins, and the same text into each checkpoint, so that a checkpoint alone is
+    enough to test and predict.
 
     Args:
         parser: the parser of the command.
         config: the whole configuration.
         folder: the run folder; without one, the config is saved as Lightning does.
-        text: the config as the run keeps it, YAML.
+        text: the YAML of the config, for the run folder.
         **settings: other arguments of Lightning's SaveConfigCallback.
     """
 
@@ -54,7 +54,15 @@ class SaveConfig(SaveConfigCallback):
             self.save_config(trainer, pl_module, stage)
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A resumed run with other settings keeps both: the new ones are in `config_2.yaml`."""
+        if not trainer.ckpt_path:
+            self._write(trainer)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """If a run is resumed with other settings, the new ones are written to `config_2.yaml`. This waits until the
+        checkpoint was restored under them."""
+        self._write(trainer)
+
+    def _write(self, trainer: L.Trainer) -> None:
         if self.folder is None or not trainer.is_global_zero:
             return
         path = newest_config(self.folder)
@@ -68,19 +76,19 @@ class SaveConfig(SaveConfigCallback):
 
 
 class Checkpoints(Checkpoint):
-    """Keeps the checkpoints from which a run goes on exactly, and stops training when it is asked to.
+    """Saves the checkpoints from which a run can be resumed exactly, and stops training after a signal.
 
-    `last.ckpt` is saved at the end of an epoch and, inside a long one, at regular intervals; `previous.ckpt` is the one
-    before. Saves at the ends of short epochs are left out where they would take more than 2 % of the time. `best.ckpt`
-    is the state after the validation with the best value of one metric; of equal ones, the earliest.
+    `last.ckpt` is saved at the end of each epoch and, in long epochs, at regular intervals; `previous.ckpt` is the one
+    before. With short epochs, some saves are skipped, so that they take at most 2 % of the time. `best.ckpt` is the
+    state after the validation with the best value of one metric, and the earliest of equal ones.
 
     Args:
         folder: where the files are written.
-        saved: which of them: "both", "last", "best" or "none".
-        every: how often inside an epoch.
-        continues: whether a run goes on in its own folder, where its best.ckpt is.
-        monitor: name of the metric; when None, the module's own choice, or a usual one such as `val/loss`.
-        mode: whether lower or higher values are better; when None, it follows from the metric's name.
+        saved: files that are kept: "both", "last", "best" or "none".
+        every: interval between saves in an epoch.
+        continues: whether a run is resumed in its own folder, where its best.ckpt is.
+        monitor: name of the metric; if None, the module's own choice, or a usual one such as `val/loss`.
+        mode: whether lower or higher values are better; if None, it follows from the name of the metric.
     """
 
     def __init__(
@@ -99,7 +107,9 @@ class Checkpoints(Checkpoint):
         self.mode: Literal["min", "max"] = "min"
         self.best: float | None = None
         self.seconds_before = 0.0
-        """Seconds of training before the checkpoint from which the run was resumed."""
+        """Seconds of training before the run was resumed."""
+        self.log_position: Any = None
+        """Where `metrics.csv` ended when the checkpoint was saved."""
         self.request = StopRequest()
         self.said = self.best_pending = self.validated = False
         self.stage: Literal["", "val", "train"] = ""
@@ -114,13 +124,24 @@ class Checkpoints(Checkpoint):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage == "fit":
             if trainer.is_global_zero and self.folder.is_dir():
-                remove_parts(self.folder)  # of a process that was killed while it saved
+                remove_parts(self.folder)  # left by a process that was killed while saving
             self.trainer, self.between = trainer, BetweenSteps(trainer, self.act)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.resources.enter_context(self.request.listening())
         self.start = self.saved_at = time.monotonic()
         self.saved_step, self.agreement = trainer.global_step, Agreement(trainer)
+        self._take_log_back(trainer)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._take_log_back(trainer)  # training does not start where all epochs are done
+
+    def _take_log_back(self, trainer: L.Trainer) -> None:
+        """Takes away what `metrics.csv` got after the checkpoint was saved."""
+        for logger in trainer.loggers:
+            if isinstance(logger, MetricsFile) and trainer.is_global_zero and logger.continues and self.log_position:
+                logger.experiment.go_back(self.log_position)
+        self.log_position = None
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         batches = trainer.num_sanity_val_batches if trainer.sanity_checking else trainer.num_val_batches
@@ -130,7 +151,7 @@ class Checkpoints(Checkpoint):
         self.stop.after_batch()
 
     def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The test after the fit. It is left at once, as the training is saved."""
+        """Prepares the test after the fit. A signal stops it at once, because the training is saved."""
         self.resources.enter_context(self.request.listening())
         self.stop = EvaluationStop(self.request, trainer, trainer.num_test_batches, patience=0)
 
@@ -141,7 +162,7 @@ class Checkpoints(Checkpoint):
         self.resources.close()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Notes whether the weights are the best by a metric of the validation; they are saved after the step.
+        """Compares the validation metric with the best value. The weights are saved after the step.
 
         Raises:
             UserError: the metric's direction is unknown.
@@ -154,10 +175,10 @@ class Checkpoints(Checkpoint):
         self._compare(trainer, stage="val")
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The same for a metric of the training.
+        """Compares a training metric with the best value.
 
         Raises:
-            UserError: the metric that was asked for is not logged, or its direction is unknown.
+            UserError: the metric that the user named is not logged, or its direction is unknown.
         """
         if self.saved not in ("both", "best"):
             return
@@ -167,8 +188,8 @@ class Checkpoints(Checkpoint):
         self._compare(trainer, stage="train")
 
     def _compare(self, trainer: L.Trainer, *, stage: Literal["val", "train"]) -> None:
-        """Notes whether the metric is the best so far. The first process decides: its value is in `metrics.csv`. The
-        others may have other values, or none, where a module does not gather them."""
+        """Compares the metric with the best value so far. The first process decides, because its value is in
+        `metrics.csv`. Other processes may have another value, or none, if the module does not gather it."""
         value = trainer.callback_metrics.get(self.monitor or "") if self.stage == stage else None
         better = value is not None and math.isfinite(value)
         if value is not None and self.best is not None:
@@ -190,15 +211,15 @@ class Checkpoints(Checkpoint):
     # Between two steps, and between two epochs
 
     def act(self, epoch_ended: bool) -> None:
-        """Saves what is due, and stops if it was asked to.
+        """Saves the checkpoints that are due, and stops the training after a signal.
 
         Raises:
-            Stopped: after a signal, when the state is saved.
+            Stopped: a signal was received; the state is saved.
         """
         asked = self.agreement.is_due() or self.best_pending
         if not epoch_ended and (self.between.inside_window or not asked):
             return
-        due = self.trainer.is_global_zero and self._is_due(epoch_ended)  # the first process's clock counts
+        due = self.trainer.is_global_zero and self._is_due(epoch_ended)  # the clock of the first process decides
         pace = self.every.steps or LONGEST_PACE
         number, save = self.agreement.largest(self.request.number, int(due), longest_pace=pace)
         if save or number or self.best_pending:
@@ -215,7 +236,7 @@ class Checkpoints(Checkpoint):
         return self.every.seconds is not None and elapsed >= self.every.seconds
 
     def _save(self, moment: Literal["step", "epoch"], *, last: bool) -> None:
-        """Writes the files that are due."""
+        """Writes the checkpoints that are due."""
         last = last and self.saved in ("both", "last")
         best, self.best_pending = self.best_pending, False
         if not last and not best:
@@ -237,13 +258,13 @@ class Checkpoints(Checkpoint):
 
     @property
     def best_model_path(self) -> str:
-        """Path of `best.ckpt`, as Lightning's `ckpt_path="best"` asks for it; empty where there is none."""
+        """Path of `best.ckpt`, for Lightning's `ckpt_path="best"`; empty if there is none."""
         path = self.folder / "best.ckpt"
         return str(path) if path.is_file() else ""
 
     @property
     def last_model_path(self) -> str:
-        """The same of `last.ckpt`."""
+        """Path of `last.ckpt`; empty if there is none."""
         path = self.folder / "last.ckpt"
         return str(path) if path.is_file() else ""
 
@@ -262,19 +283,19 @@ class Checkpoints(Checkpoint):
             return
         self.monitor, self.mode, self.stage = (state_dict[name] for name in ("monitor", "mode", "stage"))
         self.best, self.seconds_before = state_dict["best"], state_dict["seconds"]
-        if self.wanted not in (None, self.monitor):  # another metric than before
+        if self.wanted not in (None, self.monitor):  # the metric was changed
             self.monitor, self.best, self.stage = None, None, ""
 
     @property
     def seconds(self) -> float:
-        """Seconds of training, with those before the run was resumed."""
+        """Seconds of training, including those before the run was resumed."""
         return self.seconds_before + time.monotonic() - self.start
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds what an exact resume needs, at a moment where it can be exact."""
+        """Adds the state for an exact resume, if the checkpoint is saved at a moment when this is possible."""
         if not self.moment:
             return
-        if self.moment == "epoch":  # counts from 0, as in files that Lightning saves at an epoch's end
+        if self.moment == "epoch":  # counts from 0, as in files that Lightning saves at the end of an epoch
             checkpoint["epoch"] = trainer.current_epoch - 1
         states: list[Any] = [self.between.state(between_epochs=self.moment == "epoch")]
         if trainer.world_size > 1:
@@ -289,7 +310,7 @@ class Checkpoints(Checkpoint):
         }
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Takes what an exact resume needs."""
+        """Restores the state for an exact resume."""
         if trainer.state.fn != TrainerFn.FITTING:  # testing after the fit
             return
         state = checkpoint.get(KEY)
@@ -304,15 +325,13 @@ class Checkpoints(Checkpoint):
         self.between.loaded = state["processes"][min(trainer.global_rank, len(state["processes"]) - 1)]
         if was == trainer.world_size:  # Lightning restores the callbacks from this next
             checkpoint["callbacks"] = self.between.loaded.get("callbacks", checkpoint["callbacks"])
-        for logger in trainer.loggers:
-            if isinstance(logger, MetricsFile) and trainer.is_global_zero and logger.continues and state["log"]:
-                logger.experiment.go_back(state["log"])
+        self.log_position = state["log"]
 
     def _choose(self, trainer: L.Trainer, pl_module: L.LightningModule, *, stage: Literal["val", "train"]) -> None:
         chosen = monitor_of(pl_module, trainer.callback_metrics, wanted=self.wanted)
         if chosen is None:
             if not self.said:
-                say("note: no best.ckpt is kept; name the metric that decides it with --monitor")
+                say(no_monitor_note(trainer.callback_metrics))
             self.said = True
             return
         name, mode = chosen
@@ -320,10 +339,10 @@ class Checkpoints(Checkpoint):
 
 
 def check_weights(path: Path, content: dict[str, Any], module: L.LightningModule) -> None:
-    """Checks that a checkpoint's weights fit `module`. Lazy weights take any shape.
+    """Checks that a checkpoint's weights fit `module`. Lazy weights may have any shape.
 
     Raises:
-        UserError: a weight is missing, is left over or has another shape; names the first.
+        UserError: a weight is missing, unexpected or has another shape; the message names the first.
     """
     theirs, ours = content["state_dict"], module.state_dict()
     kind = type(module).__name__

@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: written beside their place, flushed to the disk, and renamed."""
+"""Replaces files atomically: writes a temporary file, flushes it to the disk, and renames it."""
 
 import errno
 import os
@@ -23,11 +23,11 @@ FULL = {
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Provides a temporary path beside `path`. At the end, its file takes the place of `path`, all at once: a crash, a
-    kill or a full disk leaves the old file as it was.
+    """Gives a temporary path beside `path`. At the end, the temporary file replaces `path`. After a crash, a kill or a
+    full disk, the old file is unchanged.
 
     Raises:
-        UserError: the file cannot be written; names the file and why.
+        UserError: the file cannot be written; the message has the file and the reason.
     """
     part = None
     try:
@@ -47,7 +47,7 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def save(content: Any, part: Path) -> None:
-    """Writes what torch can save.
+    """Writes an object with `torch.save`.
 
     Raises:
         OSError: the file cannot be written.
@@ -56,13 +56,13 @@ def save(content: Any, part: Path) -> None:
         with part.open("wb") as file:
             torch.save(content, file)
     except RuntimeError as error:
-        if isinstance(error.__context__, OSError):  # torch hides that the disk is full
+        if isinstance(error.__context__, OSError):  # torch hides the error of a full disk
             raise error.__context__ from error
         raise
 
 
 def link(path: Path, name: Path) -> None:
-    """Gives a file a second name, which then stays with its present content. The name is replaced all at once."""
+    """Gives the present content of a file a second name. An existing file of that name is replaced atomically."""
     part = name.with_name(f".{name.name}.link.part")
     part.unlink(missing_ok=True)
     try:
@@ -78,19 +78,19 @@ def link(path: Path, name: Path) -> None:
 
 
 def flush_to_disk(path: Path) -> None:
-    """Waits until a file is on the disk."""
+    """Waits until a file is written to the disk."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def remove_parts(folder: Path) -> None:
-    """Removes what a killed process has left of files that it was writing in `folder`. Only for the owner of it."""
+    """Removes temporary files that a killed process left in `folder`. Only the owner of the folder may call this."""
     for part in folder.glob(".*.part"):
         part.unlink(missing_ok=True)
 
 
 def _umask() -> int:
-    """The process's mask of file modes, which can only be read by setting it."""
+    """The umask of this process, which can only be read by setting it."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

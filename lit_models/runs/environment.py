@@ -1,4 +1,4 @@
-"""What the numbers of a run depend on besides its settings: versions, threads and device."""
+"""The environment that the numbers of a run depend on: versions, threads and device."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,8 @@ from lit_models.runs import results
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Plain values that a checkpoint and `results.json` keep: "versions", "threads" (of one process) and "device"."""
+    """The environment as plain values, for checkpoints and `results.json`: "versions", "threads" (of one process) and
+    "device"."""
     return {
         "versions": results.versions(),
         "threads": torch.get_num_threads(),
@@ -18,12 +19,12 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def differences(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What is different, in words such as "torch 2.10.0, now 2.11.0" or "2 threads, now 1". A part that was not stored
-    is not compared; another order of the same sums changes the last digits of a result.
+    """The differences in words, such as "torch 2.10.0, now 2.11.0" or "2 threads, now 1". A value that was not stored
+    is not compared.
 
     Args:
-        stored: what a checkpoint keeps.
-        now: of this process.
+        stored: environment in a checkpoint.
+        now: environment of this process.
     """
     before, after = (part.get("versions") or {} for part in (stored, now))
     notes = [

@@ -1,8 +1,8 @@
 """Stops a run at the first loss, gradient, weight, buffer or metric that is not finite, and says where it appeared.
 
-A buffer that has such numbers before training, such as a mask of minus infinity, is left alone. On a CPU, loss and
-weights are looked at in each step. On other devices, that would make each step wait for the device,
-so the flags of some steps are looked at together; the message still names the step.
+A buffer that is not finite before training, such as a mask of minus infinity, is not checked. On a CPU, loss and
+weights are checked in each step. On other devices, each check waits for the device, so several steps are checked
+together; the message still names the step.
 """
 
 import math
@@ -23,7 +23,7 @@ from lit_models.runs.checkpoint_files import CheckpointFiles, is_finite
 from lit_models.tasks.task import LitTask
 
 WINDOW = 50
-"""Steps whose flags are looked at together on a device that is not a CPU."""
+"""Number of steps that are checked together on a device other than a CPU."""
 REMEDY = "try a lower learning rate, or --trainer.gradient_clip_val 1"
 
 
@@ -31,7 +31,7 @@ class FiniteGuard(Callback):
     """Stops training before a number that is not finite can be saved.
 
     Args:
-        folder: of the checkpoints, which the message names.
+        folder: folder of the checkpoints, for the message.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,9 +42,9 @@ class FiniteGuard(Callback):
         self.watched: list[tuple[str, Tensor]] = []
         self.values: list[Tensor] = []
         self.flags: list[tuple[str, str, Tensor]] = []
-        """What was not looked at yet: "loss" or "weights", the step, and the loss or the norm of the weights."""
+        """Values that are not checked yet: "loss" or "weights", the step, and the loss or the norm of the weights."""
         self.cause: str | None = None
-        """What this process has found, while the others do not know of it."""
+        """The problem in this process that the other processes do not know yet."""
         self.constants: set[str] = set()
         """Buffers that were not finite before training."""
 
@@ -65,11 +65,12 @@ class FiniteGuard(Callback):
         self.batch, self.batch_idx = batch, batch_idx
 
     def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
-        """Looks at the loss while the weights are still those that it was computed with. PyTorch's anomaly detection
-        (`--trainer.detect_anomaly true`) looks itself, and names the operation.
+        """Checks the loss before the weights change. PyTorch's anomaly detection (`--trainer.detect_anomaly true`) does
+        this itself, and names the operation.
 
         Raises:
-            UserError: the loss is not finite. One of several processes waits for the step's end, when all know of it.
+            UserError: the loss is not finite. With several processes, the error is raised at the end of the step, when
+                all processes know of it.
         """
         if torch.is_anomaly_enabled():
             return
@@ -85,7 +86,7 @@ class FiniteGuard(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks at the weights after an optimizer step.
+        """Checks the weights after an optimizer step.
 
         Raises:
             UserError: a weight is not finite.
@@ -93,7 +94,7 @@ class FiniteGuard(Callback):
         if trainer.global_step == self.steps:  # gradients are accumulated
             return
         self.steps = trainer.global_step
-        if not self.watched:  # a lazy weight has a shape from the first step on
+        if not self.watched:  # a lazy weight has a shape only after the first step
             buffers = [(name, b) for name, b in pl_module.named_buffers() if name not in self.constants]
             watched = [*pl_module.named_parameters(), *buffers]
             self.watched = [(n, t) for n, t in watched if t.is_floating_point() and not is_lazy(t)]
@@ -109,7 +110,7 @@ class FiniteGuard(Callback):
             self._look(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Looks at what was logged.
+        """Checks the logged metrics.
 
         Raises:
             UserError: a metric is not finite.
@@ -125,7 +126,7 @@ class FiniteGuard(Callback):
         self._look(trainer)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Looks at the flags before a file is written."""
+        """Checks the remaining steps before a file is written."""
         self._look(trainer)
 
     def _look(self, trainer: L.Trainer) -> None:
@@ -140,14 +141,15 @@ class FiniteGuard(Callback):
         causes = [f"{lost} {p}: {REMEDY}" if what == "loss" else weights_cause(p, self.watched) for what, p in bad]
         cause = next((cause for cause in causes if cause), None)
         if isinstance(trainer.strategy, DDPStrategy) and trainer.world_size > 1:  # all have the same weights
-            found: list[str | None] = [None] * trainer.world_size
-            torch.distributed.all_gather_object(found, self.cause)
-            cause = next((other for other in found if other), cause)
+            gathered: list[str | None] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(gathered, self.cause)
+            cause = next((other for other in gathered if other), cause)
         if cause is not None:
             raise UserError(self._text(cause))
 
     def _rerun(self, trainer: L.Trainer, module: L.LightningModule) -> Callable[[], Any] | None:
-        """Computes the loss of this step again; None where that could change something or wait for other processes."""
+        """A function that computes the loss of this step again; None if that could change a state or wait for other
+        processes."""
         if trainer.world_size > 1:
             return partial(module, self.batch[0]) if isinstance(module, LitTask) else None
         return partial(module.training_step, self.batch, self.batch_idx) if module.automatic_optimization else None
@@ -161,7 +163,7 @@ class FiniteGuard(Callback):
 
 
 def norm(tensors: list[Tensor]) -> Tensor:
-    """One number that is finite only if all are; it can overflow before they do."""
+    """The norm of all numbers. It is finite only if all are finite, but may overflow even then."""
     sizes = torch._foreach_norm(tensors)
     if len({part.dtype for part in sizes}) > 1:
         sizes = tuple(part.float() for part in sizes)
@@ -169,9 +171,9 @@ def norm(tensors: list[Tensor]) -> Tensor:
 
 
 def weights_cause(place: str, weights: list[tuple[str, Tensor]]) -> str | None:
-    """Which weight, gradient or buffer is not finite; None where all are, and only their norm overflowed.
+    """The first weight, gradient or buffer that is not finite, in words; None if only the norm overflowed.
 
-    A backward pass goes from the last layer to the first, so the last gradient that is not finite was the first one.
+    A backward pass goes from the last layer to the first, so the last such gradient was computed first.
     """
     bad = [(name, weight) for name, weight in weights if not bool(weight.detach().isfinite().all())]
     if not bad:
@@ -183,11 +185,11 @@ def weights_cause(place: str, weights: list[tuple[str, Tensor]]) -> str | None:
 
 
 def origin(module: nn.Module, batch: Any, run: Callable[[], Any] | None) -> str:
-    """Where a loss became infinite or NaN, and what to try.
+    """The place where a loss became infinite or NaN, with advice.
 
     Args:
         module: the model.
-        batch: of the step.
+        batch: batch of the step.
         run: computes the loss again; None if that is impossible.
     """
     for name, values in tensors_of(batch):
@@ -199,28 +201,28 @@ def origin(module: nn.Module, batch: Any, run: Callable[[], Any] | None) -> str:
 
 
 def first_layer(module: nn.Module, run: Callable[[], Any]) -> str | None:
-    """The first layer whose output is NaN or infinite; "the loss" if there is none. None where `run` fails."""
-    found: list[str] = []
+    """The first layer whose output is NaN or infinite; "the loss" if there is none; None if `run` fails."""
+    layers: list[str] = []
 
     def look(name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
         bad = (part for _, part in tensors_of(output) if part.is_floating_point())
-        if not found and any(bool((part.isnan() | (part == math.inf)).any()) for part in bad):
-            found.append(f"{name} ({type(layer).__name__})")
+        if not layers and any(bool((part.isnan() | (part == math.inf)).any()) for part in bad):
+            layers.append(f"{name} ({type(layer).__name__})")
 
     handles = [layer.register_forward_hook(partial(look, name)) for name, layer in module.named_modules() if name]
     try:
         with torch.no_grad():
             run()
-    except Exception:  # any module's step, outside of its usual place
-        return found[0] if found else None
+    except Exception:  # a step may fail outside of the training loop
+        return layers[0] if layers else None
     finally:
         for handle in handles:
             handle.remove()
-    return found[0] if found else "the loss"
+    return layers[0] if layers else "the loss"
 
 
 def tensors_of(values: Any, name: str = "batch") -> Iterator[tuple[str, Tensor]]:
-    """The tensors in mappings, tuples and lists, and their places."""
+    """Yields the tensors in mappings, tuples and lists, with their places."""
     if isinstance(values, Tensor):
         yield name, values
     elif isinstance(values, Mapping):
@@ -232,14 +234,14 @@ def tensors_of(values: Any, name: str = "batch") -> Iterator[tuple[str, Tensor]]
 
 
 def check_metrics(metrics: Mapping[str, float], *, where: str = "") -> None:
-    """Checks what a split was measured with.
+    """Checks the metrics of a split.
 
     Args:
         metrics: values by name.
-        where: of the message.
+        where: place for the message.
 
     Raises:
-        UserError: a value is not finite; names it.
+        UserError: a value is not finite; the message names it.
     """
     bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
     if bad:

@@ -1,4 +1,4 @@
-"""The run folder: `runs/<experiment>/<version>/`, one a run, made by the run that owns it."""
+"""The run folder, `runs/<experiment>/<version>/`. Each run creates its own."""
 
 import contextlib
 import os
@@ -12,12 +12,11 @@ from lit_models.runs.checkpoint_files import verify
 from lit_models.runs.progress import say
 
 RESUMED = ("last.ckpt", "previous.ckpt")
-"""Checkpoints from which a fit goes on in the folder of its run. From any other, it starts a run of its own."""
+"""Checkpoints from which a fit continues in the same run folder. From other files, it starts a new run."""
 
 
 class Claim:
-    """The right of one process to train in a run folder. The system takes it back when the process ends, whatever ends
-    it.
+    """A lock on a run folder, so that only one process trains there. The system releases it when the process ends.
 
     Args:
         folder: the run folder.
@@ -34,19 +33,19 @@ class Claim:
                 raise UserError(f"{folder} is in use: another process trains there; wait for its end")
 
     def release(self) -> None:
-        """Gives the folder free."""
+        """Releases the folder."""
         if self.lock is not None and self.lock.is_locked:
             release(self.lock)
 
 
 def checkpoint_to_resume(run: str) -> Path | None:
-    """The newest good checkpoint of a run; None where it was stopped before the first one.
+    """The newest undamaged checkpoint of a run; None if the run was stopped before its first one.
 
     Args:
         run: the run folder, or a checkpoint in it.
 
     Raises:
-        MissingFileError: no such folder, or not one of a run.
+        MissingFileError: the folder does not exist, or is not a run folder.
         UserError: every checkpoint is damaged.
     """
     path = Path(run).expanduser()
@@ -71,11 +70,11 @@ STARTED_IN = "# Started in "
 
 
 def reserve(runs_dir: Path, experiment: str) -> Path:
-    """A new folder `version_N` that no other run uses, also when several runs start at once. Only the first process
-    creates it; the others get a name that nothing is written to, and take the first one's later.
+    """Creates a new folder `version_N`, also if several runs start at once. Only the first process of a run creates it;
+    the others get a preliminary name, and take over the folder of the first process later.
 
     Raises:
-        UserError: the place cannot be written to.
+        UserError: the folder cannot be created.
     """
     parent = runs_dir / experiment
     if getattr(rank_zero_only, "rank", 0):
@@ -96,24 +95,25 @@ def reserve(runs_dir: Path, experiment: str) -> Path:
 
 
 def of_checkpoint(checkpoint: Path) -> Path | None:
-    """The run folder that a checkpoint lies in, if it lies in one."""
+    """The run folder of a checkpoint; None if it is not in a run folder."""
     folder = checkpoint.parent
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
 
 
 def newest_config(run: Path) -> Path:
-    """The config of a run; `config_N.yaml` with the highest number where it was resumed with other settings."""
+    """The config of a run; after a resume with other settings, the newest `config_N.yaml`."""
     numbers = [int(n) for path in run.glob("config_*.yaml") if (n := path.stem.removeprefix("config_")).isdigit()]
     return run / (f"config_{max(numbers)}.yaml" if numbers else "config.yaml")
 
 
 def config_text(text: str) -> str:
-    """The content of `config.yaml`: a first line with the folder in which the run was started, and the settings."""
+    """The content of `config.yaml`: a first line with the folder in which the run was started, and then the
+    settings."""
     return f"{STARTED_IN}{os.getcwd()}\n{text}"
 
 
 def start_folder(config: Path) -> Path | None:
-    """The folder in which the run of a `config.yaml` was started, if the file says it and the folder is there."""
+    """The folder in which the run of a `config.yaml` was started, if the file names it and it exists."""
     with contextlib.suppress(OSError, UnicodeDecodeError, ValueError), config.open(encoding="utf-8") as file:
         first = file.readline()
         folder = Path(first.removeprefix(STARTED_IN).rstrip("\n"))
@@ -122,7 +122,7 @@ def start_folder(config: Path) -> Path | None:
 
 
 def new_file(folder: Path, name: str) -> Path:
-    """`folder/name`, or `name` with the next free number before its suffix: nothing is overwritten."""
+    """The path `folder/name`, or with the next free number before the suffix, so that nothing is overwritten."""
     wanted = folder / name
     number = 1
     while wanted.exists():
@@ -132,7 +132,7 @@ def new_file(folder: Path, name: str) -> Path:
 
 
 def remove_empty(folder: Path) -> None:
-    """Removes a run folder in which nothing was written, and the folders above it that are empty too."""
+    """Removes an empty run folder, and its parents that are then empty."""
     if getattr(rank_zero_only, "rank", 0):
         return
     with contextlib.suppress(OSError):

@@ -1,7 +1,7 @@
-"""Signs of life between machines: a process that is stopped on another machine cannot be seen from here.
+"""Heartbeats between machines, to detect that a process on another machine was stopped.
 
-Each process counts in the store that torch.distributed has at the main address, from a thread: a slow step does not
-stop it, and a stopped process does. Each one looks at the count of the next process.
+A thread of each process increases a counter in the store of torch.distributed at the main address. A slow step does not
+delay the thread, but a stopped process does. Each process checks the counter of the next one.
 """
 
 import sys
@@ -10,19 +10,19 @@ import time
 from datetime import timedelta
 from typing import Any
 
-PERIOD = 2.0  # seconds between two signs
-SILENCE = 20.0  # seconds; a library that keeps Python's lock for as long would look stopped
-UNREACHABLE = 10.0  # seconds without the store, which the first process has
+PERIOD = 2.0  # seconds between two heartbeats
+SILENCE = 20.0  # seconds; a library that holds Python's global lock for longer looks like a stopped process
+UNREACHABLE = 10.0  # seconds without a connection to the store, which is in the first process
 
 
 class Heartbeat:
-    """The signs of one process.
+    """The heartbeat of one process.
 
     Args:
-        address: of the store.
-        port: of the store.
-        rank: of this process.
-        num_processes: on all machines.
+        address: address of the store.
+        port: port of the store.
+        rank: number of this process.
+        num_processes: number of processes on all machines.
     """
 
     def __init__(self, address: str, port: int, *, rank: int, num_processes: int) -> None:
@@ -35,19 +35,18 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def problem(self, local_ranks: set[int]) -> str | None:
-        """What is wrong with the next process, if it is on another machine, or with the store. Called some times a
-        second.
+        """Checks the next process, if it is on another machine, and the store. It is called several times per second.
 
         Args:
-            local_ranks: of the processes on this machine.
+            local_ranks: numbers of the processes on this machine.
 
         Returns:
-            A sentence about a process that is silent; None if all is well.
+            A sentence about a process that gives no heartbeat; None if there is none.
         """
         now = time.monotonic()
         distributed = sys.modules.get("torch.distributed")
         started = self._thread.ident is not None
-        if not started or now > self._looked + UNREACHABLE:  # in the second case, this process was stopped itself
+        if not started or now > self._looked + UNREACHABLE:  # in the second case, this process itself was stopped
             self._changed = self._reached = now
         self._looked, self._watches = now, self.next_rank not in local_ranks
         if not started and distributed is not None and distributed.is_initialized():
@@ -60,13 +59,13 @@ class Heartbeat:
         return None
 
     def stop(self) -> None:
-        """Gives no more signs."""
+        """Stops the heartbeat."""
         self._ended.set()
         if self._thread.ident is not None:
             self._thread.join(timeout=PERIOD)
 
     def _beat(self) -> None:
-        """Gives a sign of life every two seconds. A call waits without end if the process with the store is stopped."""
+        """Sends a heartbeat every two seconds. A call waits forever if the process with the store is stopped."""
         store, count, key = None, 0, f"lit-models/{self.next_rank}"
         while not self._ended.wait(PERIOD):
             try:

@@ -1,8 +1,9 @@
-"""The user's DataLoaders in Lightning's loops: arguments by position, each sample evaluated once, and plain errors.
+"""Prepares the user's DataLoaders for Lightning's loops: positional arguments work, a LitTask evaluates each sample
+once, and errors are on one line.
 
 Lightning replaces the sampler of a user's DataLoader to predict, to overfit, and to share the samples among processes.
-It then calls the constructor with the recorded positional arguments and its own keyword arguments, and both may set one
-name. To share samples, it repeats some of them, so that all processes have equally many.
+It then calls the constructor with the recorded positional arguments and its own keyword arguments, so one argument may
+be set twice. To share the samples, it repeats some, so that all processes have equally many.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any, cast
 import lightning as L
 from lightning.pytorch.trainer.states import RunningStage
 from lightning.pytorch.utilities.combined_loader import CombinedLoader
+from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
@@ -32,11 +34,11 @@ COPIED = (
     "persistent_workers",
     "pin_memory_device",
 )
-"""Attributes of a DataLoader that are its settings too."""
+"""Attributes of a DataLoader that are also settings of it."""
 
 
 def prepare_loaders(trainer: L.Trainer) -> None:
-    """Makes `trainer` take DataLoaders as this module says."""
+    """Makes `trainer` handle DataLoaders as described above."""
     loops = cast(Any, trainer)
     evaluation = (loops.fit_loop.epoch_loop.val_loop, loops.validate_loop, loops.test_loop, loops.predict_loop)
     for loop in (loops.fit_loop, *evaluation):
@@ -48,12 +50,12 @@ def prepare_loaders(trainer: L.Trainer) -> None:
 
 
 def _with_named_arguments(dataloader: Callable[[], Any]) -> Any:
-    """The dataloaders of a module, with the positional arguments recorded by their names."""
+    """The dataloaders of a module, with positional arguments recorded by name."""
     loaders = dataloader()
     for loader in loaders.flattened if isinstance(loaders, CombinedLoader) else tree_leaves(loaders):
         recorded = vars(loader) if hasattr(loader, "__pl_saved_args") else {}
         names, values = recorded.get("__pl_saved_arg_names", ()), recorded.get("__pl_saved_args", ())
-        if recorded and len(names) == len(values):  # `*args` of a class of the user's have no names
+        if recorded and len(names) == len(values):  # `*args` of a class of the user have no names
             recorded["__pl_saved_kwargs"] |= dict(zip(names, values, strict=True))
             recorded |= {"__pl_saved_args": (), "__pl_saved_arg_names": ()}
     return loaders
@@ -81,14 +83,16 @@ def _prepare(trainer: L.Trainer, prepare: Any, dataloader: object, shuffle: bool
 
 
 def can_be_shared(dataloader: "DataLoader[Any]") -> bool:
-    """Whether a DataLoader can be built again from its attributes: one of torch's own classes, with all samples."""
+    """Whether a DataLoader can be built again from its attributes: it is one of torch's own classes, and reads all
+    samples."""
     usual = type(dataloader) is DataLoader and type(dataloader.batch_sampler) is BatchSampler
     return usual and dataloader.batch_size is not None and not dataloader.drop_last
 
 
 def shared(dataloader: "DataLoader[Any]", *, rank: int, num_processes: int) -> "DataLoader[Any]":
-    """A process's part of the samples, each sample in one process. All processes have equally many batches, as
-    modules with buffers wait for each other in each batch; the last batches may be smaller, or empty."""
+    """A DataLoader with the samples of one process; each sample is in one process. All processes have equally many
+    batches, because modules with buffers wait for each other in each batch. The last batches may be smaller, or
+    empty."""
     sampler = dataloader.sampler
     if isinstance(sampler, RandomSampler | SequentialSampler):
         sampler = SequentialSampler(cast(Any, dataloader.dataset))
@@ -100,13 +104,13 @@ def shared(dataloader: "DataLoader[Any]", *, rank: int, num_processes: int) -> "
 
 
 class EvenBatches(Sampler[list[int]]):
-    """Batches of every `num_processes`-th sample, equally many in each process.
+    """Yields batches of every `num_processes`-th sample, equally many in each process.
 
     Args:
         sampler: the samples of all processes, in the same order in each.
         batch_size: samples in a batch of one process.
         rank: number of this process.
-        num_processes: that share the samples.
+        num_processes: number of processes that share the samples.
     """
 
     def __init__(self, sampler: Any, batch_size: int, *, rank: int, num_processes: int) -> None:
@@ -123,12 +127,12 @@ class EvenBatches(Sampler[list[int]]):
 
 
 class Collate:
-    """Makes a batch of samples, also of no sample.
+    """Makes a batch of samples, also an empty one.
 
     Args:
         collate: the user's function.
         dataset: the samples.
-        index: of any sample, which shows what a batch looks like.
+        index: index of any sample, to see the form of a batch.
     """
 
     def __init__(self, collate: Any, dataset: Any, index: Any) -> None:
@@ -138,3 +142,8 @@ class Collate:
         if len(samples):
             return self.collate(samples)
         return tree_map_only(Tensor, lambda tensor: tensor[:0], self.collate([self.dataset[self.index]]))
+
+
+def has_test_loader(model: L.LightningModule, data: L.LightningDataModule | None) -> bool:
+    """Whether there may be a test split; Lightning refuses data that never define one."""
+    return is_overridden("test_dataloader", data if data is not None else model)

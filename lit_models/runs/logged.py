@@ -1,8 +1,9 @@
-"""What a module has logged: its values, the one that decides which epoch is the best, and the table at the end."""
+"""The values that a module has logged: the metric that determines the best epoch, and the table at the end."""
 
 import re
+import shlex
 from collections.abc import Mapping
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import lightning as L
 
@@ -14,7 +15,7 @@ Mode = Literal["min", "max"]
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 SPLIT_NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})[/_ -](.+)")
 USUAL = ("acc", "accuracy", "loss")
-"""Metrics of the validation part that decide which epoch is the best, where nothing else says so."""
+"""Metrics of the validation part that determine the best epoch by default."""
 LOWER = {
     "loss",
     "error",
@@ -37,7 +38,7 @@ HIGHER |= {"jaccard", "matthews", "kappa", "bleu", "rouge", "pearson", "spearman
 
 @runtime_checkable
 class HasMonitor(Protocol):
-    """A module that names the metric by which its best epoch is chosen."""
+    """A module that names the metric for its best epoch."""
 
     @property
     def monitor(self) -> tuple[str, Mode]:
@@ -46,37 +47,38 @@ class HasMonitor(Protocol):
 
 
 def logged(trainer: L.Trainer) -> dict[str, float]:
-    """Everything that the module has logged, by name. Of a value that is logged per step and per epoch, the epoch's."""
+    """All values that the module has logged, by name. If a value is logged per step and per epoch, that of the
+    epoch."""
     values = {name: value for name, value in trainer.callback_metrics.items() if value.numel() == 1}
     doubled = {f"{name}_{kind}" for name in values for kind in ("step", "epoch")}
     return {name: float(value) for name, value in values.items() if name not in doubled}
 
 
 def split_of(name: str) -> tuple[str, str]:
-    """The split ("train", "val", "test", or "" where the name has none) and the metric of a name such as `val/loss` or
+    """The split ("train", "val", "test", or "" if there is none) and the metric in a name such as `val/loss` or
     `test_acc`."""
     match = SPLIT_NAME.fullmatch(name)
     return (SPLITS[match[1]], match[2]) if match else ("", name)
 
 
 def in_split(values: Mapping[str, float], split: str) -> dict[str, float]:
-    """The values that were logged while `split` was measured, under names of that split: a `test_step` may log
-    "accuracy", or call the `validation_step`, which logs "val_loss"; these are "test/accuracy" and "test/val_loss"."""
+    """Puts the name of the split before values that were logged in another form. If a `test_step` logs "accuracy", or
+    calls the `validation_step`, which logs "val_loss", these become "test/accuracy" and "test/val_loss"."""
     return {name if split_of(name)[0] == split else f"{split}/{name}": value for name, value in values.items()}
 
 
 def monitor_of(
     module: L.LightningModule, values: Mapping[str, Any], *, wanted: str | None = None
 ) -> tuple[str, Mode | None] | None:
-    """The metric that decides which epoch is the best: the one that is wanted, the module's own choice, or a usual one.
+    """The metric that determines the best epoch: the one that the user names, the module's choice, or a usual one.
 
     Args:
         module: the module that is trained.
-        values: what it has logged.
-        wanted: name of the metric that the user asks for.
+        values: values that it has logged.
+        wanted: name of the metric that the user has chosen.
 
     Returns:
-        Name and direction (None where the module does not give it), or None without a usual metric.
+        Name and direction (None if unknown), or None if there is no such metric.
 
     Raises:
         UserError: the wanted metric is not logged.
@@ -92,16 +94,22 @@ def monitor_of(
     return (name, None) if name else None
 
 
+def no_monitor_note(values: Mapping[str, Any]) -> str:
+    """The note for a module that logs no usual metric. It names one of the metrics that could be used."""
+    example = next((name for name in values if split_of(name)[0] == "val"), "NAME")
+    return f"note: no best.ckpt is kept; name the metric that decides it, such as --monitor {shlex.quote(example)}"
+
+
 def _is_monitor(value: Any) -> bool:
-    """Whether the attribute `monitor` of any module has the meaning that it has here."""
+    """Whether the attribute `monitor` of a module is a name and a direction."""
     return isinstance(value, tuple) and len(value) == 2 and value[1] in ("min", "max")
 
 
 def direction_of(name: str) -> Mode:
-    """Whether lower or higher values of a metric are better, by the words in its name.
+    """Whether lower or higher values of a metric are better, according to the words in its name.
 
     Raises:
-        UserError: its words do not say it.
+        UserError: the name does not tell.
     """
     words = set(re.split(r"[^a-z0-9]+", name.lower()))
     if words & LOWER:
@@ -112,18 +120,18 @@ def direction_of(name: str) -> Mode:
 
 
 def is_by_class(name: str, module: L.LightningModule) -> bool:
-    """Whether a value is one of several classes', such as `val/recall/cat`. Only a LitTask logs classes that way; other
-    modules have names with more slashes for other reasons, and Lightning adds `/dataloader_idx_0` to them."""
+    """Whether a value belongs to one of several classes, such as `val/recall/cat`. Only a LitTask logs such names. In
+    other modules, a second slash has another meaning; Lightning, for example, adds `/dataloader_idx_0`."""
     return isinstance(module, LitTask) and "/" in split_of(name)[1] and "/dataloader_idx_" not in name
 
 
 def table(metrics: Mapping[str, float], module: L.LightningModule) -> str:
-    """The metrics for a screen of 80 columns or a log file: a row a split and a column a metric; then a row a class and
-    a column a metric, for the last split; then the values of no split, a line each.
+    """The metrics as a table of 80 columns, with one row per split and one column per metric. Below it are, for the
+    last split, one row per class, and then the values without a split, one per line.
 
     Args:
         metrics: values by name.
-        module: that has logged them.
+        module: the module that has logged them.
     """
     splits: dict[str, dict[str, float]] = {"train": {}, "val": {}, "test": {}}
     classes: dict[str, dict[str, dict[str, float]]] = {}
@@ -146,18 +154,18 @@ def table(metrics: Mapping[str, float], module: L.LightningModule) -> str:
 
 
 def _part_of(module: L.LightningModule) -> str:
-    """What a value of a LitTask such as `val/recall/cat` belongs to."""
+    """The word for the last part of a name such as `val/recall/cat`: class, label or target."""
     target = module.target if isinstance(module, LitTask) else None
     return "class" if isinstance(target, Classification) else "label" if isinstance(target, MultiLabel) else "target"
 
 
 def _width(column: str) -> int:
-    """Columns of the screen that a number and its name take."""
+    """Width of a column with a number and its name."""
     return max(10, 2 + len(column))
 
 
 def _grid(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Named rows under the columns that they have, at most six columns at a time and at most 80 characters wide."""
+    """A table of named rows with at most six columns and 80 characters per line. Further columns follow below."""
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
     first = max(5, *(len(name) for name in rows)) if rows else 0
     lines: list[str] = []
@@ -172,3 +180,12 @@ def _grid(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
             if any(c in rows[name] for c in part):
                 lines.append(f"{name:{first}}" + "".join(f"{t:>{w}}" for t, w in zip(row, widths, strict=True)))
     return lines
+
+
+def log_one_of_each_name(model: L.LightningModule, data: L.LightningDataModule | None) -> None:
+    """Gives the loggers the model's hyper-parameters alone where the data have others of the same names, which
+    Lightning refuses to merge. A checkpoint keeps both."""
+    theirs: dict[str, Any] = data.hparams_initial if data is not None else {}
+    ours = model.hparams_initial
+    if any(type(ours[name]) is not type(theirs[name]) or ours[name] != theirs[name] for name in ours.keys() & theirs):
+        cast(Any, data)._log_hyperparams = False

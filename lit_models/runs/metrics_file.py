@@ -1,4 +1,5 @@
-"""`metrics.csv`: Lightning's CSVLogger, which a resumed run continues at the row where its checkpoint was saved."""
+"""Writes `metrics.csv`, based on Lightning's CSVLogger. A resumed run continues the file after the row of its
+checkpoint."""
 
 import csv
 from pathlib import Path
@@ -17,7 +18,7 @@ class MetricsFile(CSVLogger):
 
     Args:
         folder: the run folder.
-        continues: whether the folder is that of a run which is resumed.
+        continues: whether the run is resumed in this folder.
     """
 
     def __init__(self, folder: Path, *, continues: bool = False) -> None:
@@ -35,11 +36,11 @@ class MetricsFile(CSVLogger):
 
 
 class MetricsWriter(ExperimentWriter):
-    """Adds rows to `metrics.csv`. A file with other columns replaces it all at once.
+    """Adds rows to `metrics.csv`. If there are new columns, the whole file is replaced atomically.
 
     Args:
         folder: the run folder.
-        continues: whether rows are added to those that are there.
+        continues: add to the existing rows.
     """
 
     def __init__(self, folder: Path, *, continues: bool) -> None:
@@ -51,7 +52,7 @@ class MetricsWriter(ExperimentWriter):
         self.metrics_keys = list(before[0]) if before else []
 
     def _check_log_dir_exists(self) -> None:
-        """Removes the file of a run that begins again, and keeps that of a run that goes on."""
+        """Removes the file of a run that starts again, and keeps that of a run that is resumed."""
         if not self.continues:
             self.path.unlink(missing_ok=True)
 
@@ -63,14 +64,14 @@ class MetricsWriter(ExperimentWriter):
         self._replace(self._read()[: self.rows], fieldnames)
 
     def position(self) -> dict[str, Any]:
-        """How far the file has been written; it is on the disk then."""
+        """The number of rows and the columns that are written. Flushes the file to the disk."""
         self.save()
         if self.path.exists():
             flush_to_disk(self.path)
         return {"rows": self.rows, "columns": list(self.metrics_keys)}
 
     def go_back(self, position: dict[str, Any]) -> None:
-        """Takes away the rows and columns that were written after a checkpoint was saved.
+        """Removes the rows and columns that were written after a checkpoint was saved.
 
         Raises:
             UserError: the file has fewer rows than the checkpoint says.

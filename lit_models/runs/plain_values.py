@@ -1,4 +1,4 @@
-"""Plain values: what a checkpoint keeps of the hyper-parameters, so that it can be read as data alone."""
+"""Converts hyper-parameters to plain values, so that a checkpoint can be read as data."""
 
 import argparse
 from collections.abc import Mapping, Set
@@ -19,8 +19,9 @@ class NotPlainError(TypeError):
 
 
 def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as plain values. A path is its text. A member of an Enum is its name, or its value if that is a number
-    or a text of its own. Settings that have no plain form are left out: the config of the run names their classes."""
+    """Settings as plain values. A path becomes a string. A member of an Enum becomes its name, or its value if the Enum
+    is also a number or a string. Settings without a plain form are left out; the config of the run has their
+    classes."""
     kept = {}
     for name, value in settings.items():
         try:
@@ -31,7 +32,7 @@ def plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain_value(value: Any) -> Any:
-    """One setting as a plain value.
+    """Converts a setting to a plain value.
 
     Raises:
         NotPlainError: it has no plain form.

@@ -1,78 +1,95 @@
-"""Predictions: a line a sample on the screen, and a file in input order, also from several processes."""
+"""Predictions: one line per sample on the screen, and a file in input order, also with several processes."""
 
-import csv
-import itertools
-import json
-import re
+import math
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import lightning as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter
-from lightning.pytorch.utilities import move_data_to_device
+from lightning.pytorch.utilities import move_data_to_device, rank_zero_only
 from torch import Tensor
 
-from datamodules.base import GlobalBatchSampler
-from datamodules.errors import UserError
+from datamodules.base import POOL, GlobalBatchSampler
+from datamodules.errors import MissingFileError, UserError
 from datamodules.spec import HasPredictNames
 from lit_models.runs.durable import replaced, save
 from lit_models.runs.folder import new_file
+from lit_models.runs.prediction_rows import RowFile, Rows, Top, form_of, is_table, rows_of
 from lit_models.runs.progress import say
-from lit_models.tasks.targets import Classification
 
 Place = tuple[int, int]
-"""Number of the dataloader, and position in it."""
+"""The number of the dataloader, and the position in it."""
 SCREEN_LINES = 20
-FORMULA = re.compile(r"[ \n]*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20]")
-"""The beginning of a text that a spreadsheet reads as a formula; also with full-width characters."""
-INNER_FORMULA = re.compile(r'([;\t\r\n][\s"]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20](?!\)))')
-"""The same inside a text. A spreadsheet that splits lines at semicolons or tabs makes a cell of what comes after. It
-sees the quotes around a text only where one of its own cells begins. The smiley ;-) stays as it is."""
-NUMBER = re.compile(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?")
+SUFFIXES = (".csv", ".jsonl", ".pt")
+STANDARD_OUTPUT = "-"
+SOME_SKIPPED = 3
+"""Exit status if some inputs cannot be read."""
 
 
-@runtime_checkable
-class Rows(Protocol):
-    """Says what a prediction looks like: as columns of a file, and as a line on the screen."""
+@dataclass(frozen=True)
+class Output:
+    """Where predictions are written.
 
-    def row(self, prediction: list[float]) -> dict[str, Any]:
-        """One prediction by column name, plain values."""
-        ...
+    Args:
+        file: a new file; None if predictions are printed, and written to no file.
+        standard_output: whether they are written to standard output as JSON Lines.
+        top_k: number of classes of a sample; all of them if None.
+    """
 
-    def line(self, prediction: list[float]) -> str:
-        """One prediction as a short text."""
-        ...
+    file: Path | None = None
+    standard_output: bool = False
+    top_k: int | None = None
 
+    @classmethod
+    def of(cls, output: str | None, top_k: int | None) -> "Output":
+        """The output for the values of `--output` and `--top_k`.
 
-@runtime_checkable
-class HasTarget(Protocol):
-    """A module that says what its predictions look like."""
-
-    @property
-    def target(self) -> Rows:
-        """Rows and lines of its predictions."""
-        ...
+        Raises:
+            UserError: another suffix, or a file that exists.
+            MissingFileError: the folder of the file does not exist.
+        """
+        if top_k is not None and top_k < 1:
+            raise UserError(f"top_k must be at least 1, got {top_k}")
+        if output is None or output == STANDARD_OUTPUT:
+            return cls(None, output == STANDARD_OUTPUT, top_k)
+        path = Path(output).expanduser()
+        if path.suffix.lower() not in SUFFIXES:
+            expected = "expected a file .csv, .jsonl or .pt, or - for standard output"
+            raise UserError(f"output: {expected}, got {output!r}")
+        if path.exists():
+            raise UserError(f"{path} exists already and is not overwritten; give --output another name")
+        if not path.parent.is_dir():
+            raise MissingFileError(f"no folder {path.parent} for {path.name}; create it, or give --output another path")
+        return cls(path, False, top_k)
 
 
 class PredictionWriter(BasePredictionWriter):
-    """Collects the predictions of all processes, puts them in input order, prints and writes them.
+    """Puts the predictions of all processes in input order, prints and writes them.
 
-    Predictions of a module with a `target`, and probabilities of any module, are rows of a CSV or JSON Lines file. All
-    other tensors, and mappings or lists of them, are kept in a file of torch's, `predictions.pt`.
+    Predictions of a module with a `target`, and probabilities of any module, are rows. Rows of a module with a `target`
+    are written while the next ones are computed, so only some batches are in memory; for several processes, this needs
+    data of `datamodules`. Other tensors, and mappings or lists of them, are written with `torch.save`.
 
     Args:
-        folder: where the file goes.
-        file_format: "csv" or "jsonl", for rows.
+        output: where rows are written.
+        place: gives the folder for `predictions.pt`, for predictions that are not rows, if no file is named.
     """
 
-    def __init__(self, folder: Path, file_format: str) -> None:
+    def __init__(self, output: Output, place: Callable[[], Path]) -> None:
         super().__init__(write_interval="batch")
-        self.folder, self.file_format = folder, file_format
+        self.output, self.place = output, place
         self.parts: list[tuple[int, list[int] | None, Any]] = []  # dataloader, indices, predictions of each batch
+        self.sink: RowSink | None = None
+        self.streams: bool | None = None
+        """Whether rows are written before the end; unknown before the first batch."""
+        self.batches: Iterator[Tensor] | None = None  # the samples of the next batches, if the sampler knows them
+        self.batches_done = 0
 
     def write_on_batch_end(
         self,
@@ -87,42 +104,89 @@ class PredictionWriter(BasePredictionWriter):
         if prediction is None:
             raise UserError(f"predict_step of {type(pl_module).__name__} returns nothing, expected predictions")
         indices = list(batch_indices) if batch_indices else None
+        sampler = _sampler(trainer)
+        if isinstance(sampler, GlobalBatchSampler):
+            self.batches = self.batches or sampler.batches_of(trainer.global_rank)
+            indices = next(self.batches).tolist()
         self.parts.append((dataloader_idx, indices, plain(move_data_to_device(prediction, "cpu"))))
+        self.batches_done += 1
+        if self.streams is None:
+            self.streams = self._can_stream(trainer, pl_module)
+        if self.streams and self._is_due(trainer):
+            self._write_rows(trainer, pl_module, *in_order(self._placed(trainer)))
+
+    def _can_stream(self, trainer: L.Trainer, module: L.LightningModule) -> bool:
+        rows = form_of(module) is not None and is_table(self.parts[0][2])
+        kept_whole = self.output.file is not None and self.output.file.suffix.lower() == ".pt"
+        several = len(cast(Any, trainer).num_predict_batches) > 1
+        return rows and not kept_whole and not several and isinstance(_sampler(trainer), GlobalBatchSampler)
+
+    def _is_due(self, trainer: L.Trainer) -> bool:
+        """Whether all samples up to some place have been predicted: the samples of whole pools. All processes answer
+        alike, because they wait for each other then."""
+        own, several = math.lcm(POOL, trainer.world_size) // trainer.world_size, trainer.world_size
+        batches = -(-_sampler(trainer).total // _sampler(trainer).batch_size)
+        limited = cast(Any, trainer).num_predict_batches[0] * several
+        return self.batches_done % own == 0 and self.batches_done * several <= min(batches, limited)
 
     def on_predict_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         places, predictions = in_order(self._placed(trainer))
-        if not trainer.is_global_zero:
+        if self.streams:
+            self._write_rows(trainer, pl_module, places, predictions)
+        elif trainer.is_global_zero:
+            rows = rows_of(pl_module, predictions)
+            if rows is None or (self.output.file is not None and self.output.file.suffix.lower() == ".pt"):
+                self._save(predictions, has_places=places is not None)
+                return
+            self._write_rows(trainer, pl_module, places, predictions)
+        if self.sink is not None:
+            self.sink.close()
+            self.sink = None
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if self.sink is not None:
+            self.sink.abandon(exception)
+            self.sink = None
+
+    def _write_rows(
+        self, trainer: L.Trainer, module: L.LightningModule, places: list[Place] | None, predictions: Any
+    ) -> None:
+        self.parts.clear()
+        if not trainer.is_global_zero or not len(predictions):
             return
-        rows = rows_of(pl_module, predictions)
-        if rows is None:
-            path = new_file(self.folder, "predictions.pt")
-            with replaced(path) as part:
-                save(predictions, part)
-            if places is None:
-                say("note: predict_step does not return one prediction a sample, so the file has one entry a batch")
-            say(f"predictions: {described(predictions)}")
-            say(f"written to {path}; read them with torch.load(path, weights_only=True)")
-            return
-        assert places is not None, "rows are predictions of samples"
-        names = sample_names(cast(Any, trainer).datamodule, places)
-        show(names, rows, predictions)
-        path = new_file(self.folder, f"predictions.{self.file_format}")
-        write(path, names, rows, predictions)
-        say(f"{len(predictions):,} predictions in {path}")
+        rows = rows_of(module, predictions)
+        if rows is None or places is None:
+            raise UserError(f"predict_step of {type(module).__name__} returns rows for some batches only")
+        if self.sink is None:
+            several = len(cast(Any, trainer).num_predict_batches) > 1
+            self.sink = RowSink(self.output, rows, sample_names(cast(Any, trainer).datamodule, several=several))
+        self.sink.add(places, predictions)
+
+    def _save(self, predictions: Any, *, has_places: bool) -> None:
+        """Writes predictions that are not rows, or are requested as tensors."""
+        if self.output.top_k is not None:
+            raise UserError("top_k is for classes and labels, and predict_step returns other values: leave it out")
+        path = self.output.file
+        if self.output.standard_output or (path is not None and path.suffix.lower() != ".pt"):
+            raise UserError(f"the predictions are {described(predictions)} and no rows: use --output FILE.pt")
+        path = path or new_file(self.place(), "predictions.pt")
+        with replaced(path) as part:
+            save(predictions, part)
+        if not has_places:
+            say("note: predict_step does not return one prediction a sample, so the file has one entry a batch")
+        say(f"predictions: {described(predictions)}")
+        say(f"written to {path}; read them with torch.load(path, weights_only=True)")
 
     def _placed(self, trainer: L.Trainer) -> list[tuple[list[Place], Any]]:
-        """The batches of all processes: the places of their samples in the input, and their predictions."""
+        """Gathers the batches of all processes: the places of their samples in the input, and their predictions."""
         gathered: list[Any] = [self.parts]
         if trainer.world_size > 1:
             gathered = [None] * trainer.world_size
             torch.distributed.all_gather_object(gathered, self.parts)
-        sampler = getattr(cast(Any, trainer.predict_dataloaders), "sampler", None)
         placed: list[tuple[list[Place], Any]] = []
-        for rank, parts in enumerate(gathered):
-            batches = list(sampler.batches_of(rank)) if isinstance(sampler, GlobalBatchSampler) else []
+        for parts in gathered:
             counts: Counter[int] = Counter()
-            for i, (loader, indices, prediction) in enumerate(parts):
-                known = batches[i].tolist() if batches else indices
+            for loader, known, prediction in parts:
                 if known is None:
                     if trainer.world_size > 1:
                         raise UserError("predicting in several processes needs a DataLoader with a sampler")
@@ -133,9 +197,77 @@ class PredictionWriter(BasePredictionWriter):
         return placed
 
 
+def _sampler(trainer: L.Trainer) -> Any:
+    return getattr(cast(Any, trainer.predict_dataloaders), "sampler", None)
+
+
+class RowSink:
+    """Prints and writes rows as they come.
+
+    Args:
+        output: where they are written.
+        rows: the form of the predictions.
+        name: gives the name of the sample at a place.
+    """
+
+    def __init__(self, output: Output, rows: Rows, name: Callable[[Place], str]) -> None:
+        self.output, self.name = output, name
+        self.rows: Rows = rows if output.top_k is None else Top(rows, output.top_k)
+        to_file = output.file is not None or output.standard_output
+        self.file = RowFile(output.file, self.rows) if to_file else None
+        self.count = 0
+
+    def add(self, places: Iterable[Place], predictions: Tensor) -> None:
+        """Adds samples. On the screen, only the first are shown if all are written to a file."""
+        for place, prediction in zip(places, predictions.tolist(), strict=True):
+            name = self.name(place)
+            if self.file is not None:
+                self.file.add(name, prediction)
+            if not self.output.standard_output and (self.file is None or self.count < SCREEN_LINES):
+                say(f"{self.rows.line(prediction)}  {shortened(name)}")
+            self.count += 1
+        if self.file is not None:
+            self.file.flush()
+
+    def close(self) -> None:
+        """Finishes the file, and prints how many there are."""
+        counted = f"{self.count:,} prediction{'s' if self.count != 1 else ''}"
+        if self.file is None:
+            say(f"{counted}; --output FILE.csv or FILE.jsonl writes them with all their numbers")
+            return
+        self.file.close()
+        if self.output.file is not None:
+            if self.count > SCREEN_LINES:
+                say(f"… and {self.count - SCREEN_LINES:,} more")
+            say(f"{counted} in {self.output.file}")
+
+    def abandon(self, error: BaseException) -> None:
+        """Removes the file after an error."""
+        if self.file is not None:
+            self.file.abandon(error)
+
+
+@rank_zero_only
+def _say_skipped(count: int) -> None:
+    inputs = "input" if count == 1 else "inputs"
+    print(f"{count:,} {inputs} could not be read, so the exit status is {SOME_SKIPPED}", file=sys.stderr)
+
+
+def report_skipped(count: int) -> int:
+    """Prints how many inputs could not be read, in the first process only; returns the exit status."""
+    _say_skipped(count)
+    return SOME_SKIPPED
+
+
+def shortened(name: str) -> str:
+    """The name of a sample on one line of the screen, without control characters."""
+    text = "".join(c if c.isprintable() else "\ufffd" for c in " ".join(str(name).split()))
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
 def in_order(placed: list[tuple[list[Place], Any]]) -> tuple[list[Place] | None, Any]:
-    """Rising places and the predictions there. Where a batch does not have one prediction a sample: no places, and a
-    list with the predictions of each batch."""
+    """Sorts predictions by their place in the input; returns places and predictions. If a batch does not have one
+    prediction per sample, returns no places, and a list with the predictions of each batch."""
     apart = [(places, unbatched(prediction)) for places, prediction in placed]
     if any(samples is None or len(samples) != len(places) for places, samples in apart):
         return None, [prediction for _, prediction in sorted(placed, key=lambda part: part[0][:1])]
@@ -144,17 +276,17 @@ def in_order(placed: list[tuple[list[Place], Any]]) -> tuple[list[Place] | None,
     return [place for place, _ in pairs], batched([sample for _, sample in pairs])
 
 
-def sample_names(data: object, places: list[Place]) -> list[str]:
-    """A name for each sample: the data's own, or its place, with the number of its dataloader if there are several."""
+def sample_names(data: object, *, several: bool) -> Callable[[Place], str]:
+    """Gives a name for each sample: from the data, or its place, with the number of its dataloader if there are
+    several."""
     if isinstance(data, HasPredictNames):
-        every = data.predict_names()
-        return [every[index] for _, index in places]
-    several = len({loader for loader, _ in places}) > 1
-    return [f"loader[{loader}][{index}]" if several else f"sample[{index}]" for loader, index in places]
+        names = data.predict_names()
+        return lambda place: names[place[1]]
+    return lambda place: f"loader[{place[0]}][{place[1]}]" if several else f"sample[{place[1]}]"
 
 
 def plain(prediction: Any) -> Any:
-    """A prediction of tensors, numbers and texts, in dictionaries, tuples and lists, as a file can keep it.
+    """Converts a prediction to plain values that can be saved: tensors, numbers and strings in dicts, tuples and lists.
 
     Raises:
         UserError: a part of another type.
@@ -175,7 +307,7 @@ def plain(prediction: Any) -> Any:
 
 
 def unbatched(prediction: Any) -> list[Any] | None:
-    """One batch's predictions as a list of one a sample; None where they do not come apart."""
+    """Splits the predictions of a batch into a list with one per sample; None if that is not possible."""
     if isinstance(prediction, Tensor):
         return list(prediction) if prediction.ndim else None
     if isinstance(prediction, dict):
@@ -188,7 +320,7 @@ def unbatched(prediction: Any) -> list[Any] | None:
 
 
 def _zipped(columns: list[list[Any] | None]) -> list[tuple[Any, ...]] | None:
-    """The rows of columns of one length; None where there are other columns."""
+    """Rows from columns of equal length; None if the lengths differ."""
     lengths = {None if column is None else len(column) for column in columns}
     if len(lengths) != 1 or None in lengths:
         return None
@@ -196,7 +328,7 @@ def _zipped(columns: list[list[Any] | None]) -> list[tuple[Any, ...]] | None:
 
 
 def batched(samples: list[Any]) -> Any:
-    """All samples' predictions: tensors of one shape are stacked, mappings and tuples by their parts."""
+    """Joins the predictions of all samples: stacks tensors of equal shape, also inside mappings and tuples."""
     first = samples[0] if samples else torch.empty(0)
     if not samples:
         return torch.empty(0, 0)
@@ -209,23 +341,8 @@ def batched(samples: list[Any]) -> Any:
     return samples
 
 
-def rows_of(module: L.LightningModule, predictions: Any) -> Rows | None:
-    """What the predictions look like as rows: the module's own answer, or, for probabilities of any module, classes.
-    None for predictions of another form."""
-    if not isinstance(predictions, Tensor) or predictions.ndim != 2 or not predictions.is_floating_point():
-        return None
-    if isinstance(module, HasTarget) and isinstance(module.target, Rows):
-        return module.target
-    within = bool(((predictions >= 0) & (predictions <= 1)).all())
-    sums = predictions.double().sum(dim=1)
-    if predictions.shape[1] < 2 or not within or not bool(((sums - 1).abs() < 1e-3).all()):
-        return None
-    names = module.hparams.get("class_names")
-    return Classification(predictions.shape[1], names if names and len(names) == predictions.shape[1] else None)
-
-
 def described(predictions: Any) -> str:
-    """Types and shapes of predictions, such as "float32 (97, 1, 28, 28)"."""
+    """Types and shapes of predictions in words, such as "float32 (97, 1, 28, 28)"."""
     if isinstance(predictions, Tensor):
         return f"{str(predictions.dtype).removeprefix('torch.')} {tuple(predictions.shape)}"
     if isinstance(predictions, dict):
@@ -233,51 +350,3 @@ def described(predictions: Any) -> str:
     if isinstance(predictions, tuple):
         return ", ".join(described(value) for value in predictions)
     return f"a list of {len(predictions)}"
-
-
-def show(names: Sequence[str], rows: Rows, predictions: Tensor) -> None:
-    """Prints prediction and sample, a line each; of many, the first."""
-    for name, prediction in itertools.islice(zip(names, predictions, strict=True), SCREEN_LINES):
-        text = " ".join(str(name).split())
-        say(f"{rows.line(prediction.tolist())}  {text if len(text) <= 60 else text[:59] + '…'}")
-    if len(predictions) > SCREEN_LINES:
-        say(f"… and {len(predictions) - SCREEN_LINES:,} more")
-
-
-def write(path: Path, names: Sequence[str], rows: Rows, predictions: Tensor) -> None:
-    """Writes the input and its prediction, a row or a JSON object a sample. The texts of a CSV file are no formulas.
-
-    Raises:
-        UserError: the file cannot be written; nothing is left of it.
-    """
-    records: Iterable[dict[str, Any]] = (
-        {"input": name, **rows.row(prediction.tolist())} for name, prediction in zip(names, predictions, strict=True)
-    )
-    with replaced(path) as part, part.open("w", encoding="utf-8", newline="") as file:
-        if path.suffix == ".jsonl":
-            file.writelines(json.dumps(nested(record), ensure_ascii=False) + "\n" for record in records)
-            return
-        table = csv.writer(file)
-        for i, record in enumerate(records):
-            if i == 0:
-                table.writerow([cell(name) for name in record])
-            table.writerow([cell(value) for value in record.values()])
-
-
-def cell(value: Any) -> Any:
-    """A value as it stands in a CSV file. A text that a spreadsheet would compute as a formula has an apostrophe before
-    it, as OWASP advises, and so has such a part of a text after a semicolon, a tab or the end of a line. Numbers stay
-    numbers."""
-    if isinstance(value, float):
-        return f"{value:.8g}"
-    if not isinstance(value, str) or NUMBER.fullmatch(value):
-        return value
-    text = INNER_FORMULA.sub(r"\1'", value)
-    return f"'{text}" if FORMULA.match(text) else text
-
-
-def nested(record: dict[str, Any]) -> dict[str, Any]:
-    """A row whose columns `p(NAME)` are one object, `probabilities`."""
-    plain = {name: value for name, value in record.items() if not name.startswith("p(")}
-    each = {name[2:-1]: value for name, value in record.items() if name.startswith("p(")}
-    return {**plain, "probabilities": each} if each else plain

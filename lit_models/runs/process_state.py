@@ -1,4 +1,4 @@
-"""What the system knows of a process: whether it runs, is stopped or has ended, and how."""
+"""The state of a process according to the system: whether it runs, is stopped or has ended, and how."""
 
 import contextlib
 import os
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PIDFD_GET_INFO, EXIT = 0xC040FF0B, 1 << 3
-"""The request of Linux 6.15 and newer for the exit status of any process of the user's."""
+"""The ioctl request for the exit status of any process of the user, in Linux 6.15 and newer."""
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class State:
     """The state of a process as the system sees it.
 
     Args:
-        letter: of /proc/PID/stat: R, S, D run or wait, T is stopped, Z has ended.
+        letter: state in /proc/PID/stat: R, S, D run or wait, T is stopped, Z has ended.
         birth: clock ticks at which it started.
-        status: as `waitpid` returns it, once it has ended.
+        status: the status of `waitpid`, if it has ended.
     """
 
     letter: str
@@ -32,7 +32,7 @@ def state_of(pid: int) -> State | None:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None
-    return State(fields[0], fields[19], int(fields[-1]))  # a name in brackets comes before; its parts are fields 1, 2
+    return State(fields[0], fields[19], int(fields[-1]))  # fields 1 and 2 are the process id and the name in brackets
 
 
 def ending(status: int) -> str:
@@ -48,11 +48,11 @@ def _signal_name(number: int) -> str:
 
 
 def exit_status(handle: int) -> int | None:
-    """The status of a process that has ended, as `waitpid` returns it, also after its parent has read it; None before
+    """The status of a process that has ended, in the form of `waitpid`, also after its parent has read it. None before
     Linux 6.15.
 
     Args:
-        handle: of `os.pidfd_open`.
+        handle: file descriptor of `os.pidfd_open`.
     """
     with contextlib.suppress(OSError, ImportError):
         import fcntl  # Windows has none
@@ -63,7 +63,7 @@ def exit_status(handle: int) -> int | None:
 
 
 def children_of_this() -> list[int]:
-    """Processes that this one has started, such as workers of a DataLoader."""
+    """Child processes of this one, such as workers of a DataLoader."""
     with contextlib.suppress(OSError):
         paths = Path("/proc/self/task").glob("*/children")
         return [int(pid) for path in paths for pid in path.read_text().split()]
@@ -71,6 +71,6 @@ def children_of_this() -> list[int]:
 
 
 def kill(pid: int) -> None:
-    """Ends a process at once, if it is there and this one may end it."""
+    """Kills a process, if it exists and this one has the permission."""
     with contextlib.suppress(OSError):
         os.kill(pid, signal.SIGKILL)

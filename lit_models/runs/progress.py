@@ -1,11 +1,14 @@
-"""What a person sees while a model trains: one line an epoch, readable on a screen and in a log file."""
+"""The output during training: one line per epoch, for screens and log files."""
 
+import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, cast
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
@@ -20,23 +23,59 @@ from lit_models.tasks.task import LitTask
 NOTHING = nullcontext()
 
 
+_on_standard_error: ContextVar[bool] = ContextVar("on_standard_error", default=False)
+
+
 @rank_zero_only
 def say(text: str = "") -> None:
-    """Prints a line on standard output, above a progress bar if there is one; the first process only."""
-    tqdm.write(text)
+    """Prints a line on standard output, above a progress bar if there is one; in the first process only. Characters
+    that the stream cannot show are replaced."""
+    stream = sys.stderr if _on_standard_error.get() else sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    tqdm.write(text.encode(encoding, "replace").decode(encoding), file=stream)
+
+
+def say_on_standard_error() -> None:
+    """Prints the lines from now on on standard error, because standard output has the results."""
+    _on_standard_error.set(True)
+
+
+@contextmanager
+def own_stream() -> Iterator[None]:
+    """At the end, lines are printed where they were before."""
+    token = _on_standard_error.set(_on_standard_error.get())
+    try:
+        yield
+    finally:
+        _on_standard_error.reset(token)
 
 
 class NoProfiler(PassThroughProfiler):
-    """Measures nothing. Lightning calls it some 40 times a step, and its own `PassThroughProfiler` creates a context
-    each time."""
+    """A profiler that measures nothing. Lightning calls it about 40 times per step, and its own `PassThroughProfiler`
+    creates a context each time."""
 
     def profile(self, action_name: str) -> nullcontext[None]:  # type: ignore[override]
         return NOTHING
 
 
+class Bar(TQDMProgressBar):
+    """A progress bar that is drawn at most ten times a second. Lightning draws it after each step, which takes a part
+    of the time of a short one."""
+
+    def __init__(self) -> None:
+        super().__init__(leave=False)
+        self.next_time = 0.0
+
+    def _should_update(self, current: int, total: int) -> bool:
+        now = time.monotonic()
+        if not super()._should_update(current, total) or (current != total and now < self.next_time):
+            return False
+        self.next_time = now + 0.1
+        return True
+
+
 class EpochLines(Callback):
-    """Prints the network before training, and the metrics of each epoch on a line with its seconds (validation
-    included)."""
+    """Prints the network before training, and one line per epoch with metrics and seconds (including validation)."""
 
     def __init__(self) -> None:
         self.start = 0.0
@@ -58,7 +97,7 @@ class EpochLines(Callback):
         self._print(trainer)
 
     def _print(self, trainer: L.Trainer) -> None:
-        """Prints the epoch that has ended; its metrics are complete only after every callback and module hook."""
+        """Prints the line of the last epoch. Its metrics are complete only after all callbacks and hooks."""
         if self.waiting:
             order = ("train", "", "val", "test")
             module = trainer.lightning_module
@@ -70,10 +109,10 @@ class EpochLines(Callback):
 
 
 def network_lines(module: L.LightningModule) -> list[str]:
-    """The network's layers, a line each with its trainable parameters, under their sum; at most 80 columns wide."""
+    """One line per layer with its trainable parameters, below a line with their sum; at most 80 columns wide."""
     network = getattr(module, "network", None)
     layers = list((network if isinstance(network, nn.Module) else module).named_children())
-    if len(layers) == 1:  # a wrapped library model: its own layers say more
+    if len(layers) == 1:  # show the layers inside a wrapped library model
         layers = list(layers[0][1].named_children()) or layers
     for name, layer in list(layers):
         if isinstance(layer, nn.ModuleList):
@@ -90,13 +129,13 @@ def network_lines(module: L.LightningModule) -> list[str]:
 
 
 def trainable(module: nn.Module) -> int:
-    """Number of trainable parameters; those of lazy layers count once their shape is known."""
+    """Number of trainable parameters, without those of lazy layers whose shape is unknown."""
     weights = (p for p in module.parameters() if p.requires_grad and not is_lazy(p))
     return sum(p.numel() for p in weights)
 
 
 class ErrorLines(Callback):
-    """Prints the mean absolute error as the numpy program does, and at the end the prediction of every row.
+    """Prints the mean absolute error as the numpy program does, and at the end the prediction for every row.
 
     The error is that of the weights before the pass. For small tables that are trained whole in each step, such as XOR.
 
@@ -113,7 +152,7 @@ class ErrorLines(Callback):
         self.every = every
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Keeps silent about other data, so that a config's model and data can be swapped by flags."""
+        """Turns the callback off for other data, so that flags can replace model and data of a config."""
         data = cast(Any, trainer).datamodule
         features = isinstance(type(data), HasKind) and data.kind == "features"
         self.fits = features and isinstance(pl_module, LitTask) and len(pl_module.target.names) == 2

@@ -1,4 +1,4 @@
-"""What libraries print during a run, without advertisements and advice that does not apply here."""
+"""Hides messages of libraries: advertisements, and advice that does not apply here."""
 
 import logging
 import os
@@ -22,36 +22,36 @@ NOISE = (
 )
 """Beginnings of Lightning's log messages."""
 WARNINGS = (
-    "The '.*_dataloader' does not have many workers",  # a batch is gathered at once: workers would be slower
-    "Checkpoint directory .* exists and is not empty",  # the run's own
-    "Experiment logs directory .* exists and is not empty",  # the run's own, created a moment ago
-    "The number of training batches",  # one line an epoch does not need the logging interval
-    ".*LeafSpec.*",  # of Lightning's own code, under a torch newer than it
-    "You're resuming from a checkpoint that ended before the epoch ended",  # the run brings the loader there itself
+    "The '.*_dataloader' does not have many workers",  # batches are gathered at once, so workers would be slower
+    "Checkpoint directory .* exists and is not empty",  # the folder of this run
+    "Experiment logs directory .* exists and is not empty",  # the folder of this run, which was just created
+    "The number of training batches",  # there is one line per epoch, so the logging interval does not matter
+    ".*LeafSpec.*",  # from Lightning's code with a newer torch
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the run restores the loader itself
     "Total length of `.*` across ranks is zero",  # no validation part, as in the faithful configs
-    "Be aware that when using `ckpt_path`, callbacks",  # testing and predicting need none of them
-    "Couldn't infer the batch indices",  # our sampler gives whole batches, and knows their order itself
-    "Metric `.*` will save all targets and predictions",  # an exact value needs them
-    "LightningCLI's args parameter is intended",  # the program's entry point passes its own words on
+    "Be aware that when using `ckpt_path`, callbacks",  # testing and predicting do not need them
+    "Couldn't infer the batch indices",  # the sampler here yields whole batches and knows their order
+    "Metric `.*` will save all targets and predictions",  # exact values need them
+    "LightningCLI's args parameter is intended",  # the entry point of the program passes its arguments
 )
 
 
 def quiet_libraries() -> None:
-    """Keeps these messages off the screen, and TensorFlow out of TensorBoard."""
+    """Hides these messages, and keeps TensorBoard from importing TensorFlow."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
         logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(NOISE))
-    # TensorBoard imports TensorFlow, where it is installed, only to write to a file: ten seconds. Its own switch.
+    # TensorBoard imports TensorFlow, if installed, only to write a file, which takes ten seconds. This switches it off.
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # LitBERT itself says which weights are untrained
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # LitBERT itself prints which weights are untrained
     if not sys.stderr.isatty():
         os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    if "transformers" in sys.modules:  # it has read these variables
+    if "transformers" in sys.modules:  # it has already read these variables
         from transformers.utils import logging as transformers_logging
 
         messages: Any = transformers_logging
         messages.set_verbosity_error()
         if not sys.stderr.isatty():
             messages.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)  # calls of Lightning's
+    warnings.filterwarnings("ignore", category=JsonargparseDeprecationWarning)  # caused by Lightning's calls
     for message in WARNINGS:
         warnings.filterwarnings("ignore", message=message)

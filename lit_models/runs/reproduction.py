@@ -1,4 +1,4 @@
-"""Compares two runs: whether they gave the same numbers, and what may be the reason if not."""
+"""Compares the numbers of two runs, and lists possible reasons for differences."""
 
 import csv
 import json
@@ -11,18 +11,18 @@ from datamodules.errors import MissingFileError, UserError
 
 Number = float | None
 ROUNDING = {"64": 1e-9, "32": 1e-4, "16": 1e-2}
-"""Largest relative difference that counts as rounding, by the bits of a run's precision: some thousand times its
-epsilon, because each step adds to the differences of the last."""
+"""Largest relative difference that counts as rounding, by the bits of the precision. It is some thousand times the
+epsilon, because the differences grow with each step."""
 ABOUT = ("device", "processes", "precision", "threads", "kernels", "seed", "commit")
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What two runs have in common.
+    """The result of a comparison.
 
     Args:
         verdict: "identical", "within rounding" or "different".
-        lines: the verdict in words, for a screen.
+        lines: the result in words, for the screen.
     """
 
     verdict: Literal["identical", "within rounding", "different"]
@@ -31,12 +31,12 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Difference:
-    """A number that two runs disagree on.
+    """A number that differs between two runs.
 
     Args:
-        name: of the metric, with its row where it is one of `metrics.csv`.
-        was: of the first run; None if it has no such number, or one that is not finite.
-        now: of the second run.
+        name: name of the metric; for `metrics.csv`, with its row.
+        was: value of the first run; None if it is missing or not finite.
+        now: value of the second run.
     """
 
     name: str
@@ -59,7 +59,7 @@ def read_results(folder: Path) -> dict[str, Any]:
 
     Raises:
         MissingFileError: the folder or its `results.json` does not exist.
-        UserError: the file is damaged, or the results of another command.
+        UserError: the file is damaged, or belongs to another command.
     """
     path = folder / "results.json"
     if not folder.is_dir():
@@ -85,7 +85,7 @@ def compare(first: Path, second: Path) -> Comparison:
     """Compares metrics, `metrics.csv` and weights of two finished runs.
 
     Raises:
-        UserError: one of them is not finished, or a file of it is damaged.
+        UserError: one of them is not finished, or one of its files is damaged.
     """
     was, now = read_results(first), read_results(second)
     rows = (read_metrics(first / "metrics.csv"), read_metrics(second / "metrics.csv"))
@@ -107,7 +107,7 @@ def compare(first: Path, second: Path) -> Comparison:
 
 
 def read_metrics(path: Path) -> dict[str, Number]:
-    """The numbers of a `metrics.csv`, by column and line; none if there is no such file.
+    """The numbers of a `metrics.csv`, by column and line; empty if there is no such file.
 
     Raises:
         UserError: the file is not a table of numbers.
@@ -125,7 +125,7 @@ def read_metrics(path: Path) -> dict[str, Number]:
 def _differences(was: Mapping[str, Number], now: Mapping[str, Number]) -> Iterator[Difference]:
     for name in {**was, **now}:
         values = was.get(name), now.get(name)
-        both_nan = all(isinstance(v, float) and v != v for v in values)  # NaN is the one number unlike itself
+        both_nan = all(isinstance(v, float) and v != v for v in values)  # NaN is not equal to itself
         if values[0] != values[1] and not both_nan:
             yield Difference(name, *values)
 
@@ -136,7 +136,7 @@ def _rounding(precision: str) -> float:
 
 
 def _reasons(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """A line for each thing around the numbers that has changed: versions, data, device and others."""
+    """One line for each change of versions, commit, data, device or threads."""
     facts = [(name, was.get(name), now.get(name)) for name in ABOUT]
     before, after = was.get("versions") or {}, now.get("versions") or {}
     facts += [(name, before.get(name), after.get(name)) for name in before | after]

@@ -1,4 +1,4 @@
-"""What a run leaves behind: `results.json` with metrics, a hash of the weights, versions, commit and device."""
+"""Writes `results.json`, with metrics, a hash of the weights, versions, commit and device."""
 
 import contextlib
 import functools
@@ -22,18 +22,18 @@ from lit_models.runs.folder import new_file
 PACKAGES = ("lit-models", "torch", "lightning", "torchvision", "torchmetrics", "transformers", "numpy", "numba")
 
 
-@functools.cache  # each checkpoint has them, and reading them takes longer than a small checkpoint does
+@functools.cache  # every checkpoint contains them, and reading them takes longer than saving a small checkpoint
 def versions() -> dict[str, str]:
-    """Version of Python and of each package that numbers depend on."""
-    found = {"python": platform.python_version()}
+    """Versions of Python and of the packages that the numbers depend on."""
+    versions_by_name = {"python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            versions_by_name[name] = metadata.version(name)
+    return versions_by_name
 
 
 def commit() -> str | None:
-    """Commit of the git checkout that the program runs from, "+" where files have changed; None without a checkout."""
+    """Commit of the git checkout that the program runs from, with "+" if files are changed; None without a checkout."""
     here = Path(__file__).parents[2]
     if not (here / ".git").exists():
         return None
@@ -46,15 +46,15 @@ def commit() -> str | None:
 
 
 def device_name(device: torch.device) -> str:
-    """The device in words, for people who compare results."""
+    """The device in words."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.machine()} CPU, {os.cpu_count()} cores"
 
 
 def weights_sha256(state_dict: Mapping[str, Any]) -> str:
-    """SHA-256 over name, dtype, shape and bytes of every weight, in order. Equal weights have equal hashes, on every
-    device; a file of them need not."""
+    """SHA-256 over name, dtype, shape and bytes of every weight, in order. Equal weights have equal hashes on every
+    device; files with equal weights may differ."""
     digest = hashlib.sha256()
     for name, value in state_dict.items():
         if not isinstance(value, torch.Tensor) or is_lazy(value):
@@ -66,10 +66,10 @@ def weights_sha256(state_dict: Mapping[str, Any]) -> str:
 
 
 def write_results(folder: Path, name: str, content: dict[str, Any]) -> Path:
-    """Writes a new JSON file whole or not at all; returns its path."""
+    """Writes a new JSON file atomically; returns its path."""
     path = new_file(folder, name)
     numbers = {name: value if math.isfinite(value) else None for name, value in content["metrics"].items()}
-    text = json.dumps({**content, "metrics": numbers}, indent=2, allow_nan=False)  # JSON has no word for NaN
+    text = json.dumps({**content, "metrics": numbers}, indent=2, allow_nan=False)  # JSON has no NaN
     with replaced(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
     return path

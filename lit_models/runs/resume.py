@@ -295,6 +295,7 @@ def set_metric_states(module: L.LightningModule, states: dict[str, dict[str, Any
     for name, state in states.items():
         metric = modules[name]
         assert isinstance(metric, Metric), "the checkpoint's weights fit, so the modules do"
+        metric.reset()
         for key, value in state["values"].items():
             on_device = [v.to(metric.device) for v in value] if isinstance(value, list) else value.to(metric.device)
             setattr(metric, key, on_device)

@@ -7,77 +7,37 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, ProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.plugins import CheckpointIO
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from datamodules.errors import UserError
-from datamodules.spec import HasChecksums, HasValidation
+from datamodules.spec import HasChecksums, HasSkipped, HasValidation
 from datamodules.storage.downloads import sha256
+from datamodules.storage.inputs import STANDARD_INPUT
 from lit_models import kernels
 from lit_models.runs import folder as folders
 from lit_models.runs import processes, results, torchrun
-from lit_models.runs.checkpoint_files import CheckpointFiles
-from lit_models.runs.checkpoints import Checkpoints, Saved
+from lit_models.runs.checkpoint_files import with_checkpoint_files
+from lit_models.runs.checkpoints import Checkpoints
 from lit_models.runs.environment import environment
 from lit_models.runs.finite import FiniteGuard, check_metrics
-from lit_models.runs.loaders import prepare_loaders
-from lit_models.runs.logged import direction_of, in_split, logged, table
+from lit_models.runs.loaders import has_test_loader, prepare_loaders
+from lit_models.runs.logged import direction_of, in_split, log_one_of_each_name, logged, table
 from lit_models.runs.metrics_file import MetricsFile
-from lit_models.runs.predictions import PredictionWriter
-from lit_models.runs.progress import EpochLines, NoProfiler, say, trainable
-from lit_models.runs.save_every import SaveEvery
+from lit_models.runs.predictions import PredictionWriter, report_skipped
+from lit_models.runs.progress import Bar, EpochLines, NoProfiler, say, trainable
+from lit_models.runs.reporting import Reporter
+from lit_models.runs.schedules import ScheduleLengths
+from lit_models.runs.settings import RunSettings
+from lit_models.runs.steps import shorten_steps
 from lit_models.runs.stopping import Stopped
 from lit_models.runs.weights import explain_weights
 from lit_models.tasks.task import LitTask
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """What a run is asked for.
-
-    Args:
-        words: the command line.
-        runs_dir: folder of all runs.
-        experiment: name of the folder in it.
-        seed: of all randomness.
-        checkpoint: file to start from, if any.
-        restarted: folder of a run that begins again, as it was stopped before its first checkpoint.
-        resumed_step: optimizer steps of the checkpoint, if a fit can go on from it exactly.
-        config: the configuration that the run keeps, YAML.
-        test_weights: weights that are tested after training.
-        monitor: metric that decides which epoch is the best; the module's own choice when None.
-        monitor_mode: whether lower or higher values of it are better.
-        saved: checkpoints that a fit keeps.
-        save_every: how often a checkpoint is saved inside an epoch.
-        output: format of the file of predictions, "csv" or "jsonl".
-    """
-
-    words: list[str]
-    runs_dir: Path
-    experiment: str
-    seed: int | bool
-    checkpoint: Path | None
-    restarted: Path | None
-    resumed_step: int | None
-    config: str
-    test_weights: Literal["last", "best", "none"]
-    monitor: str | None
-    monitor_mode: Literal["min", "max"] | None
-    saved: Saved
-    save_every: SaveEvery
-    output: str
-
-    @property
-    def resumes(self) -> bool:
-        """Whether a fit goes on with the run that saved the checkpoint. From any other file, it starts a new run."""
-        return self.resumed_step is not None and self.checkpoint is not None and self.checkpoint.name in folders.RESUMED
 
 
 class Run:
@@ -87,18 +47,31 @@ class Run:
         command: its name.
         settings: what it is asked for.
         folder: where it writes.
+        module: the model.
         has_validation: whether the data have a validation part.
         continues: whether a fit goes on in the folder of the run that wrote its checkpoint.
+        exists: whether the folder exists. A prediction creates one only for what cannot be printed.
     """
 
     trainer: L.Trainer
 
     def __init__(
-        self, command: str, settings: RunSettings, folder: Path, *, has_validation: bool, continues: bool = False
+        self,
+        command: str,
+        settings: RunSettings,
+        folder: Path,
+        module: L.LightningModule,
+        *,
+        has_validation: bool,
+        continues: bool = False,
+        exists: bool = True,
     ) -> None:
-        self.command, self.settings, self.folder = command, settings, folder
+        self.command, self.settings, self.folder, self.module = command, settings, folder, module
         self.has_validation, self.continues = has_validation, continues
+        self.exists, self.exit_status = exists, 0
         self.checkpoints: Checkpoints | None = None
+        wanted = settings.report == "html" and command in ("fit", "test")
+        self.reporter = Reporter(command) if wanted else None
         self.claim = folders.Claim(folder) if command == "fit" else None
 
     @classmethod
@@ -126,20 +99,36 @@ class Run:
         own = folders.of_checkpoint(settings.checkpoint) if settings.checkpoint else None
         if command == "fit" and settings.checkpoint and not settings.resumes:
             own = None
-        folder = own or settings.restarted or folders.reserve(settings.runs_dir, settings.experiment)
+        folder, exists = own or settings.restarted, True
+        if folder is None and command == "predict":
+            folder, exists = settings.runs_dir / settings.experiment, False
+        folder = folder or folders.reserve(settings.runs_dir, settings.experiment)
         continues = command == "fit" and own is not None
-        return cls(command, settings, folder, has_validation=has_validation, continues=continues)
+        return cls(command, settings, folder, module, has_validation=has_validation, continues=continues, exists=exists)
 
     def close(self) -> None:
         """Gives the folder free, and removes it if nothing was written."""
         if self.claim is not None:
             self.claim.release()
-        folders.remove_empty(self.folder)
+        if self.exists:
+            folders.remove_empty(self.folder)
+
+    def own_folder(self) -> Path:
+        """The folder of the run, which is created if it does not exist yet."""
+        if not self.exists:
+            self.folder, self.exists = folders.reserve(self.settings.runs_dir, self.settings.experiment), True
+        return self.folder
 
     @property
     def can_be_finished(self) -> bool:
         """Whether the run has had all its epochs, but was stopped before it had its results."""
         return self.continues and not (self.folder / "results.json").exists()
+
+    def say_finished(self) -> None:
+        """Says that there is nothing to resume. A report that was interrupted is made now."""
+        say(f"{self.folder} is finished: see {self.folder}/results.json; --trainer.max_epochs trains it longer")
+        if self.reporter:
+            self.reporter.write_missing(self.folder)
 
     def trainer_settings(self, config: dict[str, Any]) -> dict[str, Any]:
         """The Trainer's settings, with the run's callbacks and loggers before the user's."""
@@ -147,7 +136,7 @@ class Run:
         given = given if isinstance(given, list) else [given]
         shown = config["enable_progress_bar"]
         has_bar = any(isinstance(callback, ProgressBar) for callback in given)  # a Trainer takes only one
-        bar: list[Callback] = [TQDMProgressBar(leave=False)] if shown and not has_bar else []
+        bar: list[Callback] = [Bar()] if shown and not has_bar else []
         checkpointing = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
         if config["barebones"]:
             raise UserError("trainer.barebones allows no callbacks and loggers, and a run has some: leave it out")
@@ -162,11 +151,12 @@ class Run:
             "profiler": config["profiler"] or NoProfiler(),
             "default_root_dir": config["default_root_dir"] or self.folder,
             "enable_checkpointing": self._has_checkpoint_callback(given, config["enable_checkpointing"]),
-            "plugins": self._plugins(config["plugins"]),
+            "plugins": with_checkpoint_files(config["plugins"]),
         }
 
     def attach(self, trainer: L.Trainer) -> None:
         """Takes the Trainer that does the work."""
+        shorten_steps(trainer)
         prepare_loaders(trainer)
         explain_weights(trainer, self.settings.checkpoint)
         processes.attend(trainer)
@@ -180,9 +170,10 @@ class Run:
 
     def _callbacks(self, checkpointing: bool) -> list[Callback]:
         if self.command == "predict":
-            return [PredictionWriter(self.folder, self.settings.output)]
+            return [PredictionWriter(self.settings.output, self.own_folder)]
+        reporting = self.reporter.callbacks(self.module) if self.reporter else []
         if self.command != "fit":
-            return []
+            return reporting
         settings = self.settings
         wanted: dict[str, Any] = {"monitor": settings.monitor, "mode": settings.monitor_mode}
         saved = settings.saved if checkpointing else "none"
@@ -190,13 +181,7 @@ class Run:
         self.checkpoints = Checkpoints(
             place, saved=saved, every=settings.save_every, continues=self.continues, **wanted
         )
-        return [FiniteGuard(place), EpochLines(), self.checkpoints]
-
-    @staticmethod
-    def _plugins(given: Any) -> list[Any]:
-        """The user's plugins, and ours for checkpoint files unless the user has another."""
-        plugins = list(given) if isinstance(given, list) else [given] if given is not None else []
-        return plugins if any(isinstance(p, CheckpointIO) for p in plugins) else [*plugins, CheckpointFiles()]
+        return [FiniteGuard(place), EpochLines(), ScheduleLengths(), *reporting, self.checkpoints]
 
     def _loggers(self, given: Any) -> Any:
         """`metrics.csv` and TensorBoard events in the run folder, beside the user's loggers."""
@@ -227,7 +212,7 @@ class Run:
             raise UserError(f"{type(model).__name__} has no configure_optimizers: set an optimizer, such as {example}")
         if ckpt_path:
             say(f"{'resuming' if self.continues else 'starting from'} {ckpt_path} in {self.folder}")
-        _log_one_of_each_name(model, datamodule)
+        log_one_of_each_name(model, datamodule)
         self._match_precision(model)
         with self._stopping():
             with self._explained():
@@ -237,6 +222,8 @@ class Run:
             content["weights_sha256"] = results.weights_sha256(model.state_dict())
             self.folder = Path(self.trainer.strategy.broadcast(str(self.folder)))  # only the first process created it
             self._test_after_fit(model, datamodule, content)
+            if self.reporter and "test" not in content["seconds"]:
+                self.reporter.take_validation(self.trainer, model, datamodule, resumed=self.continues)
         self._conclude("results.json", datamodule, content)
 
     def _test_after_fit(
@@ -249,7 +236,7 @@ class Run:
             weights = "last"
         if weights == "none":
             return
-        if not is_overridden("test_step", model) or not _has_test_loader(model, datamodule):
+        if not is_overridden("test_step", model) or not has_test_loader(model, datamodule):
             say("note: nothing was tested: model and data need a test_step and a test_dataloader")
             return
         start = time.perf_counter()
@@ -323,13 +310,18 @@ class Run:
         """Prints and writes the predictions.
 
         Raises:
-            UserError: there is no sample.
+            UserError: there is no sample, or several processes would read standard input.
         """
+        if self.trainer.world_size > 1 and STANDARD_INPUT in (getattr(datamodule, "inputs", None) or []):
+            raise UserError("standard input can be read by one process only: add --trainer.devices 1, or give a file")
         self._match_precision(model)
         settings: dict[str, Any] = {"datamodule": datamodule, "ckpt_path": ckpt_path, "weights_only": True}
         self.trainer.predict(model, return_predictions=False, **settings)
         if not any(self.trainer.num_predict_batches):
             raise UserError("nothing was predicted: the data have no sample, or trainer.limit_predict_batches is 0")
+        data: object = datamodule
+        if isinstance(data, HasSkipped) and data.num_skipped:
+            self.exit_status = report_skipped(data.num_skipped)
 
     def _match_precision(self, model: L.LightningModule) -> None:
         """Takes double precision before a checkpoint is loaded, so that its weights lose no bit."""
@@ -366,6 +358,8 @@ class Run:
         content["data_sha256"] = data.checksums() if isinstance(data, HasChecksums) else {}
         files = sorted((self.folder / "checkpoints").glob("*.ckpt")) if self.command == "fit" else []
         content["checkpoint_sha256"] = {f.name: sha256(f) for f in files}
+        if self.reporter:
+            self.reporter.save_samples(self.folder, content)
         path = results.write_results(self.folder, name, content)
         seconds = ", ".join(f"{word} {value:.1f} s" for word, value in content["seconds"].items())
         say()
@@ -374,17 +368,5 @@ class Run:
         say(f"{about}; {seconds}; seed {content['seed']}; {content['device']}")
         say(f"results in {path}")
         check_metrics(content["metrics"])
-
-
-def _has_test_loader(model: L.LightningModule, data: L.LightningDataModule | None) -> bool:
-    """Whether there may be a test split; Lightning refuses data that never define one."""
-    return is_overridden("test_dataloader", data if data is not None else model)
-
-
-def _log_one_of_each_name(model: L.LightningModule, data: L.LightningDataModule | None) -> None:
-    """Gives the loggers the model's hyper-parameters alone where the data have others of the same names, which
-    Lightning refuses to merge. A checkpoint keeps both."""
-    theirs: dict[str, Any] = data.hparams_initial if data is not None else {}
-    ours = model.hparams_initial
-    if any(type(ours[name]) is not type(theirs[name]) or ours[name] != theirs[name] for name in ours.keys() & theirs):
-        cast(Any, data)._log_hyperparams = False
+        if self.reporter:
+            self.reporter.write(path, self.settings.config)

@@ -1,4 +1,4 @@
-"""How often a checkpoint is saved: a number of steps, or a time such as "30s" or "5min"."""
+"""The interval between checkpoints: a number of steps, or a time such as "30s" or "5min"."""
 
 import re
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ UNITS = {"s": 1, "min": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class SaveEvery:
-    """How often a checkpoint is saved inside an epoch.
+    """The interval between checkpoints in an epoch.
 
     Args:
-        steps: optimizer steps between two checkpoints, if they are counted in steps.
-        seconds: seconds between two checkpoints, if they are counted in time.
+        steps: optimizer steps between two checkpoints, or None.
+        seconds: seconds between two checkpoints, or None.
     """
 
     steps: int | None = None
@@ -22,10 +22,10 @@ class SaveEvery:
 
     @classmethod
     def parse(cls, text: str | int) -> "SaveEvery":
-        """Reads a number of steps, a time, or "epoch" for the ends of epochs alone.
+        """Parses a number of steps, a time, or "epoch" for the ends of epochs only.
 
         Raises:
-            UserError: another text, or a number that is not above 0.
+            UserError: the text has another form, or the number is not above 0.
         """
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|h)", str(text).strip())
         if match and float(match[1]) > 0:

@@ -1,4 +1,4 @@
-"""The number of machines and processes that torchrun has started, which the Trainer does not read by itself."""
+"""The numbers of machines and processes under torchrun, which the Trainer does not read itself."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +7,10 @@ from datamodules.errors import UserError
 
 
 def places(settings: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str, int]:
-    """The Trainer's `num_nodes` and `devices` under torchrun; nothing without it.
+    """The Trainer's `num_nodes` and `devices` under torchrun; empty without torchrun.
 
     Args:
-        settings: of the Trainer. 1 node and "auto" devices are its defaults, and count as not set.
+        settings: settings of the Trainer. Its defaults, 1 node and "auto" devices, count as not set.
         environment: variables of this process.
 
     Raises:
@@ -32,7 +32,7 @@ def places(settings: Mapping[str, Any], environment: Mapping[str, str]) -> dict[
 
 
 def _check(name: str, value: Any, actual: int, *, default: Any) -> None:
-    """Refuses a number that torchrun does not confirm. A list of devices counts by its length."""
+    """Refuses a number that differs from torchrun's. For a list of devices, its length is compared."""
     number: Any = len(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
     if isinstance(number, str) and number.isdecimal():
         number = int(number)

@@ -1,4 +1,4 @@
-"""Weights that do not fit a module are reported where Lightning loads them, after the module's own hooks."""
+"""Reports weights that do not fit a module, when Lightning loads them after the module's own hooks."""
 
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,11 @@ from lit_models.runs.checkpoints import check_weights
 
 
 def explain_weights(trainer: L.Trainer, path: Path | None) -> None:
-    """Makes `trainer` say on one line which weight of a checkpoint does not fit.
+    """Makes `trainer` report on one line which weight of a checkpoint does not fit.
 
     Args:
-        trainer: that loads the checkpoint.
-        path: of the checkpoint, if there is one.
+        trainer: the Trainer that loads the checkpoint.
+        path: path of the checkpoint, if there is one.
     """
     strategy = cast(Any, trainer).strategy
     strategy.load_model_state_dict = partial(_load, strategy.load_model_state_dict, trainer, path)
@@ -27,7 +27,7 @@ def _load(load: Any, trainer: L.Trainer, path: Path | None, checkpoint: dict[str
     except RuntimeError as error:
         if path is not None and strict:
             check_weights(path, checkpoint, trainer.lightning_module)
-        problems = str(error).splitlines()[1:]  # torch's first line has the module's name alone
+        problems = str(error).splitlines()[1:]  # torch's first line has only the name of the module
         if not problems:
             raise
         name = type(trainer.lightning_module).__name__

@@ -1,4 +1,4 @@
-"""What a process does before it loads torch: settings of its threads and memory, and fewer imports."""
+"""Prepares a process before it loads torch: settings for threads and memory, and fewer imports."""
 
 import gc
 
@@ -12,7 +12,7 @@ def begin() -> None:
     spin_briefly()
     keep_memory()
     enabled = gc.isenabled()
-    gc.disable()  # the imports create millions of objects that stay: no need to look through them
+    gc.disable()  # the objects of the imports are never freed, so collecting them would only take time
     try:
         import_lightning()
     finally:

@@ -1,8 +1,8 @@
-"""PyTorch's compiler, `torch._dynamo`, is imported when something is compiled, and not by the first optimizer.
+"""Postpones the import of PyTorch's compiler, `torch._dynamo`, until something is compiled.
 
-torch and Lightning import the compiler, which takes as long as torch itself, only to tell it which functions it must
-not compile. While it is not loaded, it compiles nothing, so it need not be told. A module that stands for it answers
-the three names that they use then. Any other name, and any import of a part of the compiler, loads the real one.
+Importing the compiler takes as long as importing torch itself. torch and Lightning import it only to exclude functions
+from compilation, which has no effect before anything is compiled. A placeholder module provides the three names that
+they use. Any other name of the compiler, or an import of one of its modules, loads the real one.
 """
 
 import functools
@@ -21,7 +21,7 @@ NAME = "torch._dynamo"
 
 
 class _Compiled(type):
-    """Knows the modules that the real compiler has made."""
+    """Recognises the modules that the real compiler has compiled."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         compiler = loaded_compiler()
@@ -33,14 +33,14 @@ class _Compiled(type):
 
 
 class PostponedCompiler(ModuleType):
-    """Stands for `torch._dynamo` until it is needed."""
+    """The placeholder for `torch._dynamo`."""
 
     class OptimizedModule(metaclass=_Compiled):
-        """Stands for the class of compiled modules in `isinstance`."""
+        """The placeholder for the class of compiled modules, for `isinstance`."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
-        self.__path__ = []  # so that its parts can be imported
+        self.__path__ = []  # so that its modules can be imported
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # the import system asks for these
@@ -49,13 +49,13 @@ class PostponedCompiler(ModuleType):
 
     @staticmethod
     def graph_break(msg: str = "") -> None:
-        """Separates what is compiled, of which there is nothing before the compiler is loaded."""
+        """Does nothing while the compiler is not loaded, because nothing is compiled then."""
         if compiler := loaded_compiler():
             compiler.graph_break(msg)
 
     @staticmethod
     def disable(fn: Any = None, *settings: Any, **more: Any) -> Any:
-        """`fn`; once the compiler is loaded, the real `disable` applies to it. Without `fn`, a decorator."""
+        """Excludes `fn` from compilation. Returns a function like `fn`, or a decorator if `fn` is not given."""
         if fn is None:
             return lambda function: PostponedCompiler.disable(function, *settings, **more)
         if not isfunction(fn):
@@ -69,12 +69,12 @@ class PostponedCompiler(ModuleType):
             return (disabled[0] if disabled else fn)(*args, **kwargs)
 
         marked: Any = call
-        marked._torchdynamo_disable = True  # the mark of the real `disable`: the compiler does not look into it
+        marked._torchdynamo_disable = True  # the real `disable` sets this attribute, too
         return call
 
 
 class _PartFinder(MetaPathFinder, Loader):
-    """Loads the whole compiler when one of its parts is imported. Loading it imports its parts."""
+    """Loads the real compiler when one of its modules is imported."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if not name.startswith(f"{NAME}."):
@@ -96,7 +96,7 @@ finder = _PartFinder()
 
 
 def loaded_compiler() -> Any:
-    """The real `torch._dynamo`; None while it is not loaded, or only in part."""
+    """The real `torch._dynamo`; None if it is not loaded, or not completely."""
     module = sys.modules.get(NAME)
     if isinstance(module, PostponedCompiler) or getattr(getattr(module, "__spec__", None), "_initializing", False):
         return None
@@ -104,7 +104,7 @@ def loaded_compiler() -> Any:
 
 
 def load_compiler() -> Any:
-    """The real `torch._dynamo`."""
+    """Loads the real `torch._dynamo`."""
     if finder in sys.meta_path:
         sys.meta_path.remove(finder)
     if isinstance(sys.modules.get(NAME), PostponedCompiler):
@@ -113,7 +113,7 @@ def load_compiler() -> Any:
 
 
 def postpone_compiler() -> None:
-    """Puts a module in the place of `torch._dynamo`, unless that is loaded."""
+    """Registers the placeholder as `torch._dynamo`, unless the real one is loaded."""
     if NAME not in sys.modules:
         sys.modules[NAME] = torch._dynamo = PostponedCompiler(NAME)
         sys.meta_path.insert(0, finder)

@@ -1,7 +1,7 @@
-"""Imports Lightning without the parts of other packages that a run rarely needs. Those are imported at their first use.
+"""Imports Lightning, and postpones the parts of other packages that a run rarely needs until they are used.
 
-`import lightning` imports all of torchmetrics, and with it torchvision, transformers, scipy and matplotlib where they
-are installed; it also imports PyTorch's compiler. Together they take two to three times as long as torch itself.
+`import lightning` imports all of torchmetrics, which imports torchvision, transformers, scipy and matplotlib if they
+are installed. It also imports PyTorch's compiler. Together they take two to three times as long as torch itself.
 
 - Metrics of images, texts, sounds and the like are imported when a program names them.
 - The first plot of a metric imports matplotlib.
@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 PACKAGES = ("torchvision", "transformers", "scipy", "matplotlib")
-"""Packages that torchmetrics imports wherever they are installed."""
+"""Packages that torchmetrics imports if they are installed."""
 AREAS = ("audio", "detection", "image", "multimodal", "text", "video")
 """Parts of torchmetrics that use these packages."""
 
@@ -40,7 +40,7 @@ def import_lightning() -> None:
 
 @contextmanager
 def packages_hidden() -> Iterator[None]:
-    """torchmetrics finds none of `PACKAGES`."""
+    """Hides `PACKAGES` from torchmetrics."""
     from lightning_utilities.core import imports as module
 
     imports: Any = module
@@ -59,7 +59,7 @@ def packages_hidden() -> Iterator[None]:
 
 
 def postpone_areas(package: Any) -> None:
-    """Forgets the areas of torchmetrics or of its functions. The package imports them again when they are asked for."""
+    """Unloads areas of torchmetrics or of its functions. They are imported again at their first use."""
     prefixes = tuple(f"{package.__name__}.{area}" for area in AREAS)
     for name in [n for n in sys.modules if n in prefixes or n.startswith(tuple(f"{p}." for p in prefixes))]:
         del sys.modules[name]
@@ -71,7 +71,7 @@ def postpone_areas(package: Any) -> None:
     def find(name: str) -> Any:
         if name in AREAS:
             return importlib.import_module(f"{package.__name__}.{name}")
-        if not name.startswith("_"):  # such as torchmetrics.BLEUScore, a second name of torchmetrics.text.BLEUScore
+        if not name.startswith("_"):  # such as torchmetrics.BLEUScore for torchmetrics.text.BLEUScore
             for prefix in prefixes:
                 area = importlib.import_module(prefix)
                 for place in (area, sys.modules.get(f"{prefix}._deprecated")):
@@ -83,11 +83,11 @@ def postpone_areas(package: Any) -> None:
 
 
 def postpone_plots() -> None:
-    """The first plot imports matplotlib."""
+    """Postpones the import of matplotlib until the first plot."""
     plot: Any = importlib.import_module("torchmetrics.utilities.plot")
 
     def import_matplotlib() -> None:
-        importlib.reload(plot)  # puts matplotlib, and this check as torchmetrics has it, into the same module
+        importlib.reload(plot)  # imports matplotlib, and restores torchmetrics' own check
         plot._error_on_missing_matplotlib()
 
     plot._error_on_missing_matplotlib = import_matplotlib

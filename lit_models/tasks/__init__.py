@@ -1,1 +1,1 @@
-"""What stands between a network and a Trainer: targets, losses, metrics, optimizers, and the steps that use them."""
+"""Everything between a network and a Trainer: targets, losses, metrics, optimizers, and the steps that use them."""

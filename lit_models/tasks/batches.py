@@ -1,8 +1,9 @@
-"""Batches against the model's settings: data that do not fit are refused, with both shapes or with the wrong value.
+"""Compares batches with the model's settings, and refuses data that do not fit. The message has both shapes, or the
+wrong value.
 
-The sizes of the first batch are checked before it is computed. Targets can be wrong in any batch, and some of them have
-a loss all the same, such as class 2 for a sigmoid. A look at each batch would make a GPU wait in each step, so the
-targets of some batches are looked at together.
+The sizes are checked in the first batch, before it is computed. Targets can be wrong in any batch, and a wrong one may
+have a loss, such as class 2 for a sigmoid. A check in every step would slow a GPU down, so the targets of several
+batches are checked together.
 """
 
 from collections.abc import Mapping
@@ -15,26 +16,25 @@ from datamodules.errors import UserError
 from lit_models.tasks.targets import Target, shape_of
 
 BATCHES = 50
-"""Batches whose targets are looked at together."""
+"""Number of batches whose targets are checked together."""
 
 
 def num_samples(inputs: Any) -> int:
-    """Samples in the inputs of a batch, which are a tensor `(B, ...)` or a mapping of such tensors."""
+    """Number of samples in the inputs of a batch: a tensor `(B, ...)` or a mapping of such tensors."""
     return len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
 
 
 def check_batch(settings: Mapping[str, Any], target: Target, inputs: Any, wanted: Tensor | None = None) -> None:
-    """Compares one batch with the sizes that a model was built with.
+    """Compares a batch with the sizes of the model.
 
     Args:
-        settings: the model's hyper-parameters; `image_size`, `num_features` and `vocab_size` are compared if they are
-            there.
-        target: what one target should be.
-        inputs: the batch's inputs. A mapping is the network's own matter.
-        wanted: the batch's target, if there is one.
+        settings: the model's hyper-parameters; `image_size`, `num_features` and `vocab_size` are compared if present.
+        target: the model's kind of target.
+        inputs: inputs of the batch. A mapping is not checked.
+        wanted: target of the batch, if there is one.
 
     Raises:
-        UserError: they do not fit; names both shapes and the flags that mend it.
+        UserError: they do not fit; the message has both shapes and the flags that correct it.
     """
     if isinstance(inputs, Tensor) and len(inputs):
         for check in (_images, _features, _tokens):
@@ -45,19 +45,18 @@ def check_batch(settings: Mapping[str, Any], target: Target, inputs: Any, wanted
 
 
 class TargetCheck:
-    """Finds a wrong target in any batch of an epoch, at most `BATCHES` batches later.
+    """Detects a wrong target in any batch of an epoch, at most `BATCHES` batches later.
 
     Args:
-        target: what one target should be.
-    """
+        target: the model's kind of target."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.batches: list[tuple[str, int, Tensor]] = []
-        """What was not looked at yet: the split, the index of the batch and its target."""
+        """Targets that are not checked yet: the split, the index of the batch, and its target."""
 
     def add(self, split: str, batch_idx: int, target: Tensor) -> None:
-        """Keeps the target of a batch, and looks at all that were kept if they are many.
+        """Adds the target of a batch, and checks all added targets if there are `BATCHES` of them.
 
         Raises:
             UserError: a target is wrong.
@@ -67,10 +66,10 @@ class TargetCheck:
             self.look()
 
     def look(self) -> None:
-        """Looks at the targets that were kept.
+        """Checks the targets that were added.
 
         Raises:
-            UserError: a target is wrong; names the batch.
+            UserError: a target is wrong; the message names the batch.
         """
         batches, self.batches = self.batches, []
         targets = [target for *_, target in batches]
@@ -86,30 +85,32 @@ def _images(settings: Mapping[str, Any], inputs: Tensor) -> str | None:
     if "image_size" not in settings or "num_channels" not in settings:
         return None
     channels, size = settings["num_channels"], settings["image_size"]
-    expected = f"the model expects images (B, {channels}, {size}, {size})"
+    height, width = size if isinstance(size, list | tuple) else (size, size)
+    expected = f"the model expects images (B, {channels}, {height}, {width})"
     if inputs.ndim != 4 or not inputs.is_floating_point():
         return f"the data give {shape_of(inputs)}, and {expected}"
-    if tuple(inputs.shape[1:]) == (channels, size, size):
+    if tuple(inputs.shape[1:]) == (channels, height, width):
         return None
-    found, height, width = inputs.shape[1:]
-    mend = f"set --model.num_channels {found} --model.image_size {height}" if height == width else "make them square"
-    return f"the data give images (B, {found}, {height}, {width}), and {expected}: {mend}"
+    depth, high, wide = inputs.shape[1:]
+    flag = str(high) if high == wide else f'"[{high},{wide}]"'
+    mend = f"set --model.num_channels {depth} --model.image_size {flag}"
+    return f"the data give images (B, {depth}, {high}, {wide}), and {expected}: {mend}"
 
 
 def _features(settings: Mapping[str, Any], inputs: Tensor) -> str | None:
     wanted = settings.get("num_features")
     if wanted is None:
         return None
-    found = inputs[0].numel()
-    if found == wanted and inputs.is_floating_point():
+    size = inputs[0].numel()
+    if size == wanted and inputs.is_floating_point():
         return None
-    mend = f": set --model.num_features {found}" if found != wanted else ", and the model reads floating-point numbers"
+    mend = f": set --model.num_features {size}" if size != wanted else ", and the model reads floating-point numbers"
     return f"the data give {shape_of(inputs)}, and the model expects {wanted} numbers a sample{mend}"
 
 
 def _tokens(settings: Mapping[str, Any], inputs: Tensor) -> str | None:
     size = settings.get("vocab_size")
-    if size is None or settings.get("checkpoint"):  # a pretrained model has a vocabulary of its own
+    if size is None or settings.get("checkpoint"):  # a pretrained model has its own vocabulary
         return None
     if inputs.ndim != 2 or inputs.is_floating_point():
         return f"the data give {shape_of(inputs)}, and the model expects token ids, int64 (B, T)"

@@ -22,16 +22,16 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),
     "rmsprop": torch.optim.RMSprop,
 }
-DECAYING = ("adamw", "sgd")  # those that take weight decay
+DECAYING = ("adamw", "sgd")  # these take weight decay
 
 
 def build_optimizer(
     name: str, params: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0
 ) -> torch.optim.Optimizer:
-    """The optimizer called `name`. Weight decay spares vectors (biases and norms), as BERT's recipe does.
+    """Builds the optimizer `name`. Weight decay is not applied to vectors (biases and norms), as in BERT's recipe.
 
     Raises:
-        UserError: unknown `name`, weight decay for one that takes none, or no parameter to train.
+        UserError: `name` is unknown, the optimizer takes no weight decay, or there is no parameter to train.
     """
     if name not in OPTIMIZERS:
         raise UserError(f"unknown optimizer {name!r}, expected one of {', '.join(OPTIMIZERS)}")
@@ -48,7 +48,7 @@ def build_optimizer(
             {"params": [w for w in weights if w.ndim <= 1], "weight_decay": 0.0},
         ]
     optimizer = OPTIMIZERS[name](groups, lr=lr, **plain)
-    # Fused optimizers offer to undo the loss scaling of 16-bit training themselves. Lightning then refuses to clip
+    # Fused optimizers can undo the loss scaling of 16-bit training themselves. Lightning then refuses to clip
     # gradients, so Lightning undoes it here.
     optimizer._step_supports_amp_scaling = False  # type: ignore[attr-defined]
     return optimizer
@@ -58,7 +58,7 @@ def check_settings(name: str, *, lr: float, weight_decay: float) -> None:
     """Checks the settings of an optimizer.
 
     Raises:
-        UserError: a number out of its range, or weight decay for an optimizer that has none.
+        UserError: a number is out of its range, or the optimizer takes no weight decay.
     """
     if not (lr > 0 and math.isfinite(lr)):
         raise UserError(f"lr must be a positive number, got {lr}")
@@ -71,11 +71,11 @@ def check_settings(name: str, *, lr: float, weight_decay: float) -> None:
 def build_schedule(
     name: str, optimizer: torch.optim.Optimizer, *, steps: int, warmup: float = 0.0
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """Learning rate of each of `steps` optimizer steps: a linear rise over the first `warmup` (a fraction of them),
-    then "constant", or "linear" or "cosine" decay that would reach 0 at step `steps`.
+    """Builds the schedule of the learning rate for `steps` optimizer steps. The rate rises linearly over the first
+    `warmup` (a fraction of the steps). Then it is "constant", or decays to 0 at step `steps`, "linear" or "cosine".
 
     Raises:
-        UserError: unknown `name`.
+        UserError: `name` is unknown.
     """
     decays: dict[str, Callable[[float], float]] = {
         "constant": lambda done: 1.0,

@@ -1,8 +1,8 @@
-"""One declaration of each setting: a Lit class takes the settings of its network beside those of its task.
+"""Joins the settings of a network and of a task in the constructor of a Lit class, so that each is declared once.
 
 `class LitCNN(LitTask, network=CNN, num_classes=10)` has the constructor `LitCNN(*, num_channels=…, filters=…, lr=…)`.
 Names, types, defaults and documentation come from `CNN.__init__` and `LitTask.__init__`; `num_classes=10` replaces a
-default. The command line, the help screen and `load_from_checkpoint` read this signature as they read any other.
+default. The command line, the help screen and `load_from_checkpoint` read this signature like any other one.
 """
 
 import inspect
@@ -17,10 +17,10 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 def joined_signature(
     task_init: Callable[..., None], network: type[nn.Module], defaults: dict[str, Any]
 ) -> inspect.Signature:
-    """The settings of a network, without `num_outputs`, and then those of the task, with other `defaults`.
+    """The settings of a network, without `num_outputs`, and then those of the task. `defaults` replaces default values.
 
     Raises:
-        TypeError: a default of a setting that neither has, or a setting that both have.
+        TypeError: `defaults` has an unknown setting, or network and task have the same setting.
     """
     of_task = _settings(task_init)
     of_network = _settings(network.__init__)
@@ -35,7 +35,7 @@ def joined_signature(
 
 
 def split_settings(settings: dict[str, Any], network: type[nn.Module]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The settings of the network, and those of the task."""
+    """Separates the settings of the network from those of the task."""
     names = _settings(network.__init__)
     return (
         {name: value for name, value in settings.items() if name in names},

@@ -1,7 +1,7 @@
-"""What one target is: a class, a set of labels, or numbers. Each kind has its loss, its score and its predictions.
+"""The kinds of targets: a class, a set of labels, or numbers. Each kind has its losses, its score and its predictions.
 
-A network has no loss in it. It maps inputs to outputs `(B, num_outputs)`, and one of the classes below says what these
-outputs mean. Letters: B batch, C classes, L labels, D numbers in a target.
+A network contains no loss. It maps inputs to outputs `(B, num_outputs)`, and one of the classes below defines what
+these outputs mean. Letters: B batch, C classes, L labels, D numbers in a target.
 """
 
 from abc import ABC, abstractmethod
@@ -20,30 +20,30 @@ Direction = Literal["min", "max"]
 
 
 def num_logits(num_classes: int) -> int:
-    """Outputs that a network needs for `num_classes`: one sigmoid output separates two classes."""
+    """Number of outputs that a network needs for `num_classes` classes: one sigmoid output for two classes."""
     if num_classes < 2:
         raise UserError(f"num_classes must be at least 2, got {num_classes}")
     return 1 if num_classes == 2 else num_classes
 
 
 class Target(ABC):
-    """One kind of target.
+    """A kind of target.
 
     Args:
-        names: one name a class, label or number; their numbers ("0", "1", …) when None.
+        names: one name per class, label or number; "0", "1", … if None.
         size: number of classes, labels or numbers.
-        loss: name of the loss, one of `losses`; the first one when None.
+        loss: name of the loss, one of `losses`; the first one if None.
 
     Raises:
-        UserError: a loss of another kind of target, or another number of names than `size`.
+        UserError: the loss belongs to another kind of target, or the number of names is not `size`.
     """
 
     losses: ClassVar[tuple[LossName, ...]]
     score: ClassVar[str]
-    """Name of the number that is measured beside the loss."""
+    """Name of the metric that is always measured in addition to the loss."""
     score_dtype: ClassVar[torch.dtype]
     monitor: ClassVar[tuple[str, Direction]]
-    """The metric that decides which epoch is the best, and its direction."""
+    """The metric that determines the best epoch, and whether lower or higher is better."""
     num_outputs: int
 
     def __init__(self, size: int, names: list[str] | None = None, *, loss: LossName | None = None) -> None:
@@ -67,15 +67,15 @@ class Target(ABC):
 
     @abstractmethod
     def scores(self, outputs: Tensor, target: Tensor) -> Tensor:
-        """The number called `score` of each sample, `(B,)`."""
+        """The score of each sample, `(B,)`."""
 
     @abstractmethod
     def predictions(self, outputs: Tensor) -> Tensor:
-        """What the model predicts, `(B, columns)`."""
+        """Predictions from the network's outputs, `(B, columns)`."""
 
     @abstractmethod
     def mismatch(self, target: Tensor) -> str | None:
-        """Why a batch's target does not fit, with the flag that mends it; None where it does."""
+        """Why a batch's target does not fit, with the flag that corrects it; None if it fits."""
 
     @abstractmethod
     def row(self, prediction: list[float]) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Target(ABC):
 class Classification(Target):
     """One class of several. Target: int64 `(B,)`.
 
-    One output is a sigmoid for two classes (binary cross-entropy), more are a softmax (cross-entropy).
+    Two classes have one output, a sigmoid (binary cross-entropy). More classes have a softmax (cross-entropy).
     "half_squared_error" is half the squared error between sigmoid outputs and the one-hot target, *summed* over the
     batch.
     """
@@ -119,8 +119,8 @@ class Classification(Target):
 
     @staticmethod
     def _within(target: Tensor, columns: int) -> Tensor:
-        """The classes, on a GPU without those that do not exist: CUDA could compute nothing after such an index, not
-        even which class it was."""
+        """The classes. On a GPU, classes that do not exist are limited to the valid range, because CUDA cannot compute
+        anything more after an index out of range."""
         return target if target.device.type == "cpu" else target.clamp(0, columns - 1)
 
     def scores(self, outputs: Tensor, target: Tensor) -> Tensor:
@@ -199,8 +199,8 @@ class MultiLabel(Target):
 
 
 class Regression(Target):
-    """Numbers. Target: float `(B, D)`, or `(B,)` for one number. The loss is the mean over the D numbers; "mae" is the
-    mean absolute error."""
+    """One or more numbers. Target: float `(B, D)`, or `(B,)` for one number. The loss is the mean over the D numbers;
+    "mae" is the mean absolute error."""
 
     losses = ("squared_error", "absolute_error", "huber")
     score = "mae"

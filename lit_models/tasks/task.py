@@ -1,8 +1,7 @@
 """LitTask: the training, evaluation and prediction steps that every network here shares."""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, ClassVar, Literal, cast
 
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 from datamodules.errors import UserError
 from datamodules.seeds import seed_from
 from datamodules.spec import TaskName
-from lit_models.kernels.dropout import Rows, drawn_for, repeatable_draws
+from lit_models.kernels.dropout import RepeatableDraws, Rows, drawn_for
 from lit_models.tasks.batches import TargetCheck, check_batch, num_samples
 from lit_models.tasks.metrics import SplitMetrics
 from lit_models.tasks.optim import OptimizerName, ScheduleName, build_optimizer, build_schedule, check_settings
@@ -24,36 +23,39 @@ from lit_models.tasks.windows import Windows
 
 Inputs = Tensor | Mapping[str, Tensor]
 Batch = tuple[Inputs, Tensor]
+BAD_BATCH = (IndexError, RuntimeError, ValueError)
+"""What torch raises about a batch that it cannot compute. Only the first batch of a split is checked before."""
 
 
 class LitTask(L.LightningModule):
     """Trains a network on classes, labels or numbers, and measures it.
 
-    There are two ways to make one. `class LitMine(LitTask, network=Mine, lr=0.01)` takes the settings of the network
-    `Mine` beside its own; `Mine` is built with `num_outputs`. Or a subclass calls `super().__init__(…)` and sets
-    `self.network` itself, with `self.target.num_outputs` outputs.
+    There are two ways to write a subclass. `class LitMine(LitTask, network=Mine, lr=0.01)` takes the settings of the
+    network `Mine` and those of LitTask, and builds `Mine` with `num_outputs`. Or the subclass has a constructor, which
+    calls `super().__init__(…)` and sets `self.network`, a network with `self.target.num_outputs` outputs.
 
-    The loss of an epoch weighs each sample equally, whatever the sizes of the batches and the number of processes. So
-    does each optimizer step: `accumulate_grad_batches` batches have the gradient of one batch with their samples.
+    Each sample has the same weight in the loss of an epoch, for any sizes of batches and any number of processes. The
+    same holds for an optimizer step: `accumulate_grad_batches` batches have the gradient of one large batch.
 
-    What a training step draws, such as dropout, depends on the seed, the epoch, the batch and a sample's place in it,
-    and not on the number of processes or on what was drawn before. A checkpoint keeps the seed.
+    The random numbers of a training step, such as dropout, depend on the seed, the epoch, the batch and a sample's
+    place in it. They do not depend on the number of processes or on earlier random numbers. A checkpoint keeps the
+    seed.
 
     Args:
-        task: what one target is: a class, a set of labels ("multilabel"), or numbers ("regression"); set by the data.
-        num_classes: number of classes, at least 2, or of labels, at least 1; set by the data. 2 when None.
-        class_names: one name a class or label, for predictions; set by the data.
+        task: the kind of target: a class, a set of labels ("multilabel"), or numbers ("regression"); set by the data.
+        num_classes: number of classes, at least 2, or of labels, at least 1; set by the data. 2 if not set.
+        class_names: one name per class or label, for predictions; set by the data.
         num_targets: numbers in one target of a regression, at least 1; set by the data.
-        target_names: one name a number, for predictions; set by the data.
+        target_names: one name per number, for predictions; set by the data.
         loss: "cross_entropy" or "half_squared_error" for classes, "cross_entropy" for labels, "squared_error",
-            "absolute_error" or "huber" for numbers; the first one of these when None.
-        metrics: torchmetrics' metrics to log beside loss and accuracy (or mean absolute error), such as
-            "f1", "auroc", "f1_macro", "recall_per_class", or "rmse", "r2" for numbers.
-        optimizer: name of the update rule.
+            "absolute_error" or "huber" for numbers; the first one of these if not set.
+        metrics: torchmetrics' metrics to log in addition to loss and accuracy (or mean absolute error), such as "f1",
+            "auroc", "f1_macro", "recall_per_class", or "rmse", "r2" for numbers.
+        optimizer: name of the optimizer.
         lr: learning rate, above 0.
-        weight_decay: fraction of each weight that a step takes off (times `lr`), 0 or more; for "adamw" and "sgd".
+        weight_decay: each step subtracts this fraction of each weight, times `lr`; 0 or more; for "adamw" and "sgd".
         schedule: "constant", or "linear" or "cosine" decay of the learning rate to 0 at the last step.
-        warmup: fraction of all steps in which the learning rate rises from 0, 0 to below 1.
+        warmup: fraction of all steps over which the learning rate rises from 0; 0 or more and below 1.
 
     Raises:
         UserError: a value out of its range, or settings that do not fit together.
@@ -123,7 +125,8 @@ class LitTask(L.LightningModule):
 
     @classmethod
     def resolve(cls, settings: dict[str, Any]) -> dict[str, Any]:
-        """The settings to build with, where some of them follow from others."""
+        """The settings after those that follow from others are filled in. Override this if a model has such
+        settings."""
         return settings
 
     def on_network_built(self) -> None:
@@ -135,7 +138,8 @@ class LitTask(L.LightningModule):
         return self.target.num_outputs
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Sets the name of the running hook without nn.Module's checks: Lightning does so some 40 times a step."""
+        """Sets the name of the running hook without nn.Module's checks, because Lightning does this about 40 times a
+        step."""
         if name == "_current_fx_name":
             object.__setattr__(self, name, value)
         else:
@@ -143,12 +147,13 @@ class LitTask(L.LightningModule):
 
     @property
     def monitor(self) -> tuple[str, Literal["min", "max"]]:
-        """The metric that decides which epoch is the best, and whether lower or higher is better."""
+        """The metric that determines the best epoch, and whether lower or higher is better."""
         return self.target.monitor
 
     @property
     def untrained(self) -> str | None:
-        """The part whose random weights make predictions meaningless without a checkpoint; None where there is none."""
+        """Name of the part with random weights, which make predictions meaningless without a checkpoint; None if none
+        is."""
         return type(self).__name__
 
     def forward(self, inputs: Inputs) -> Tensor:
@@ -159,21 +164,28 @@ class LitTask(L.LightningModule):
         """Probabilities of the classes or labels, or the numbers of a regression, from the network's outputs."""
         return self.target.predictions(outputs)
 
+    def on_fit_start(self) -> None:
+        """Forgets the batches of an earlier fit."""
+        self._windows = None
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        target, windows = batch[1], self._current_windows()
+        target, windows, trainer = batch[1], self._current_windows(), self.trainer
         size = self._global_batch_size(target, batch_idx)
-        rows = Rows(size, self.trainer.global_rank, self.trainer.world_size)
         seed = seed_from(self._common_seed(), windows.epoch, batch_idx)
-        if not len(target):  # this process has no sample of a short last batch: its gradients are zero
+        self._rows = rows = Rows(size, trainer.global_rank, trainer.world_size)
+        if not len(target):  # no sample of a short last batch is left for this process, so its gradients are zero
             return cast(Tensor, sum(p.sum() * 0 for p in self.parameters() if p.requires_grad))
-        with repeatable_draws(seed, self.device, rows):
-            loss = self._measure("train", batch, batch_idx).sum()
-        self._rows = rows
+        with RepeatableDraws(seed, self.device, rows):
+            loss = self._measure("train", batch, batch_idx)
         weight = 1 if self.target.sums_over_batch else windows.share(batch_idx, size) / size
         # Lightning divides the loss by the batches of a window, and processes average their gradients.
-        return loss * (weight * self.trainer.world_size * windows.length)
+        factor = weight * rows.num_replicas * windows.length
+        return loss if factor == 1 else loss * factor
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self._rows.num_replicas == 1:
+            super().backward(loss, *args, **kwargs)
+            return
         with drawn_for(self._rows):
             super().backward(loss, *args, **kwargs)
 
@@ -188,16 +200,21 @@ class LitTask(L.LightningModule):
         inputs = batch[0] if not isinstance(batch, Tensor | Mapping) else batch
         if batch_idx == 0:
             check_batch(self.hparams, self.target, inputs)
-        with self._explained(inputs):
+        try:
             return self.predictions(self._outputs(inputs))
+        except BAD_BATCH:
+            check_batch(self.hparams, self.target, inputs)
+            raise
 
     def on_train_epoch_end(self) -> None:
         """Logs the epoch.
 
         Raises:
-            UserError: the epoch's loss is not finite, so that a diverged run does not end as a success.
+            UserError: the loss of the epoch is not finite; a run that diverged must not end as a success.
         """
-        if not self.train_metrics.count:  # no batch was trained, as with --trainer.limit_train_batches 0
+        if (
+            not self.train_metrics.update_called
+        ):  # no batch was trained, for example with --trainer.limit_train_batches 0
             return
         loss = self._log_epoch("train")
         if not math.isfinite(loss):
@@ -211,7 +228,7 @@ class LitTask(L.LightningModule):
         self._log_epoch("test")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keeps the seed, after a look at the targets that these weights have learned from."""
+        """Checks the remaining targets, and saves the seed."""
         self._targets.look()
         if self._seed is not None:
             checkpoint["draws_seed"] = self._seed
@@ -226,8 +243,8 @@ class LitTask(L.LightningModule):
             self.to(dtype)
 
     def _common_seed(self) -> int:
-        """The seed of everything that training steps draw: the one that the process was started with, the same in all
-        processes, or that of the checkpoint that training continues."""
+        """The seed for the random numbers of training steps: that of the checkpoint from which training continues, or
+        otherwise the seed with which the processes were started."""
         if self._seed is None:
             self._seed = int(self.trainer.strategy.broadcast(torch.initial_seed()))
         return self._seed
@@ -242,7 +259,7 @@ class LitTask(L.LightningModule):
         """Whether a Trainer runs this module."""
         try:
             return bool(self.trainer)
-        except RuntimeError:  # Lightning's answer without a Trainer
+        except RuntimeError:  # Lightning raises this without a Trainer
             return False
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -258,28 +275,22 @@ class LitTask(L.LightningModule):
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]  # type: ignore[return-value]
 
     def _measure(self, split: str, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of each sample, `(B,)`, after the split's metrics have counted the batch."""
+        """Adds the batch to the metrics of the split. Returns the sum of the samples' losses."""
         inputs, target = batch
         if batch_idx == 0:
             check_batch(self.hparams, self.target, inputs, target)
-        with self._explained(inputs, target):
-            outputs = self._outputs(inputs)
-            losses = self.target.sample_losses(outputs, target)
-            cast(SplitMetrics, getattr(self, f"{split}_metrics")).update(losses.detach(), outputs.detach(), target)
-        self._targets.add(split, batch_idx, target)
-        return losses
-
-    @contextmanager
-    def _explained(self, inputs: Inputs, target: Tensor | None = None) -> Iterator[None]:
-        """Checks a batch that torch cannot compute; only the first one of a split is checked before."""
         try:
-            yield
-        except (IndexError, RuntimeError, ValueError):
+            outputs = self._outputs(inputs)
+            loss = self.target.sample_losses(outputs, target).sum()
+            cast(SplitMetrics, getattr(self, f"{split}_metrics")).add(loss, outputs, target)
+        except BAD_BATCH:
             check_batch(self.hparams, self.target, inputs, target)
             raise
+        self._targets.add(split, batch_idx, target)
+        return loss
 
     def _outputs(self, inputs: Inputs) -> Tensor:
-        """The network's outputs; in a process that has no sample of a split, none."""
+        """The network's outputs; empty in a process that has no sample of the split."""
         if not num_samples(inputs):
             return next(self.parameters()).new_zeros(0, self.num_outputs)
         return cast(Tensor, self(inputs))
@@ -306,7 +317,7 @@ class LitTask(L.LightningModule):
 
 
 class LitClassifier(LitTask):
-    """A LitTask whose targets are classes: a base for classifiers of your own."""
+    """A LitTask whose targets are classes: a base class for your own classifiers."""
 
     def __init__(self, *, num_classes: int, **kwargs: Any) -> None:
         super().__init__(task="classification", num_classes=num_classes, **kwargs)

@@ -1,4 +1,5 @@
-"""How many samples share an optimizer step: a batch, or the batches of an accumulation window, over all processes."""
+"""Counts the samples of an optimizer step over all processes: those of a batch, or of all batches of an accumulation
+window."""
 
 from collections.abc import Sized
 from typing import Any, cast
@@ -10,7 +11,7 @@ from datamodules.spec import HasGlobalBatches
 
 
 def batch_sizes(loader: Any, num_replicas: int) -> list[int] | None:
-    """Samples of each batch of the current epoch, over all processes; None where the loader does not tell.
+    """Number of samples in each batch of the current epoch, over all processes; None if it is unknown.
 
     Args:
         loader: the training loader of this process.
@@ -27,7 +28,7 @@ def batch_sizes(loader: Any, num_replicas: int) -> list[int] | None:
     total, size = (
         len(cast(Sized, loader.sampler)),
         loader.batch_sampler.batch_size,
-    )  # of this process; the others have as many
+    )  # of this process; the others have equally many
     full, rest = divmod(total, size)
     sizes = [size] * full + [rest] * (rest > 0 and not loader.batch_sampler.drop_last)
     return [count * num_replicas for count in sizes]
@@ -37,29 +38,32 @@ class Windows:
     """The batches of one epoch, and the optimizer steps that they belong to.
 
     Args:
-        trainer: that trains.
+        trainer: the Trainer of this process.
     """
 
     def __init__(self, trainer: L.Trainer) -> None:
         self.epoch = trainer.current_epoch
         self.length = trainer.accumulate_grad_batches
-        limit = trainer.num_training_batches
-        sizes = batch_sizes(trainer.train_dataloader, trainer.world_size)
-        self.sizes = sizes[: int(limit)] if sizes is not None and limit != float("inf") else sizes
-        self.num_batches = limit
+        self.num_batches = trainer.num_training_batches
+        self.sizes: list[int] | None = None
+        """Samples of each batch over all processes; None if unknown. One process needs them only where it accumulates
+        gradients."""
+        if self.length > 1 or trainer.world_size > 1:
+            sizes, limit = batch_sizes(trainer.train_dataloader, trainer.world_size), self.num_batches
+            self.sizes = sizes[: int(limit)] if sizes is not None and limit != float("inf") else sizes
 
     def batch_size(self, batch_idx: int) -> int | None:
-        """Samples of a batch over all processes; None if unknown."""
+        """Number of samples of a batch, over all processes; None if unknown."""
         known = self.sizes is not None and batch_idx < len(self.sizes)
         return self.sizes[batch_idx] if self.sizes is not None and known else None
 
     def share(self, batch_idx: int, batch_size: int) -> float:
-        """The weight of a batch's mean loss in its optimizer step: its samples by those of the window. Where the sizes
-        of the other batches are unknown, they count as equal.
+        """The weight of a batch's mean loss in its optimizer step: the number of its samples divided by that of the
+        window. Unknown sizes of other batches are assumed to be equal.
 
         Args:
-            batch_idx: of the batch in the epoch.
-            batch_size: its samples over all processes.
+            batch_idx: index of the batch in the epoch.
+            batch_size: number of its samples, over all processes.
         """
         if self.length == 1:
             return 1.0

@@ -1,4 +1,4 @@
-"""The contract of models and data as checks that anyone can run on a class of their own.
+"""The contract of models and data as checks that you can run on your own classes.
 
     from lit_models.testing import check_data, check_model
 

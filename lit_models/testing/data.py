@@ -1,4 +1,4 @@
-"""The contract of data: one function for each rule that `check_data` looks at."""
+"""The contract of data: one function for each rule that `check_data` checks."""
 
 import pickle
 from collections.abc import Mapping, Sized
@@ -36,7 +36,7 @@ class DataCase:
     Args:
         data: the class.
         settings: arguments of its constructor.
-        split: the split to look at.
+        split: the split to check.
     """
 
     data: type[L.LightningDataModule]
@@ -45,7 +45,7 @@ class DataCase:
 
     @property
     def kind(self) -> Kind | None:
-        """The type of one sample, if the class says it."""
+        """The type of one sample; None if the class does not define it."""
         data: type = self.data
         return data.kind if isinstance(data, HasKind) else None
 
@@ -58,22 +58,22 @@ class DataCase:
         data = self.build()
         data.prepare_data()
         data.setup(STAGES[self.split])
-        if processes > 1:  # the loaders ask for these two numbers alone
+        if processes > 1:  # the loaders read only these two numbers
             data.trainer = cast(L.Trainer, SimpleNamespace(global_rank=rank, world_size=processes))
         return data
 
     def loader(self, *, rank: int = 0, processes: int = 1) -> DataLoader[Any]:
-        """The split's loader; the first one where there are several."""
-        made = getattr(self.ready(rank=rank, processes=processes), f"{self.split}_dataloader")()
-        loaders = made if isinstance(made, list | tuple) else [made]
+        """The split's loader; the first one if there are several."""
+        returned = getattr(self.ready(rank=rank, processes=processes), f"{self.split}_dataloader")()
+        loaders = returned if isinstance(returned, list | tuple) else [returned]
         if not loaders:
             raise SkipCheckError("there is no such split")
         if not isinstance(loaders[0], DataLoader):
             raise SkipCheckError("the loader is not a DataLoader")
         return loaders[0]
 
-    def ours(self) -> None:
-        """Skips a check of the loaders that only DataModule promises."""
+    def require_data_module(self) -> None:
+        """Skips a check that other classes than DataModule do not have to pass."""
         if not issubclass(self.data, DataModule):
             raise SkipCheckError("the class is not a datamodules.DataModule")
 
@@ -81,7 +81,7 @@ class DataCase:
         """The split's first batch."""
         batch = next(iter(self.loader()), None)
         if batch is None:
-            raise ContractError("the loader gives no batch")
+            raise ContractError("the loader yields no batch")
         if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
             return batch[0], batch[1]
         if self.kind is not None:
@@ -106,7 +106,7 @@ def the_spec_is_the_same_twice(case: DataCase) -> None:
 
 
 def read_spec(data: L.LightningDataModule) -> DataSpec:
-    """The sizes that the data tell."""
+    """The sizes that `spec()` returns."""
     if not isinstance(data, HasSpec):
         raise SkipCheckError("the class has no spec")
     spec: Any = data.spec()
@@ -116,7 +116,7 @@ def read_spec(data: L.LightningDataModule) -> DataSpec:
 
 
 def make_target(spec: DataSpec) -> Any:
-    """What one target is, by the spec; None where the number of classes is unknown."""
+    """The kind of target that the spec describes; None if the number of classes is unknown."""
     numbers = spec.task == "regression"
     size, names = (spec.num_targets or 1, spec.target_names) if numbers else (spec.num_classes, spec.class_names)
     if size is None:
@@ -133,7 +133,7 @@ def batches_have_the_documented_form(case: DataCase) -> None:
     inputs, target = case.first_batch()
     if target.dtype != torch.int64 and not target.is_floating_point():
         raise ContractError(f"the target is {target.dtype}: classes are int64, labels and numbers are floating-point")
-    if case.kind is None or not isinstance(inputs, Tensor):  # a mapping is between the data and the network
+    if case.kind is None or not isinstance(inputs, Tensor):  # only the data and the network know the form of a mapping
         return
     if len(inputs) != len(target):
         raise ContractError(f"a batch has {len(inputs)} inputs and {len(target)} targets")
@@ -169,7 +169,7 @@ def an_epoch_has_each_sample_once(case: DataCase) -> None:
     samples = sum(count(batch[0] if isinstance(batch, tuple | list) else batch) for batch in loader)
     expected = len(loader.dataset)
     if samples != expected:
-        raise ContractError(f"an epoch has {samples} samples of {expected}: keep the last batch, and repeat none")
+        raise ContractError(f"an epoch has {samples} samples of {expected}: keep the last batch, and repeat no sample")
     if isinstance(loader.sampler, GlobalBatchSampler):
         indices = torch.cat(list(loader.sampler)).sort().values
         if not torch.equal(indices, torch.arange(expected)):
@@ -177,15 +177,17 @@ def an_epoch_has_each_sample_once(case: DataCase) -> None:
 
 
 def the_order_depends_on_seed_and_epoch_alone(case: DataCase) -> None:
-    """Batches are equal in two data modules with the same settings and epoch, whatever was drawn or read before."""
-    case.ours()
+    """Two data modules with the same settings give the same batches in an epoch, whatever was drawn or read before."""
+    case.require_data_module()
     first = case.loader()
     read_epoch(first, 0)
     earlier = read_epoch(first, 1)
     torch.default_generator.manual_seed(1)
     later = read_epoch(case.loader(), 1)
     if len(earlier) != len(later) or not all(map(same, earlier, later)):
-        raise ContractError("two data modules give other batches in epoch 1: draw all numbers from seed and epoch")
+        raise ContractError(
+            "two data modules give different batches in epoch 1: draw all random numbers from seed and epoch"
+        )
 
 
 def read_epoch(loader: DataLoader[Any], epoch: int) -> list[Any]:
@@ -205,9 +207,9 @@ def same(ours: Any, theirs: Any) -> bool:
 
 
 def processes_share_the_same_batches(case: DataCase) -> None:
-    """With 2 and 3 processes, the parts of each training step together are the batch of one process, and each process
-    has the same number of steps. In evaluation, each batch of one process is the batch of one of several."""
-    case.ours()
+    """With 2 and 3 processes, the parts of each training step add up to the batch of a single process, and all
+    processes have the same number of steps. In evaluation, one of the processes gets the whole batch."""
+    case.require_data_module()
     alone = list(indices_of(case.loader()))
     for processes in (2, 3):
         samplers = [indices_of(case.loader(rank=rank, processes=processes)) for rank in range(processes)]
@@ -223,7 +225,7 @@ def processes_share_the_same_batches(case: DataCase) -> None:
             )
             together = torch.cat(own)
             if not torch.equal(together.sort().values, batch.sort().values):
-                raise ContractError(f"step {step} of {processes} processes has other samples than that of one process")
+                raise ContractError(f"step {step} with {processes} processes has other samples than with one process")
 
 
 def indices_of(loader: DataLoader[Any]) -> GlobalBatchSampler:
@@ -236,7 +238,7 @@ def indices_of(loader: DataLoader[Any]) -> GlobalBatchSampler:
 
 def the_global_generators_are_left_alone(case: DataCase) -> None:
     """Building, setting up and reading draw no number from the global generators of Python, numpy and torch."""
-    case.ours()
+    case.require_data_module()
     before = generator_states()
     list(case.loader())
     if generator_states() != before:
@@ -249,7 +251,9 @@ def tables_pickle_for_workers(case: DataCase) -> None:
     copy = pickle.loads(pickle.dumps(loader.dataset))  # noqa: S301  (its own bytes)
     indices = next(iter(loader.sampler))
     if isinstance(loader.sampler, GlobalBatchSampler) and not same(copy[indices], loader.dataset[indices]):
-        raise ContractError("a pickled copy of the dataset gives other samples: pickle all that they depend on")
+        raise ContractError(
+            "a pickled copy of the dataset gives different samples: pickle everything that they depend on"
+        )
 
 
 def predictions_have_names(case: DataCase) -> None:
@@ -279,14 +283,14 @@ PREDICT_CHECKS = (*SPLIT_CHECKS, predictions_have_names)
 def check_data(data: type[L.LightningDataModule], *, settings: Mapping[str, Any] | None = None) -> Report:
     """Checks that a data module keeps the contract that the data modules of this package keep.
 
-    It reads whole epochs, so give settings of small data.
+    It reads whole epochs, so choose settings for small data.
 
     Args:
-        data: a subclass of DataModule, or any LightningDataModule: then a check runs if it applies.
+        data: a subclass of DataModule, or any LightningDataModule, for which only the checks that apply run.
         settings: arguments of the constructor.
 
     Returns:
-        the checks that passed and those that do not apply, such as those of a split that is not there.
+        the checks that passed and those that do not apply, such as those of a missing split.
 
     Raises:
         ContractError: a check failed.

@@ -1,4 +1,4 @@
-"""What the checks of a model work on: a small module, a batch that fits it, and a short training."""
+"""Examples for the checks of a model: a small module, a batch that fits it, and a short training run."""
 
 import inspect
 import logging
@@ -29,8 +29,8 @@ class ModelCase:
     Args:
         model: the class.
         settings: arguments of its constructor.
-        kind: of the inputs to make; None if `batch` is given or no batch can be made.
-        batch: as `training_step` takes it.
+        kind: kind of the inputs to make; None if `batch` is given or no batch can be made.
+        batch: a batch for `training_step`.
     """
 
     model: type[L.LightningModule]
@@ -55,7 +55,7 @@ class ModelCase:
         return module
 
     def batch_for(self, module: L.LightningModule) -> Any:
-        """The batch that was given, or one of `BATCH` samples that fits the module's settings."""
+        """The given batch, or a random one of `BATCH` samples that fits the module's settings."""
         if self.batch is not None:
             return self.batch
         if self.kind is None or not isinstance(module, LitTask):
@@ -73,8 +73,8 @@ class Training(L.Callback):
     """A short fit, and the gradients that the optimizers saw in it.
 
     Args:
-        module: what is trained.
-        moved: names of the parameters with a gradient that is not zero throughout.
+        module: the module that is trained.
+        moved: names of the parameters that had a gradient other than 0.
 
     Raises:
         ContractError: a gradient is not finite.
@@ -119,7 +119,7 @@ def quiet_trainer(**settings: Any) -> L.Trainer:
 
 @contextmanager
 def quiet_lightning() -> Iterator[None]:
-    """Keeps Lightning's notes on the accelerator off the screen."""
+    """Hides Lightning's notes on the accelerator."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -130,7 +130,7 @@ def quiet_lightning() -> Iterator[None]:
 
 
 def constructor_settings(model: type[L.LightningModule]) -> dict[str, Any]:
-    """The settings that the constructor takes, with their defaults; `**kwargs` stands for those of the next class."""
+    """The settings that the constructor takes, with their defaults; `**kwargs` adds those of the base class."""
     settings: dict[str, Any] = {}
     for cls in model.__mro__:
         if "__init__" not in vars(cls):
@@ -155,8 +155,9 @@ def make_inputs(kind: Kind, sizes: Mapping[str, Any]) -> Tensor:
             tokens[row, length - row - 1 :] = padding
         return tokens
     if kind == "images" and {"num_channels", "image_size"} <= sizes.keys():
-        side = sizes["image_size"]
-        return torch.rand(BATCH, sizes["num_channels"], side, side, generator=generator)
+        size = sizes["image_size"]
+        height, width = size if isinstance(size, list | tuple) else (size, size)
+        return torch.rand(BATCH, sizes["num_channels"], height, width, generator=generator)
     if kind != "tokens" and "num_features" in sizes:
         numbers = torch.rand(BATCH, sizes["num_features"], generator=generator)
         side = isqrt(numbers.shape[1])

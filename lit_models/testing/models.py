@@ -1,4 +1,4 @@
-"""The contract of a model: one function for each rule that `check_model` looks at."""
+"""The contract of a model: one function for each rule that `check_model` checks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -35,7 +35,7 @@ def hyper_parameters_are_plain(case: ModelCase) -> None:
     known = {name: stored[name] for name in constructor_settings(case.model) if name in stored}
     again = replace(case, settings=known).build()
     if shapes(again) != shapes(module):
-        raise ContractError("a model built from hparams has other weights: keep each setting as it was given")
+        raise ContractError("a model built from hparams has other weight names or shapes: save each setting as given")
 
 
 def is_plain(value: Any) -> bool:
@@ -70,8 +70,8 @@ def the_constructor_draws_only_weights(case: ModelCase) -> None:
 
 
 def outputs_have_one_row_per_sample(case: ModelCase) -> None:
-    """`forward` returns finite numbers `(B, num_outputs)`, for a batch of one sample too. Two classes may have two
-    outputs as well as one."""
+    """`forward` returns finite numbers `(B, num_outputs)`, for a batch of one sample too. For two classes, there may be
+    one output or two."""
     module = case.task()
     inputs = case.inputs_for(module)
     for size in (count(inputs), 1):
@@ -104,7 +104,7 @@ def predictions_are_in_range(case: ModelCase) -> None:
 
 
 def every_parameter_gets_a_gradient(case: ModelCase) -> None:
-    """Training gives each parameter with `requires_grad` a finite gradient that is not zero throughout."""
+    """Training gives each parameter with `requires_grad` a finite gradient with at least one value that is not 0."""
     training = train(case)
     for name, weight in training.module.named_parameters():
         if weight.requires_grad and name not in training.moved:
@@ -133,20 +133,20 @@ def evaluation_is_deterministic(case: ModelCase) -> None:
 
 
 def samples_do_not_depend_on_their_batch(case: ModelCase) -> None:
-    """In evaluation mode, a sample has the same outputs alone and among others, up to rounding."""
+    """In evaluation mode, a sample has the same outputs alone and in a batch, up to rounding."""
     module = case.build()
     inputs = case.inputs_for(module)
     together = outputs_of(module, inputs)
     if together.shape[:1] != (count(inputs),):
-        raise SkipCheckError("forward does not return one row a sample")
+        raise SkipCheckError("forward does not return one row per sample")
     for i in range(len(together)):
         if not close(outputs_of(module, rows(inputs, i, i + 1)), together[i : i + 1]):
-            raise ContractError(f"sample {i} has other outputs alone than in its batch: do not mix samples")
+            raise ContractError(f"sample {i} has different outputs alone and in its batch: do not mix samples")
 
 
 def padding_is_ignored(case: ModelCase) -> None:
-    """A model of tokens that takes `padding_id` gives the same outputs with more padding behind the tokens, and finite
-    ones for a text of padding alone. A model that also takes `mask_padding` does so where it is set."""
+    """A model of tokens that takes `padding_id` gives the same outputs with more padding after the tokens, and finite
+    outputs for a text that is only padding. If the model also takes `mask_padding`, this is tested with it on."""
     settings = constructor_settings(case.model)
     if case.kind != "tokens" or "padding_id" not in settings:
         raise SkipCheckError("only for models of tokens that take padding_id")
@@ -158,10 +158,10 @@ def padding_is_ignored(case: ModelCase) -> None:
         raise SkipCheckError("max_length leaves no room for padding")
     padded[:, half:] = case.sizes(module)["padding_id"]
     if not close(outputs_of(module, padded), outputs_of(module, padded[:, :half])):
-        raise ContractError("padding behind a text changes its outputs: mask the tokens that equal padding_id")
+        raise ContractError("padding after a text changes its outputs: mask the tokens that equal padding_id")
     padded[0] = padded[0, -1]
     if not outputs_of(module, padded).isfinite().all():
-        raise ContractError("a text of padding alone gives NaN: mask all tokens but one there")
+        raise ContractError("a text that is only padding gives NaN: leave one of its tokens unmasked")
 
 
 def close(ours: Tensor, theirs: Tensor) -> bool:
@@ -206,7 +206,7 @@ def a_checkpoint_loads_anywhere(case: ModelCase) -> None:
             raise ContractError(f"{name} differs after loading: do not change weights in the loading hooks")
     inputs = case.inputs_for(loaded)
     if not torch.equal(outputs_of(loaded, inputs), outputs_of(training.module, inputs)):
-        raise ContractError("the loaded model has other outputs: keep all state in parameters, buffers and hparams")
+        raise ContractError("the loaded model has different outputs: keep all state in parameters, buffers and hparams")
 
 
 def each_task_trains(case: ModelCase) -> None:
@@ -252,9 +252,9 @@ def check_model(
     """Checks that a model keeps the contract that the models of this package keep.
 
     Args:
-        model: a subclass of LitTask, or any LightningModule: then a check runs if it applies.
+        model: a subclass of LitTask, or any LightningModule, for which only the checks that apply run.
         settings: arguments of the constructor, best with small sizes.
-        batch: as `training_step` takes it. If not given, random inputs are made for each kind of data that the class
+        batch: a batch for `training_step`. If not given, random inputs are made for each kind of data that the class
             accepts, in the sizes that its settings name.
 
     Returns:

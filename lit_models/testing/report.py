@@ -18,7 +18,7 @@ class ContractError(AssertionError):
     """A class does not keep the contract. The message names the class, the check, what is wrong and what to do.
 
     Args:
-        message: as above.
+        message: the text described above.
         check: name of the check that failed.
     """
 
@@ -36,7 +36,7 @@ class Report:
     """What was checked.
 
     Args:
-        name: of the class.
+        name: name of the class.
         passed: the checks that ran, as "check [part]", where the part is a kind of data or a split.
         skipped: the checks that do not apply, each with the reason.
     """
@@ -75,7 +75,7 @@ class Report:
 
 @contextmanager
 def same_conditions() -> Iterator[None]:
-    """Seeds torch's generator, restores it afterwards, and ignores advice of Lightning's that is for real runs."""
+    """Seeds torch's generator, restores it afterwards, and hides Lightning's warnings, which are about real runs."""
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="lightning")
         torch.default_generator.manual_seed(0)

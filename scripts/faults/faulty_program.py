@@ -1,7 +1,7 @@
 """The command line, in which one process is killed, is stopped or runs out of memory at a chosen place.
 
-The environment says which: FAULT_RANK, FAULT_KIND ("kill", "stop" or "memory") and FAULT_PLACE ("start", "training",
-"validation" or "saving").
+Environment variables choose the fault: FAULT_RANK, FAULT_KIND ("kill", "stop" or "memory") and FAULT_PLACE ("start",
+"training", "validation" or "saving").
 """
 
 import functools
@@ -19,7 +19,7 @@ RANK = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))
 
 
 def suffer() -> None:
-    """Does to this process what FAULT_KIND says."""
+    """Causes the fault FAULT_KIND in this process."""
     print(f"fault in {os.getpid()}", flush=True)
     if KIND == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
@@ -65,7 +65,7 @@ if __name__ == "__main__":
         if PLACE != "start":
             add_callback()
         elif KIND == "memory":
-            suffer()  # there is no room for torch
+            suffer()  # there is not enough memory to import torch
         else:
             threading.Timer(1, suffer).start()  # while it imports torch
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""One of two processes is killed, is stopped or runs out of memory; and processes that finish, many times."""
+"""Runs of two processes, of which one is killed, is stopped or runs out of memory; and many runs without a fault."""
 
 import os
 import re
@@ -27,10 +27,10 @@ class End:
     """How a run of two processes ended.
 
     Args:
-        statuses: exit statuses of what was started: one launcher, or two.
-        seconds: from the fault to the end of everything, or the whole run without a fault.
-        named: the line that names the culprit.
-        left: processes of the run that were still there.
+        statuses: exit statuses of the launchers: one, or two for two nodes.
+        seconds: from the fault to the end of all processes; without a fault, of the whole run.
+        named: the line that names the faulty process; None if there is none.
+        left: number of processes of the run that had not ended.
         errors: standard error.
     """
 
@@ -46,7 +46,7 @@ def two_processes(launcher: str, folder: Path, *words: str, **fault: str) -> End
 
     Args:
         launcher: one of `LAUNCHERS`.
-        folder: where the run is started.
+        folder: folder in which the run is started.
         words: the command and its flags.
         fault: FAULT_RANK, FAULT_KIND and FAULT_PLACE.
     """
@@ -76,7 +76,7 @@ def two_processes(launcher: str, folder: Path, *words: str, **fault: str) -> End
 
 
 def commands(launcher: str, words: tuple[str, ...]) -> list[list[str]]:
-    """What is started: one launcher, or one for each node."""
+    """The commands of a run: one launcher, or one for each node."""
     program = [str(PROGRAM), *words]
     if launcher == "lightning":
         return [[sys.executable, *program, "--trainer.devices", "2", "--trainer.strategy", "ddp"]]
@@ -91,27 +91,28 @@ def commands(launcher: str, words: tuple[str, ...]) -> list[list[str]]:
 
 def living(mark: str) -> list[int]:
     """The processes of a run that have not ended, found by a variable in their environment."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             if f"RUN_MARK={mark}".encode() in (path / "environ").read_bytes().split(b"\0"):
-                found.append(int(path.name))
+                pids.append(int(path.name))
         except OSError:
             continue
-    return found
+    return pids
 
 
-def run(*, finished: int = 50, faulty: int = 1) -> list[dict[str, object]]:
-    """Tries every fault with every launcher, and runs that finish; returns a row for each.
+def run(*, finished: int = 50, faulty: int = 1, launchers: tuple[str, ...] = LAUNCHERS) -> list[dict[str, object]]:
+    """Tries every fault with every launcher, and runs without a fault; returns a row for each.
 
     Args:
         finished: runs without a fault for each launcher.
         faulty: runs for each fault.
+        launchers: the launchers to try.
     """
     rows: list[dict[str, object]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for launcher in LAUNCHERS:
+        for launcher in launchers:
             for place, kind, rank in faults(launcher):
                 fault = {"FAULT_RANK": rank, "FAULT_KIND": kind, "FAULT_PLACE": place}
                 ends = [two_processes(launcher, folder, *FIT, **fault) for _ in range(faulty)]
@@ -124,7 +125,7 @@ def run(*, finished: int = 50, faulty: int = 1) -> list[dict[str, object]]:
 
 
 def faults(launcher: str) -> list[tuple[str, str, str]]:
-    """Each place, kind and rank. Lightning starts rank 1 from rank 0, which has started then."""
+    """Each place, kind and rank. With Lightning, only rank 1 fails at the start, because rank 0 starts it."""
     ranks = {place: ("1",) if place == "start" and launcher == "lightning" else ("0", "1") for place in PLACES}
     return [(place, kind, rank) for place in PLACES for kind in KINDS for rank in ranks[place]]
 

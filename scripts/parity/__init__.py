@@ -1,1 +1,1 @@
-"""Whole trainings of the original programs and of our counterparts, side by side: docs/parity.md."""
+"""Compares full training runs of the original programs and of our counterparts: docs/parity.md."""

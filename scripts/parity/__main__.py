@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="python -m scripts.parity", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", nargs="+", metavar="PROGRAM", help="names of configs; default: all programs")
-    parser.add_argument("--seeds", type=int, help="seeds of each program, from 0; default: as many as are published")
+    parser.add_argument("--seeds", type=int, help="number of seeds of each program, from 0; default: as published")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at the same time; default: cores")
     parser.add_argument("--page", action="store_true", help="run nothing; write the page from the results")
     parser.add_argument("--results", type=Path, default=RESULTS, help="results file; the page is written beside it")

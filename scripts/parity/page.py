@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from scripts.parity.pictures import draw
-from scripts.parity.programs import NUDGE, PROGRAMS, TRACED_STEPS
+from scripts.parity.programs import PROGRAMS, TRACED_STEPS
 from scripts.parity.results import Results, Run, loss_differences
+from scripts.rounding import NUDGE
 
 CONFIDENCE = 0.95  # of the equivalence test; set before the first run
 DIVERGED = 1e-3  # two losses of a step that differ by more are no longer one curve in the picture
@@ -20,35 +21,35 @@ TITLES = {
     "imdb_lstm": "IMDB, the Keras program with LSTM",
     "imdb_gru": "IMDB, the Keras program with GRU",
 }
-INTRODUCTION = f"""# Parity over whole trainings
+INTRODUCTION = f"""# Parity over full training runs
 
-This page compares whole trainings: each original program and our counterpart, on the same real data.
-`python -m scripts.parity` runs the trainings and writes this page with its pictures. The result of each run is one
-line of `docs/parity.jsonl`; the command runs only what is missing there. `tests/parity/` compares single steps in every
-test run.
+This page compares full training runs: each original program and our counterpart, on the same real data.
+`python -m scripts.parity` runs them and writes this page with its pictures. The result of each run is one line of
+`docs/parity.jsonl`; the command runs only what is missing there. `tests/parity/` compares single steps in every test
+run.
 
 **Paired runs** start from the same weights and see the same batches in the same order: our initial weights are copied
 into the original program. The two runs then differ only by rounding errors. Training is chaotic, so a difference in the
 last digit grows. In the end, two runs can differ as much as two seeds do.
 
 The **nudged run** shows how fast rounding errors grow. It is our program with seed 0 again, after a random relative
-change of {NUDGE:g} in each initial weight. That is about the resolution of float32. Rounding explains the difference
-between the original and ours if the original diverges from ours no earlier than the nudged run does. The nudged
-run is left out where the original with seed 0 follows ours over all recorded steps. The second plot of each picture
-shows the first {TRACED_STEPS} steps. For the original it ends with the first epoch, which has 157 steps on IMDB.
-Differences in the tables are differences in the training loss.
+change of {NUDGE:g} in each initial weight. That is about the resolution of float32. If the original diverges from
+ours no earlier than the nudged run does, rounding explains the difference. A program has a nudged run only if the
+original with seed 0 diverges from ours within the recorded steps. The second plot of each picture shows the first
+{TRACED_STEPS} steps. For the original it ends with the first epoch, which has 157 steps on IMDB. Differences in the
+tables are differences in the training loss.
 
 **Independent runs** use each framework's own random numbers. The claim is that the mean test accuracies of the last
-weights differ by less than a margin. It is tested by two one-sided Welch tests at {CONFIDENCE:.0%} confidence. They
-show the claim if the {2 * CONFIDENCE - 1:.0%} confidence interval of the difference lies within the margin. The margins
+weights differ by less than a margin. Two one-sided Welch tests check it at {CONFIDENCE:.0%} confidence. The claim is
+shown if the {2 * CONFIDENCE - 1:.0%} confidence interval of the difference lies within the margin. The margins
 were set in the code before the first run: 0.3 percentage points for MNIST, 2 for LSTM and GRU, 5 for SimpleRNN.
 SimpleRNN has the largest margin because its last epoch varies widely between seeds, in Keras too. "Not shown" means
 that there were too few seeds for their spread, or that the means differ too much.
 
-Keras runs MNIST on TensorFlow and IMDB on JAX. The reason is a difference within Keras 3 for a word that occurs several
-times in a batch. On JAX and torch, Keras' optimizers add the gradients of all occurrences and square the sum. This is
-what their formula says and what this project does. On TensorFlow they square each gradient and add the squares. Paired
-IMDB runs with TensorFlow therefore diverge by more than rounding.
+Keras runs MNIST on TensorFlow and IMDB on JAX. The reason is that Keras 3 treats a word that occurs several times in a
+batch differently on its backends. On JAX and torch, Keras' optimizers add the gradients of all occurrences and square
+the sum. This is what their formula says and what this project does. On TensorFlow they square each gradient and add the
+squares. Paired IMDB runs with TensorFlow therefore diverge by more than rounding.
 """
 
 

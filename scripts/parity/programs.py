@@ -4,14 +4,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 Side = Literal["ours", "nudged", "paired", "original"]
-"""Who computes a run.
+"""Which program computes a run.
 
 "ours" is `fit` on our command line. "nudged" is the same with slightly different initial weights. "paired" is the
 original program with our initial weights and our order of batches. "original" is the original program with its own
 random numbers.
 """
 TRACED_STEPS = 300  # the loss of each of these first steps is recorded
-NUDGE = 1e-7  # relative change of each initial weight; float32 resolves 6e-8 to 1.2e-7
 
 
 @dataclass(frozen=True)
@@ -25,7 +24,7 @@ class Program:
         seeds: number of published runs of each side.
         backend: Keras' backend; None for the numpy program.
         margin: largest difference in mean test accuracy, as a fraction, that counts as equivalent.
-        nudged: whether a nudged run is published. It is if the original with seed 0 diverges from ours within the
+        nudged: whether a nudged run is published. This is so if the original with seed 0 diverges from ours within the
             traced steps.
     """
 

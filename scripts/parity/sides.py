@@ -21,8 +21,9 @@ from lit_models import LitCNN, LitMLP, LitRNN
 from lit_models.__main__ import main as command_line
 from lit_models.keras.rules.weights import to_keras_weights
 from lit_models.tasks.task import LitTask
-from scripts.parity.programs import NUDGE, TRACED_STEPS, Program, Side
+from scripts.parity.programs import TRACED_STEPS, Program, Side
 from scripts.processes import ROOT
+from scripts.rounding import NUDGE, nudge
 from tests.parity.originals import XOR_INPUTS, NumpyXOR, keras_cnn, keras_rnn
 
 Arrays = tuple[Any, Any]
@@ -33,7 +34,7 @@ def run(program: Program, side: Side, seed: int) -> dict[str, Any]:
     """The result of one run: metrics of each epoch and of the test part, seconds of training, losses of the first
     steps."""
     if side in ("ours", "nudged"):
-        return run_ours(program, seed=seed, nudge=NUDGE if side == "nudged" else 0.0)
+        return run_ours(program, seed=seed, size=NUDGE if side == "nudged" else 0.0)
     if program.backend is None:
         return run_numpy(program, seed=seed, paired=side == "paired")
     return run_keras(program, seed=seed, paired=side == "paired")
@@ -51,12 +52,8 @@ class Trace(Callback):
     def __init__(self, *, nudge: float = 0.0) -> None:
         self.nudge = nudge
 
-    @torch.no_grad()
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        generator = torch.Generator().manual_seed(0)
-        for weight in pl_module.parameters():
-            if self.nudge and weight.requires_grad:
-                weight.mul_(1 + self.nudge * torch.randn(weight.shape, generator=generator))
+        nudge(pl_module, self.nudge)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -65,15 +62,16 @@ class Trace(Callback):
             self.losses.append(float(outputs["loss"]))
 
 
-def run_ours(program: Program, *, seed: int, nudge: float = 0.0) -> dict[str, Any]:
+def run_ours(program: Program, *, seed: int, size: float = 0.0) -> dict[str, Any]:
     """Trains and tests on the command line, as a user does."""
-    callbacks = [{"class_path": f"{Trace.__module__}.Trace", "init_args": {"nudge": nudge}}]
+    callbacks = [{"class_path": f"{Trace.__module__}.Trace", "init_args": {"nudge": size}}]
     with tempfile.TemporaryDirectory() as runs:
         flags = {
             "config": program.config,
             "seed_everything": str(seed),
             "runs_dir": runs,
             "test_weights": "last",
+            "report": "none",
             "trainer.accelerator": "cpu",
             "trainer.enable_progress_bar": "false",
             "trainer.callbacks": json.dumps(callbacks),
@@ -251,7 +249,7 @@ def fit(
 
 
 def our_name(name: str) -> str:
-    """Our name of a Keras metric."""
+    """Our name for a Keras metric."""
     return name.replace("accuracy", "acc")
 
 

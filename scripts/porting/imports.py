@@ -1,4 +1,4 @@
-"""Copies the arrays of a Keras model into PyTorch: correctly, and with mistakes that fit the shapes."""
+"""Copies the arrays of a Keras model into PyTorch: correctly, and with mistakes that keep the correct shapes."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -95,7 +95,7 @@ def import_simple(network: nn.Module, test: Samples) -> Numbers:
 
 
 def beginnings() -> Tensor:
-    """The test reviews with the end cut off instead of the beginning, padded at the front."""
+    """The test reviews, truncated at the end instead of the front, and padded at the front."""
     data = IMDBDataModule(max_length=2_500)  # no review is longer
     data.prepare_data()
     data.setup("test")

@@ -1,6 +1,6 @@
-"""The measurements: what each mistake in a port costs on real data, beside the correct way.
+"""Measures what each mistake in a port costs on real data, compared with the correct way.
 
-All ways to train in one measurement have the same batches, and the same initial weights unless these are the mistake.
+All ways to train in one measurement use the same batches, and the same initial weights unless these are the mistake.
 All imports have the same trained weights, which Keras evaluates too. The numbers of samples, epochs and steps are
 constants here and in `training.py`. None was chosen on a test part.
 """
@@ -42,7 +42,7 @@ XOR_PASSES = 40_000  # the numpy program makes 10,000; a slower way can need mor
 
 
 def mnist(seed: int) -> Numbers:
-    """Ways to train the CNN for one epoch, to import it, and to average its metrics."""
+    """Results of each way to train the CNN for one epoch, to import it, and to average its metrics."""
     parts = images()
     numbers: Numbers = {}
     trained: dict[str, nn.Module] = {}
@@ -74,7 +74,7 @@ def averages(network: nn.Module, test: Samples) -> Numbers:
 
 
 def simple(seed: int) -> Numbers:
-    """Ways to train the SimpleRNN and to import it."""
+    """Results of each way to train the SimpleRNN and to import it."""
     parts, filed = reviews(), reviews(by_file=True)
     numbers, network = recurrent_ways("simple", RNN_WAYS, seed=seed, parts=parts, filed=filed)
     return {**numbers, "import": import_simple(network, parts.test)}
@@ -83,7 +83,7 @@ def simple(seed: int) -> Numbers:
 def recurrent_ways(
     cell: Cell, ways: dict[str, Way], *, seed: int, parts: Parts, filed: Parts
 ) -> tuple[Numbers, nn.Module]:
-    """Loss and accuracies of each way, and the network that was trained in Keras' way."""
+    """Loss and accuracies of each way, and the network that was trained as in Keras."""
     numbers: Numbers = {}
     keras = initial_network(cell, seed=seed)
     for name, way in ways.items():
@@ -99,7 +99,7 @@ def recurrent_ways(
 
 
 def gates(seed: int) -> Numbers:
-    """The bias of an LSTM's forget gates, and ways to import a GRU."""
+    """Results for the bias of an LSTM's forget gates, and of each way to import a GRU."""
     parts = reviews()
     lstm, _ = recurrent_ways("lstm", LSTM_WAYS, seed=seed, parts=parts, filed=parts)
     gru, network = recurrent_ways("gru", {"keras": KERAS_RNN()}, seed=seed, parts=parts, filed=parts)
@@ -160,7 +160,7 @@ def vector(network: nn.Module, *, only: str = "") -> Tensor:
 
 
 def nudged(seed: int) -> Numbers:
-    """Keras' way after a change of 1e-6 in the initial weights: how much results differ without a mistake."""
+    """Results of the correct way after a change of 1e-6 in the initial weights: they differ without a mistake."""
     mnist_parts, imdb_parts = images(), reviews()
     cnn = initial_network("cnn", seed=seed)
     loss = train(cnn, replace(CNN_WAYS["keras"], change=nudge), mnist_parts.train, data="mnist", seed=seed)
@@ -182,7 +182,7 @@ def xor(seed: int) -> Numbers:
 
 
 def passes_needed(initial: NumpyXOR, loss: Callable[[Tensor], Tensor], x: Tensor, y: Tensor) -> int | None:
-    """Passes of gradient descent with rate 0.1; None if `XOR_PASSES` are not enough."""
+    """Passes of gradient descent with learning rate 0.1; None if `XOR_PASSES` are not enough."""
     w1, b1, w2, b2 = weights = [torch.from_numpy(a).requires_grad_() for a in initial.weights()]
     for passes in range(XOR_PASSES):
         out = ((x @ w1 + b1).sigmoid() @ w2 + b2).sigmoid()

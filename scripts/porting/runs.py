@@ -36,7 +36,13 @@ def measure_in_process(name: str, seed: int, path: Path) -> None:
 
 
 def run_one(name: str, seed: int, path: Path) -> None:
-    """Measures in this process and adds the result to the file."""
+    """Measures in this process and adds the result to the file.
+
+    Raises:
+        SystemExit: there is no such measurement.
+    """
+    if name not in MEASURES:
+        raise SystemExit(f"unknown measurement {name}; choose from {', '.join(MEASURES)}")
     import torch
 
     from scripts.porting.measures import FUNCTIONS

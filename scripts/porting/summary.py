@@ -35,7 +35,7 @@ def chance(results: Results, measure: str) -> float:
 
 
 def from_keras(measure: str, wrong: str) -> Callable[[Results], str]:
-    """Test accuracy of a network trained in Keras' way and in another way, and whether the change is within chance."""
+    """Test accuracy of a network trained as in Keras and in another way, and whether the change is within chance."""
     data = "MNIST" if measure == "mnist" else "IMDB"
     right, other = (f"{measure}/{way}/test" for way in ("keras", wrong))
 

@@ -58,7 +58,7 @@ def trained(results: Results, *, measure: str, ways: dict[str, str]) -> str:
         cells = [spread(numbers(results, f"{path}/{column}")) for column in columns]
         change = spread(differences(results, f"{path}/test", f"{first}/test"), "+.4f")
         rows.append([label, *cells, "" if path == first else change])
-    return table(["way", *columns.values(), "difference from the first row"], rows)
+    return table(["variant", *columns.values(), "difference from the first row"], rows)
 
 
 def imported(results: Results, *, measure: str, ways: dict[str, str]) -> str:
@@ -68,7 +68,7 @@ def imported(results: Results, *, measure: str, ways: dict[str, str]) -> str:
     rows += [[label, spread(numbers(results, f"{inside}/{way}"))] for way, label in ways.items()]
     largest = max(numbers(results, f"{inside}/keras/largest_difference"))
     below = f"Largest difference between Keras' probabilities and those of the correct import: {largest:.0e}."
-    return f"{table(['way', 'test accuracy'], rows)}\n\n{below}"
+    return f"{table(['variant', 'test accuracy'], rows)}\n\n{below}"
 
 
 def stepped(results: Results, *, data: str, ways: dict[str, str]) -> str:
@@ -82,7 +82,7 @@ def stepped(results: Results, *, data: str, ways: dict[str, str]) -> str:
 
 
 def stacked(*parts: Callable[[Results], str]) -> Callable[[Results], str]:
-    """Several tables below each other."""
+    """Several tables, one below the other."""
     return lambda results: "\n\n".join(part(results) for part in parts)
 
 
@@ -114,14 +114,14 @@ def counts(results: Results) -> str:
         [label, *(spread(numbers(results, f"mnist/count/{way}/{column}"), ".5f") for column in ("loss", "acc"))]
         for way, label in labels.items()
     ]
-    return table(["way", "test loss", "test accuracy"], rows)
+    return table(["variant", "test loss", "test accuracy"], rows)
 
 
 def dropout(results: Results) -> str:
     """A network with dropout, tested in evaluation mode and in training mode."""
     labels = {"test": "`network.eval()` before the test", "left_on": "still in training mode"}
     rows = [[label, spread(numbers(results, f"mnist/dropout/{way}"))] for way, label in labels.items()]
-    return table(["way", "test accuracy"], rows)
+    return table(["variant", "test accuracy"], rows)
 
 
 def split(results: Results) -> str:

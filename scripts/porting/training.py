@@ -21,8 +21,8 @@ from lit_models.rnn import RNN, left_align
 Samples = tuple[Tensor, Tensor]
 
 WORDS, REVIEWS, VALIDATED, TESTED = 200, 12_500, 2_500, 5_000
-"""Parts of IMDB: words in a review, training reviews (the first in Keras' order), how many of these validate (the
-last), and test reviews (the first)."""
+"""Parts of IMDB: words in a review, training reviews (the first in Keras' order), how many of these are for validation
+(the last ones), and test reviews (the first)."""
 EPOCHS = {"mnist": 1, "imdb": 3}
 BATCH = {"mnist": 64, "imdb": 128}
 
@@ -88,7 +88,7 @@ def zero_forget_bias(network: nn.Module) -> None:
 
 @torch.no_grad()
 def nudge(network: nn.Module) -> None:
-    """Changes each weight by about a millionth of itself. This is no mistake; it shows how much results vary by
+    """Changes each weight by about a millionth of its value. This is not a mistake; it shows how much results vary by
     chance."""
     generator = torch.Generator().manual_seed(0)
     for weight in network.parameters():
@@ -125,7 +125,7 @@ LSTM_WAYS = {"keras": KERAS_RNN(), "forget_bias": KERAS_RNN(change=zero_forget_b
 
 
 Cell = Literal["cnn", "simple", "lstm", "gru"]
-"""The convnet, or the cells of a recurrent network."""
+"""The CNN, or the cell of a recurrent network."""
 
 
 class Parts(NamedTuple):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from datamodules import UserError
+from lit_models.cli.diagnosis import keyword_problem
 
 from .conftest import Run
 
@@ -28,9 +29,13 @@ def refused(run: Run, *arguments: str) -> str:
     ("arguments", "message"),
     [
         (("--model.lr", "-1"), "lr must be a positive number, got -1.0"),
-        (("--model.lr", "nan"), "model.lr: nan is not valid, expected float"),
+        (("--model.lr", "nan"), "model.lr: nan is not valid, expected a finite number"),
         (("--model.lr", ".nan"), "lr must be a positive number, got nan"),
         (("--model.lr", "fast"), "model.lr: fast is not valid, expected float"),
+        (("--model.lr=-inf",), "model.lr: -inf is not valid, expected a finite number"),
+        (("--runs_dir", ""), "runs_dir is empty, expected a folder such as runs"),
+        (("--experiment", ""), "experiment is the name of one folder and not a path, got ''"),
+        (("--model", "lit_models.cnn.CNN"), "model: lit_models.cnn.CNN is not a LightningModule, did you mean LitCNN?"),
         (("--data.batch_size", "-1"), "batch_size must be 0 (every row) or more, got -1"),
         (("--model.num_features", "3"), "model.num_features is 3, but the data say 2: leave it out"),
         (("--model", "LitCN"), "model: no class 'LitCN', did you mean LitCNN?"),
@@ -42,8 +47,8 @@ def refused(run: Run, *arguments: str) -> str:
         (("--modle", "LitMLP"), "unknown flag --modle, did you mean --model?"),
         (("--trainer.max_epochs", "many"), "trainer.max_epochs: many is not valid, expected int"),
         (("--test_weights", "best"), "test_weights best needs a validation part"),
-        (("--output", "jsonl"), "--output belongs to predict, and fit does not use it: leave it out"),
-        (("--output=jsonl",), "--output belongs to predict, and fit does not use it: leave it out"),
+        (("--output", "a.csv"), "--output belongs to predict, and fit does not use it: leave it out"),
+        (("--output=a.csv",), "--output belongs to predict, and fit does not use it: leave it out"),
         (("--data.inputs", "1,0"), "--data.inputs belongs to predict, and fit does not use it: leave it out"),
         (("--runs_dir", "taken"), "cannot write to taken/xor_mlp: Not a directory; set --runs_dir"),
         (("--seed_everything", "-1"), "seed_everything must be 0 to 4,294,967,295, got -1"),
@@ -58,6 +63,93 @@ def refused(run: Run, *arguments: str) -> str:
 def test_a_wrong_flag_is_one_line(run: Run, empty_folder: Path, arguments: tuple[str, ...], message: str) -> None:
     (empty_folder / "taken").touch()
     assert message in refused(run, *XOR, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("--lr", "--model.lr"),
+        ("--lrr", "--model.lr"),
+        ("--learning_rate", "--model.lr"),
+        ("--trainer.lr", "--model.lr"),
+        ("--hidden_size", "--model.hidden_sizes"),
+        ("--max_epochs", "--trainer.max_epochs"),
+        ("--epochs", "--trainer.max_epochs"),
+        ("--gpus", "--trainer.devices"),
+        ("--batch_size", "--data.batch_size"),
+        ("--input", "--data.inputs"),
+        ("--seed", "--seed_everything"),
+        ("--ckpt", "--ckpt_path"),
+        ("--qqqq", ""),
+    ],
+)
+def test_an_unknown_flag_names_the_setting_of_any_section(run: Run, word: str, meant: str) -> None:
+    assert refused(run, *XOR, word, "3") == f"unknown flag {word}" + (f", did you mean {meant}?" if meant else "")
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--model.max_epochs", "LitMLP has no setting 'max_epochs', did you mean --trainer.max_epochs?"),
+        ("--model.batch_size", "LitMLP has no setting 'batch_size', did you mean --data.batch_size?"),
+        ("--data.lr", "XORDataModule has no setting 'lr', did you mean --model.lr?"),
+        ("--data.input", "XORDataModule has no setting 'input', did you mean inputs?"),
+        ("--model.init_arg.lr", "LitMLP has no setting 'init_arg', did you mean init_args?"),
+    ],
+)
+def test_a_flag_of_the_wrong_section_names_the_right_one(run: Run, word: str, message: str) -> None:
+    assert refused(run, *XOR, word, "3") == message
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        *(("--model", name) for name in ("LitClassifier", "LitTask", "lit_models.LitClassifier")),
+        *(("--model", name) for name in ("LightningModule", "lightning.LightningModule")),
+        ("--data", "DataModule"),
+        ("--data", "datamodules.base.DataModule"),
+    ],
+)
+def test_a_base_class_is_refused_with_the_classes_that_can_be_used(run: Run, key: str, name: str) -> None:
+    what, first = ("models", "LitBERT, LitCNN") if key == "--model" else ("data", "IMDBDataModule, ")
+    line = refused(run, *XOR, key, name)
+    assert line.startswith(f"{key[2:]}: {name} is only a base of {what}: use {first}")
+    assert line.endswith(", or a class of your own: file.Class")
+
+
+@pytest.mark.parametrize("flag", ["--optimizer", "--lr_scheduler"])
+def test_a_name_of_the_models_own_optimizer_is_explained(run: Run, flag: str) -> None:
+    own, value = ("optimizer", "sgd") if flag == "--optimizer" else ("schedule", "cosine")
+    expected = f"{flag[2:]}: no class {value!r}, did you mean model.{own}? (--model.{own} {value})"
+    more = ("--optimizer", "Adam") if flag == "--lr_scheduler" else ()
+    assert refused(run, *XOR, *more, flag, value) == expected
+
+
+def test_many_more_processes_than_cores_are_refused(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    line = refused(run, *XOR, "--trainer.accelerator", "cpu", "--trainer.devices", "99")
+    assert line == "trainer.devices is 99, and this machine has 2 CPU cores: use at most 8"
+
+
+@pytest.mark.parametrize("name", ["max_epochs", "max_steps"])
+def test_a_fit_that_trains_nothing_is_noted(run: Run, name: str) -> None:
+    status, out, err = run(*XOR, f"--trainer.{name}", "0")
+    assert (status, err) == (0, "")
+    assert out.startswith(f"note: trainer.{name} is 0, so nothing is trained\n")
+
+
+def test_a_missing_checkpoint_names_those_that_are_there(run: Run) -> None:
+    place = Path("runs/x/version_0/checkpoints")
+    place.mkdir(parents=True)
+    (place / "last.ckpt").touch()
+    for word, message in (
+        (place / "best.ckpt", f"no checkpoint {place}/best.ckpt; its folder has last.ckpt"),
+        (place.parent / "best.ckpt", f"no checkpoint {place.parent}/best.ckpt; {place} has last.ckpt"),
+        (place.parent, f"{place.parent} is a folder; {place} has last.ckpt"),
+        (Path("runs"), "runs is a folder, expected a checkpoint"),
+        (Path("none.ckpt"), "no checkpoint none.ckpt"),
+    ):
+        assert refused(run, "test", "--ckpt_path", str(word)) == message
 
 
 @pytest.mark.parametrize(
@@ -101,7 +193,7 @@ def test_validating_less_often_than_an_epoch_has_batches_is_one_line(run: Run) -
 def test_a_flag_that_only_fit_uses_is_refused_elsewhere_and_fine_in_a_config(
     run: Run, empty_folder: Path, command: str
 ) -> None:
-    (empty_folder / "both.yaml").write_text("test_weights: last\noutput: jsonl\n")
+    (empty_folder / "both.yaml").write_text("test_weights: last\noutput: out.jsonl\n")
     assert run(*XOR, "--config", "both.yaml", "--test_weights", "last")[0] == 0
     common = (command, "--ckpt_path", "runs/xor_mlp/version_0/checkpoints/last.ckpt", "--config", "both.yaml")
     wanted = f"--test_weights belongs to fit, and {command} does not use it: leave it out"
@@ -130,6 +222,23 @@ def test_inputs_may_mean_something_else_to_a_users_own_data(
             "model:\n  class_path: LitMLP\n  init_args:\n    hiden_sizes: [3]\n",
             "mine.yaml:4: LitMLP has no setting 'hiden_sizes'",
         ),
+        ("lr: 0.1\n", "mine.yaml:1: a config has no setting 'lr', did you mean model.lr?"),
+        ("batch_size: 3\n", "mine.yaml:1: a config has no setting 'batch_size', did you mean data.batch_size?"),
+        ("optimizer: sgd\n", "mine.yaml:1: optimizer: no class 'sgd', did you mean model.optimizer?"),
+        ("trainer:\n  lr: 3\n", "mine.yaml:2: trainer has no setting 'lr', did you mean model.lr?"),
+        (
+            "model:\n  init_args:\n    max_epochs: 1\n",
+            "mine.yaml:3: LitMLP has no setting 'max_epochs', did you mean trainer.max_epochs?",
+        ),
+        (
+            "model:\n  init_args:\n    init_args:\n      lr: 1\n",
+            "mine.yaml:3: LitMLP: init_args is there twice: write the settings under the first one",
+        ),
+        ("model: lit_models.LitClassifier\n", "mine.yaml:1: model: lit_models.LitClassifier is only a base of models"),
+        (
+            "trainer: {callbacks: [{class_path: EarlyStopping, init_arg: {monitor: a}}]}\n",
+            "mine.yaml:1: trainer.callbacks: no key 'init_arg', did you mean init_args?",
+        ),
         ("model:\n  class_path: LitMPL\n", "mine.yaml:2: model: no class 'LitMPL', did you mean LitMLP?"),
         ("trainer:\n  max_epochs: 3\n  max_epochs: 4\n", "mine.yaml:3: the key 'max_epochs' is there twice"),
         ("trainer: [\n", "mine.yaml:2: "),
@@ -141,6 +250,34 @@ def test_inputs_may_mean_something_else_to_a_users_own_data(
 def test_a_wrong_config_is_one_line_with_its_place(run: Run, empty_folder: Path, text: str, message: str) -> None:
     (empty_folder / "mine.yaml").write_text(text)
     assert message in refused(run, "fit", "--config", "xor_mlp", "--config", "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "model: {class_path: LitMLP, dict_kwargs: {lrr: 3}}\n",
+            "model: LitMLP has no setting 'lrr', did you mean lr?",
+        ),
+        ("data: {class_path: XORDataModule, dict_kwargs: {x: 3}}\n", "data: XORDataModule has no setting 'x'"),
+        (
+            "trainer: {callbacks: [{class_path: EarlyStopping, init_args: {monitor: a}, dict_kwargs: {mod: min}}]}\n",
+            "callbacks: EarlyStopping has no setting 'mod', did you mean mode?",
+        ),
+    ],
+)
+def test_a_keyword_that_a_class_does_not_take_is_one_line(
+    run: Run, empty_folder: Path, text: str, message: str
+) -> None:
+    (empty_folder / "mine.yaml").write_text(text, encoding="utf-8")
+    assert refused(run, *XOR, "--config", "mine.yaml") == message
+
+
+def test_a_keyword_of_an_optimizer_that_lightning_drops_is_refused() -> None:
+    adam = {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.1}, "dict_kwargs": {"eps": 0.1}}
+    message = "optimizer: eps is under dict_kwargs, where it has no effect: write it under init_args"
+    assert keyword_problem({"optimizer": adam}) == message
+    assert keyword_problem({"optimizer": adam | {"dict_kwargs": {}}}) is None
 
 
 def test_a_config_that_is_not_there_names_the_nearest(run: Run) -> None:

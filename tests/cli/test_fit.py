@@ -25,11 +25,12 @@ def head_of_checkout() -> str:
 
 
 def test_xor_prints_the_error_every_1000_passes_and_four_predictions(run: Run) -> None:
-    status, out, _ = run("fit", "--config", "xor_mlp")
+    # 3,000 passes at a rate of 0.4 go further than 10,000 passes at 0.1; check-slow makes all passes, for 20 seeds.
+    status, out, _ = run("fit", "--config", "xor_mlp", "--model.lr", "0.4", "--trainer.max_epochs", "3")
     assert status == 0
     lines = out.splitlines()
     errors = [line for line in lines if line.startswith("pass")]
-    assert [line.split()[1] for line in errors] == [f"{k:,}" for k in range(0, 10_000, 1000)]
+    assert [line.split()[1] for line in errors] == ["0", "1,000", "2,000"]
     values = [float(line.split()[-1]) for line in errors]
     assert values[0] > 0.4
     assert values[-1] < 0.1

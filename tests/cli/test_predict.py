@@ -1,6 +1,7 @@
 """Predict: sentences, files and images in; label and probability on the screen and in a file, in input order."""
 
 import csv
+import io
 import json
 import shutil
 from pathlib import Path
@@ -44,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def checkpoint(trained: Path, tmp_path: Path) -> Any:
-    """A copy of a checkpoint, apart from its run folder, so that predictions go to `runs/`."""
+    """A copy of a checkpoint, apart from its run folder."""
 
     def copy(name: str) -> str:
         shutil.copy(trained / name / "version_0" / "checkpoints" / "last.ckpt", tmp_path / f"{name}.ckpt")
@@ -58,17 +59,22 @@ def read_csv(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def the_file(pattern: str) -> Path:
-    (found,) = Path("runs").glob(f"*/version_0/{pattern}")
-    return found
+OUT = ("--output", "out.csv")
+
+
+def written() -> list[dict[str, str]]:
+    """The rows of the file, which is then removed."""
+    rows = read_csv(Path("out.csv"))
+    Path("out.csv").unlink()
+    return rows
 
 
 def test_sentences_give_a_line_each_and_a_csv_in_input_order(run: Run, checkpoint: Any) -> None:
-    status, out, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", *SENTENCES)
+    status, out, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), *OUT, "--data.inputs", *SENTENCES)
     assert (status, err) == (0, "")
     *lines, last = out.splitlines()
-    rows = read_csv(path := the_file("predictions.csv"))
-    assert last == f"4 predictions in {path}"
+    assert last == "4 predictions in out.csv"
+    rows = written()
     assert [row["input"] for row in rows] == SENTENCES  # by length they were predicted in another order
     assert [row["label"] for row in rows] == ["blue", "green", "red", "green"]
     assert list(rows[0]) == ["input", "label", "probability", "p(blue)", "p(green)", "p(red)"]
@@ -83,11 +89,11 @@ def test_sentences_give_a_line_each_and_a_csv_in_input_order(run: Run, checkpoin
 
 def test_a_sentences_probabilities_do_not_depend_on_the_others(run: Run, checkpoint: Any) -> None:
     path = checkpoint("text_rnn")
-    run("predict", "--ckpt_path", path, "--data.inputs", *SENTENCES)
-    together = read_csv(the_file("predictions.csv"))
+    run("predict", "--ckpt_path", path, *OUT, "--data.inputs", *SENTENCES)
+    together = written()
     for i, sentence in enumerate(SENTENCES):
-        run("predict", "--ckpt_path", path, "--data.inputs", sentence)
-        (alone,) = read_csv(Path(f"runs/text_rnn/version_{i + 1}/predictions.csv"))
+        run("predict", "--ckpt_path", path, *OUT, "--data.inputs", sentence)
+        (alone,) = written()
         for name in ("p(blue)", "p(green)", "p(red)"):
             assert float(alone[name]) == pytest.approx(float(together[i][name]), abs=1e-6)  # float32 sums
 
@@ -95,10 +101,10 @@ def test_a_sentences_probabilities_do_not_depend_on_the_others(run: Run, checkpo
 def test_many_samples_in_batches_by_length_come_back_in_input_order(run: Run, checkpoint: Any) -> None:
     apart = [" ".join(words.split()[i % 5] for i in range(n)) for n in range(1, 30) for words in WORDS.values()]
     status, out, _ = run(
-        *("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.batch_size", "7", "--data.inputs", *apart)
+        *("predict", "--ckpt_path", checkpoint("text_rnn"), *OUT, "--data.batch_size", "7", "--data.inputs", *apart)
     )
     assert status == 0
-    rows = read_csv(the_file("predictions.csv"))
+    rows = written()
     assert [row["input"] for row in rows] == apart
     red, blue, green = ([row["label"] for row in rows[i::3]] for i in range(3))
     for labels, name in ((red, "red"), (blue, "blue"), (green, "green")):
@@ -115,12 +121,12 @@ def test_text_files_and_tables_are_read(run: Run, checkpoint: Any, tmp_path: Pat
     (tmp_path / "objects.jsonl").write_text("".join(f"{json.dumps(o)}\n" for o in objects), encoding="utf-8")
     files = [str(tmp_path / name) for name in ("lines.txt", "table.csv", "objects.jsonl")]
     status, out, err = run(
-        *("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.text_column", "review"),
+        *("predict", "--ckpt_path", checkpoint("text_rnn"), *OUT, "--data.text_column", "review"),
         *("--data.inputs", *files, "grass"),
     )
     assert status == 0, err
     texts = ["sea whale", "leaf frog", AWKWARD, "jeans", AWKWARD, "blätter, 草 🍀", "grass"]
-    rows = read_csv(the_file("predictions.csv"))
+    rows = written()
     assert [row["input"] for row in rows] == texts
     assert {len(row) for row in rows} == {6}
     assert rows[2]["label"] == rows[4]["label"] == "red"
@@ -134,22 +140,22 @@ def test_blank_lines_of_a_text_file_are_left_out_with_a_note_that_says_which(
     (empty_folder / "one.txt").write_text("moss\n\n", encoding="utf-8")
     (empty_folder / "none.txt").write_text("ice\n", encoding="utf-8")
     files = ("lines.txt", "none.txt", "one.txt")
-    status, _, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", *files)
+    status, _, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), *OUT, "--data.inputs", *files)
     assert status == 0
     assert err.splitlines() == [
         "note: lines.txt: 6 blank lines left out (lines 2, 4, 5, 6, 7 and 1 more)",
         "note: one.txt: 1 blank line left out (line 2)",
     ]
-    rows = read_csv(the_file("predictions.csv"))
+    rows = written()
     assert [row["input"] for row in rows] == ["sea whale", "leaf frog", "brick", "ice", "moss"]
 
 
 def test_json_lines_hold_the_same_as_the_csv(run: Run, checkpoint: Any) -> None:
     common = ("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", *SENTENCES, AWKWARD, "größer 草")
-    assert run(*common)[0] == 0
-    assert run(*common, "--output", "jsonl")[0] == 0
-    rows = read_csv(Path("runs/text_rnn/version_0/predictions.csv"))
-    text = Path("runs/text_rnn/version_1/predictions.jsonl").read_text(encoding="utf-8")
+    assert run(*common, *OUT)[0] == 0
+    assert run(*common, "--output", "out.jsonl")[0] == 0
+    rows = written()
+    text = Path("out.jsonl").read_text(encoding="utf-8")
     objects = [json.loads(line) for line in text.splitlines()]
     assert "größer 草" in text
     for row, made in zip(rows, objects, strict=True):
@@ -160,32 +166,195 @@ def test_json_lines_hold_the_same_as_the_csv(run: Run, checkpoint: Any) -> None:
         assert made["probability"] == max(made["probabilities"].values())
 
 
-def test_a_second_predict_leaves_the_first_ones_file(run: Run, trained: Path, tmp_path: Path) -> None:
+def test_predictions_leave_nothing_behind_and_overwrite_nothing(run: Run, trained: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(trained / "xor_mlp" / "version_0", tmp_path / "xor" / "version_0")
     path = str(folder / "checkpoints" / "last.ckpt")
-    assert run("predict", "--ckpt_path", path)[0] == 0
-    first = (folder / "predictions.csv").read_bytes()
-    assert run("predict", "--ckpt_path", path, "--data.inputs", "1,0")[0] == 0
-    assert (folder / "predictions.csv").read_bytes() == first
-    assert [row["input"] for row in read_csv(folder / "predictions_2.csv")] == ["1,0"]
-    assert not Path("runs").exists()  # a checkpoint in its run folder predicts there
+    before = sorted(tmp_path.rglob("*"))
+    for _ in range(2):
+        status, out, err = run("predict", "--ckpt_path", path, "--data.inputs", "1,0")
+        assert (status, err, len(out.splitlines())) == (0, "", 2)
+        assert out.endswith("\n1 prediction; --output FILE.csv or FILE.jsonl writes them with all their numbers\n")
+    assert sorted(tmp_path.rglob("*")) == before
+    assert run("predict", "--ckpt_path", path, *OUT)[0] == 0
+    first = Path("out.csv").read_bytes()
+    line = "error: out.csv exists already and is not overwritten; give --output another name\n"
+    assert run("predict", "--ckpt_path", path, *OUT, "--data.inputs", "1,0")[1:] == ("", line)
+    assert Path("out.csv").read_bytes() == first
+    assert list(Path().iterdir()) == [Path("out.csv")]
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("csv", "output: expected a file .csv, .jsonl or .pt, or - for standard output, got 'csv'"),
+        ("no/out.csv", "no folder no for out.csv; create it, or give --output another path"),
+        ("taken/out.csv", "no folder taken for out.csv; create it, or give --output another path"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_at_once(
+    run: Run, checkpoint: Any, output: str, message: str
+) -> None:
+    Path("taken").touch()
+    assert run("predict", "--ckpt_path", checkpoint("xor_mlp"), "--output", output) == (2, "", f"error: {message}\n")
+
+
+def test_standard_output_has_json_lines_and_nothing_else(run: Run, checkpoint: Any) -> None:
+    words = ("--output", "-", "--model.lr", "0.5", "--data.inputs", *SENTENCES)  # the other rate is noted
+    status, out, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), *words)
+    assert status == 0
+    assert [json.loads(line)["input"] for line in out.splitlines()] == SENTENCES
+    assert err == "note: model.lr is 0.5, and was 0.01 when the checkpoint was made\n"
+    assert run("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", "leaf")[1].startswith("green ")
+
+
+def test_probabilities_can_be_written_as_a_tensor(run: Run, checkpoint: Any) -> None:
+    status, out, err = run("predict", "--ckpt_path", checkpoint("xor_mlp"), "--output", "out.pt")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0] == "predictions: float64 (4, 2)"
+    assert torch.load("out.pt", weights_only=True).shape == (4, 2)
+
+
+def test_the_most_probable_classes_are_in_order(run: Run, checkpoint: Any) -> None:
+    common = ("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", *SENTENCES)
+    assert run(*common, *OUT)[0] == 0
+    every = written()
+    status, out, _ = run(*common, *OUT, "--top_k", "2")
+    assert status == 0
+    rows = written()
+    assert run(*common, "--output", "out.jsonl", "--top_k", "2")[0] == 0
+    objects = [json.loads(line) for line in Path("out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert list(rows[0]) == ["input", "label", "probability", "label_2", "probability_2"]
+    for whole, row, made, line in zip(every, rows, objects, out.splitlines(), strict=False):
+        best = sorted(("red", "green", "blue"), key=lambda name: -float(whole[f"p({name})"]))[:2]
+        assert [row["label"], row["label_2"]] == best == list(made["probabilities"])
+        assert [row["probability"], row["probability_2"]] == [whole[f"p({name})"] for name in best]
+        assert line.split()[0:4:2] == best
+    wide = ("--output", "-", "--top_k", "9")
+    assert [len(json.loads(x)["probabilities"]) for x in run(*common, *wide)[1].splitlines()] == [3] * 4
+    assert run(*common, "--top_k", "0")[2] == "error: top_k must be at least 1, got 0\n"
+
+
+LINES = b"sea whale\n\n{not json\nleaf\n"
+OBJECTS = b'{"text": "sea whale", "id": 1}\n{"id": 2}\n[]\n{"text": 3}\n{"text": "brick"}\n'
+
+
+@pytest.mark.parametrize(
+    ("content", "texts", "problems"),
+    [
+        (LINES, ["sea whale", "{not json", "leaf"], []),
+        (b"sea \xe9\nbrick\nx\0y\n", ["brick"], ["line 1: not UTF-8", "line 3: a NUL byte, expected UTF-8 text"]),
+        (
+            OBJECTS,
+            ["sea whale", "brick"],
+            [
+                "line 2: no 'text' among 'id'; --data.text_column names another one",
+                "line 3: not a JSON object, as the first line is",
+                "line 4: the column 'text' is of type int, expected text",
+            ],
+        ),
+    ],
+    ids=["lines", "not UTF-8", "JSON Lines"],
+)
+def test_standard_input_is_a_text_a_line_or_json_lines(
+    run: Run,
+    checkpoint: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    texts: list[str],
+    problems: list[str],
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    status, _, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), *OUT, "--data.inputs", "moss", "-")
+    *skipped, last = err.splitlines() or [""]
+    assert [row["input"] for row in written()] == ["moss", *texts]
+    assert skipped == [f"skipped: standard input, {problem}" for problem in problems]
+    assert status == (3 if problems else 0)
+    assert last == (f"{len(problems)} inputs could not be read, so the exit status is 3" if problems else "")
+
+
+def test_paths_of_images_and_rows_come_from_standard_input(
+    run: Run, checkpoint: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (28, 28), 7).save("a b.png")
+    for name, content, inputs in (("digits_cnn", "a b.png\nc.png\n", ["a b.png"]), ("xor_mlp", "0,1\nx\n", ["0,1"])):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content.encode())))
+        status, _, err = run("predict", "--ckpt_path", checkpoint(name), *OUT, "--data.inputs", "-")
+        assert (status, err.count("skipped: ")) == (3, 1)
+        assert [row["input"] for row in written()] == inputs
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_done(run: Run, checkpoint: Any) -> None:
+    Path("good").mkdir()
+    for i in range(15):
+        Path(f"good/{i:02}.png").write_bytes(b"no image")
+    Image.new("L", (28, 28), 7).save("good/whole.png")
+    status, _, err = run("predict", "--ckpt_path", checkpoint("digits_cnn"), *OUT, "--data.inputs", "good", "no.png")
+    assert (status, [row["input"] for row in written()]) == (3, ["good/whole.png"])
+    lines = err.splitlines()
+    assert [line[:20] for line in lines[:10]] == [f"skipped: good/{i:02}.png" for i in range(10)]
+    assert lines[10:] == ["skipped: 6 more", "16 inputs could not be read, so the exit status is 3"]
+
+
+def test_a_file_with_a_mistake_is_left_out_as_a_whole(run: Run, checkpoint: Any) -> None:
+    Path("a.csv").write_text("text\nsea\nice,sky\n")
+    Path("b.csv").write_text("text\nleaf\n")
+    status, _, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), *OUT, "--data.inputs", "[ab].csv", "brick")
+    assert (status, [row["input"] for row in written()]) == (3, ["leaf", "brick"])
+    assert err.startswith("skipped: a.csv:3: 2 fields, expected 1 (text)")
+
+
+PIPE = "; if it is a text, pipe it in: echo TEXT | … --data.inputs -"
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("whole.png", "whole.png is an image, expected sentences, or files .csv, .csv.gz, .json, "),
+        ("data.bin", "data.bin is a file .bin, expected sentences, or files .csv, "),
+        ("plain", "plain is a file without a suffix, expected sentences, or files "),
+        ("folder", "no text file in folder: expected sentences, or files "),
+        ("link.csv", "link.csv is a link to a file that does not exist"),
+        ("none.png", f"none.png: no such file{PIPE}"),
+        ("none/of/them", f"none/of/them: no such file{PIPE}"),
+        ("~/none", f"~/none: no such file{PIPE}"),
+        ("none*.csv", f"no file matches none*.csv{PIPE}"),
+        ("/dev/null", "/dev/null is a pipe or a device, expected a file; - reads standard input"),
+        ("caf\udce9", "'caf\\udce9': the text is not UTF-8 (U+DCE9 alone)"),
+    ],
+)
+def test_what_names_a_file_is_never_a_text(run: Run, checkpoint: Any, word: str, message: str) -> None:
+    Image.new("L", (28, 28), 7).save("whole.png")
+    for name in ("data.bin", "plain"):
+        Path(name).touch()
+    Path("folder").mkdir()
+    Path("link.csv").symlink_to("nowhere.csv")
+    status, out, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), "--data.inputs", word)
+    assert (status, out, len(err.splitlines())) == (2, "", 1)
+    assert err.startswith(f"error: {message}")
+
+
+def test_texts_that_only_resemble_paths_are_texts(run: Run, checkpoint: Any) -> None:
+    texts = ["What a film?", "a good / bad film", "see notes.txt", "wow.great", "[sic]", "5 *", "A film 😀", "[1, 2]"]
+    status, _, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), *OUT, "--data.inputs", *texts)
+    assert (status, err) == (0, "")
+    assert [row["input"] for row in written()] == texts
 
 
 def test_rows_of_xor_are_named_by_their_numbers(run: Run, checkpoint: Any) -> None:
-    status, _, err = run("predict", "--ckpt_path", checkpoint("xor_mlp"))
+    status, _, err = run("predict", "--ckpt_path", checkpoint("xor_mlp"), *OUT)
     assert (status, err) == (0, "")
-    every = read_csv(Path("runs/xor_mlp/version_0/predictions.csv"))
+    every = written()
     assert [row["input"] for row in every] == ["0,0", "0,1", "1,0", "1,1"]
-    assert run("predict", "--ckpt_path", checkpoint("xor_mlp"), "--data.inputs", "1,1", "0,0", "0.5,-2")[0] == 0
-    rows = read_csv(Path("runs/xor_mlp/version_1/predictions.csv"))
+    assert run("predict", "--ckpt_path", checkpoint("xor_mlp"), *OUT, "--data.inputs", "1,1", "0,0", "0.5,-2")[0] == 0
+    rows = written()
     assert [row["input"] for row in rows] == ["1,1", "0,0", "0.5,-2"]
     assert [rows[0]["p(1)"], rows[1]["p(1)"]] == [every[3]["p(1)"], every[0]["p(1)"]]
 
 
 def test_the_test_split_is_predicted_when_no_input_is_given(run: Run, checkpoint: Any) -> None:
-    status, _, err = run("predict", "--ckpt_path", checkpoint("digits_cnn"))
+    status, _, err = run("predict", "--ckpt_path", checkpoint("digits_cnn"), *OUT)
     assert status == 0, err
-    assert [row["input"] for row in read_csv(the_file("predictions.csv"))] == [f"test[{i}]" for i in range(360)]
+    assert [row["input"] for row in written()] == [f"test[{i}]" for i in range(360)]
 
 
 def test_images_folders_and_inverted_pictures_are_predicted(run: Run, checkpoint: Any, tmp_path: Path) -> None:
@@ -203,11 +372,11 @@ def test_images_folders_and_inverted_pictures_are_predicted(run: Run, checkpoint
     dark = tmp_path / "dark.jpg"
     Image.fromarray(255 - pixels[3].numpy()).resize((280, 280)).save(dark, quality=100)
     path = checkpoint("digits_cnn")
-    assert run("predict", "--ckpt_path", path)[0] == 0
-    split = read_csv(Path("runs/digits_cnn/version_0/predictions.csv"))
-    status, _, err = run("predict", "--ckpt_path", path, "--data.inputs", str(dark), str(folder))
+    assert run("predict", "--ckpt_path", path, *OUT)[0] == 0
+    split = written()
+    status, _, err = run("predict", "--ckpt_path", path, *OUT, "--data.inputs", str(dark), str(folder))
     assert status == 0, err
-    rows = read_csv(Path("runs/digits_cnn/version_1/predictions.csv"))
+    rows = written()
     assert [row["input"] for row in rows] == [
         str(p) for p in (dark, folder / "a.png", folder / "b.png", folder / "more/c.bmp")
     ]
@@ -223,7 +392,8 @@ def test_the_documents_bert_program_is_one_command(run: Run, bert_checkpoint: Pa
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     status, out, err = run(
-        *("predict", "--config", "text_bert", "--model.checkpoint", str(bert_checkpoint), "--data.inputs", *DOCUMENTS)
+        *("predict", "--config", "text_bert", "--model.checkpoint", str(bert_checkpoint), *OUT),
+        *("--data.inputs", *DOCUMENTS),
     )
     assert (status, err) == (0, "")
     assert "warning" not in out
@@ -231,7 +401,7 @@ def test_the_documents_bert_program_is_one_command(run: Run, bert_checkpoint: Pa
     theirs = AutoModelForSequenceClassification.from_pretrained(bert_checkpoint).eval()
     with torch.no_grad():
         expected = theirs(**tokenizer(DOCUMENTS, padding=True, truncation=True, return_tensors="pt")).logits.softmax(1)
-    rows = read_csv(Path("runs/text_bert/version_0/predictions.csv"))
+    rows = written()
     assert [row["input"] for row in rows] == DOCUMENTS
     ours = torch.tensor([[float(row["p(LABEL_0)"]), float(row["p(LABEL_1)"])] for row in rows])
     torch.testing.assert_close(ours, expected, rtol=0, atol=1e-6)  # float32; eight digits are written

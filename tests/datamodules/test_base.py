@@ -367,3 +367,14 @@ def test_an_arrays_checksum_is_that_of_its_bytes() -> None:
     wanted = hashlib.sha256(one.numpy().tobytes() + two.numpy().tobytes()).hexdigest()
     assert array_checksum(one, two) == wanted
     assert array_checksum(two, one) != wanted
+
+
+def test_a_pool_of_batches_has_the_next_samples_of_the_table() -> None:
+    lengths = torch.arange(220) % 7
+    sampler = GlobalBatchSampler(220, batch_size=2, lengths=lengths, pooled=True)
+    batches = list(sampler.global_batches())
+    assert [len(batch) for batch in batches] == [2] * 110
+    for start in (0, 50, 100):
+        pool = torch.cat(batches[start : start + 50])
+        assert pool.sort().values.tolist() == list(range(2 * start, min(2 * start + 100, 220)))
+        assert lengths[pool].diff().min() >= 0

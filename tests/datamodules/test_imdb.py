@@ -143,7 +143,7 @@ def test_sentences_are_predicted_without_the_archive(archive_dir: str, tmp_path:
     assert data.predict_table is not None
     assert data.predict_table[torch.arange(2)][0].tolist() == [[2, 6, 4, 2], [0, 0, 1, 2]]
     assert data.predict_table[torch.arange(2)][1].tolist() == [-1, -1]
-    assert data.predict_names() == ["A good, BAD film", "zzz"]
+    assert list(data.predict_names()) == ["A good, BAD film", "zzz"]
     assert data.checksums() == {}
 
 
@@ -175,7 +175,7 @@ def test_another_kind_of_tokenizer_is_refused(bert_checkpoint: Path) -> None:
 
 def test_predicting_without_inputs_takes_the_test_reviews(archive_dir: str) -> None:
     data = ready("predict", data_dir=archive_dir)
-    assert data.predict_names() == ["test[0]", "test[1]", "test[2]"]
+    assert list(data.predict_names()) == ["test[0]", "test[1]", "test[2]"]
 
 
 def test_the_model_is_told_what_the_data_decide() -> None:

@@ -321,7 +321,7 @@ def test_images_are_predicted_by_name_without_the_dataset(tmp_path: Path, datase
     data = MNISTDataModule(dataset=dataset, data_dir=str(tmp_path), inputs=str(tmp_path))
     data.prepare_data()
     data.setup("predict")
-    assert data.predict_names() == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
+    assert list(data.predict_names()) == [str(tmp_path / "a.png"), str(tmp_path / "b.png")]
     ((images, target),) = data.predict_dataloader()
     assert torch.equal(images, torch.from_numpy(np.stack([bar, bar]))[:, None] / 255)
     assert target.tolist() == [-1, -1]
@@ -329,4 +329,4 @@ def test_images_are_predicted_by_name_without_the_dataset(tmp_path: Path, datase
 
 def test_without_inputs_the_test_split_is_predicted_by_place() -> None:
     data = digits()
-    assert data.predict_names() == [f"test[{i}]" for i in range(360)]
+    assert list(data.predict_names()) == [f"test[{i}]" for i in range(360)]

@@ -213,7 +213,7 @@ def test_two_classes_and_a_checkpoint_predict_without_any_file(bert_checkpoint: 
     theirs = AutoTokenizer.from_pretrained(bert_checkpoint)
     assert torch.equal(ids, theirs(sentences, padding=True, return_tensors="pt")["input_ids"])
     assert target.tolist() == [-1, -1]
-    assert data.predict_names() == sentences
+    assert list(data.predict_names()) == sentences
 
 
 @pytest.mark.parametrize("tokenizer", ["words", "basic_english", "checkpoint"])
@@ -241,7 +241,7 @@ def test_a_state_predicts_and_tests_without_the_training_file(
     assert torch.equal(predicted.predict_table[one][0], data.test_table[one][0])
     assert data.test_table[one][1].tolist() == [1]
     data.setup("predict")
-    assert data.predict_names() == ["the zzz film"]
+    assert list(data.predict_names()) == ["the zzz film"]
 
 
 def test_a_state_that_comes_after_setup_is_used(train_file: str) -> None:
@@ -256,7 +256,7 @@ def test_inputs_are_sentences_and_files(train_file: str, tmp_path: Path) -> None
     lines = write(tmp_path / "l.txt", "\ufeffone\n\n two \r\n")
     inputs = ["a sentence of notes.txt", lines, train_file, "Good.", "wow.great"]
     data = ready("predict", train_file=train_file, inputs=inputs)
-    assert data.predict_names() == [
+    assert list(data.predict_names()) == [
         "a sentence of notes.txt",
         "one",
         " two ",
@@ -274,9 +274,9 @@ def test_inputs_are_sentences_and_files(train_file: str, tmp_path: Path) -> None
         (
             ["", " "],
             UserError,
-            f"inputs contain no text: give sentences, or files .txt, {suffixes()}",
+            r"^inputs contain no text: give sentences, or files \.csv, .* or \.txt$",
         ),
-        ("bad \udce9", UserError, r"inputs: the text is not UTF-8 \(U\+DCE9 alone\)"),
+        ("bad \udce9", UserError, r"^'bad \\udce9': the text is not UTF-8 \(U\+DCE9 alone\)"),
     ],
 )
 def test_inputs_that_cannot_be_read_are_refused(
@@ -308,9 +308,20 @@ def test_class_names_fix_the_order_and_integers_are_places_in_them(tmp_path: Pat
     assert data.train_table[torch.arange(2)][1].tolist() == [1, 0]
 
 
+def test_the_users_separator_and_encoding_are_used_for_training_and_prediction(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes("text:label\ngrün:-1\nrot:1\n".encode("cp1250"))
+    settings: dict[str, Any] = {"delimiter": ":", "encoding": "cp1250", "val_fraction": 0}
+    data = ready("fit", train_file=str(tmp_path / "t.csv"), **settings)
+    assert data.spec().class_names == ["-1", "1"]
+    assert data.train_table is not None
+    assert data.train_table[torch.arange(2)][1].tolist() == [0, 1]
+    data = ready("predict", train_file=str(tmp_path / "t.csv"), inputs=str(tmp_path / "t.csv"), **settings)
+    assert list(data.predict_names()) == ["grün", "rot"]
+
+
 MISTAKES: list[tuple[str, str, str]] = [
     ("f.csv", "text,label\na,b\na,\n", "f.csv:3: the label is empty, expected a class name or a whole number"),
-    ("f.csv", "text,label\na,0\na,-100\n", "f.csv:3: the label is -100, but integer labels start at 0: remove rows wi"),
+    ("f.csv", "text,label\na,0\na,-100\n", "f.csv:3: the label is -100, which marks rows without a class: remove them"),
     ("f.csv", "text,label\na,0\na,0\n", "f.csv: every label is '0', expected at least two classes"),
     ("f.csv", "texts,label\na,b\n", "f.csv:1: no column 'text' among 'texts', 'label', did you mean 'texts'?"),
     ("f.jsonl", '{"text": 5, "label": 0}', "f.jsonl:1: the column 'text' is of type int, expected text"),

@@ -145,7 +145,7 @@ def test_texts_are_predicted_with_a_checkpoint_whose_labels_the_model_knows(bert
     ("content", "message"),
     [
         ("a,x;y\na,x;;y\n", "f.csv:3: an empty label in 'x;;y', expected labels with ';' between them"),
-        ("a,x;y\na,x;-1\n", "f.csv:3: the label is -1, but integer labels start at 0: remove rows without a class"),
+        ("a,x;y\na,x;-100\n", "f.csv:3: the label is -100, which marks rows without a class: remove them"),
         ("a,x\na,\n", "f.csv: 'x' is the only label, expected at least two labels"),
         ("a,\na,\n", "f.csv: no row has a label, expected at least two labels"),
         (

@@ -120,7 +120,7 @@ def test_rows_to_predict_may_be_any_numbers() -> None:
 @pytest.mark.parametrize("row", ["1", "1,0,1", "a,b", "", "1;0", "nan,1", "1,inf"])
 def test_a_row_that_is_none_is_refused(row: str) -> None:
     with pytest.raises(UserError) as caught:
-        XORDataModule(inputs=["0,1", row]).setup("predict")
+        XORDataModule(inputs=[row]).setup("predict")
     assert str(caught.value) == f"a row has 2 numbers with commas, such as 0,1; got {row!r}"
 
 
@@ -156,3 +156,11 @@ def test_the_checksum_is_that_of_the_rows() -> None:
     rows, target = np.array(XOR, dtype=np.float32), np.array([0, 1, 1, 0])
     wanted = hashlib.sha256(rows.tobytes() + target.tobytes()).hexdigest()
     assert ready(XORDataModule()).checksums() == {"rows": wanted}
+
+
+def test_a_row_that_is_none_is_left_out_among_others_and_lists_are_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    given: list[Any] = ["0,1", "x", [1, 0]]
+    data = ready(XORDataModule(inputs=given), "predict")
+    assert (data.predict_names(), data.num_skipped) == (["0,1", "1,0"], 1)
+    expected = "a row has 2 numbers with commas, such as 0,1; got 'x'"
+    assert capsys.readouterr().err == f"skipped: {expected}\n"

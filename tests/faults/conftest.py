@@ -7,9 +7,9 @@ from typing import TypeVar
 
 import pytest
 
-from tests.strangers.conftest import server, stranger
+from tests.strangers.conftest import stranger
 
-__all__ = ["server", "stranger"]
+__all__ = ["stranger"]
 Item = TypeVar("Item")
 
 

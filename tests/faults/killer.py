@@ -56,6 +56,11 @@ class Killer(Callback):
     def on_test_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         self.called(trainer, "on_test_batch_end")
 
+    def on_test_end(self, trainer: L.Trainer, *args: Any) -> None:
+        for logger in trainer.loggers:
+            logger.save()  # the rows of the test are in the file
+        self.called(trainer, "on_test_end")
+
 
 class Everything(L.LightningModule):
     """Uses what a resume has to bring back: dropout, a schedule of steps, a metric, sums that are logged by epoch."""

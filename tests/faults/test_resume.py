@@ -53,6 +53,14 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "a loader with its own random generator": (*PLAIN[:4], "points.Ordered", *PLAIN[5:]),
     "early stopping": (*PLAIN[:6], "5", *LOG, *STOPPING),
+    "weights in bfloat16, a limit of time": (
+        *PLAIN,
+        *("--trainer.precision", "bf16-true", "--trainer.max_time", "00:01:00:00"),
+    ),
+    "a stream of samples": (
+        *(*PLAIN[:4], "points.Streamed", *LOG),
+        *("--trainer.max_steps", "20", "--trainer.max_epochs", "-1"),
+    ),
     "a number of steps": (*PLAIN[:5], "--trainer.max_steps", "20", "--trainer.max_epochs", "-1", *LOG),
     "LitCNN, dropout, augmentation, cosine schedule": DIGITS,
     "LitCNN with 2 loader workers": (*DIGITS, "--data.num_workers", "2"),
@@ -69,6 +77,8 @@ BATCHES = {
     "any module, shuffled, dropout, schedule": 12,
     "a loader with its own random generator": 12,
     "early stopping": 12,
+    "weights in bfloat16, a limit of time": 12,
+    "a stream of samples": 12,
 }
 AT_STEPS = "on_train_batch_end"
 ELSEWHERE = [
@@ -77,6 +87,7 @@ ELSEWHERE = [
     "on_train_epoch_end 1",
     "on_fit_end 1",
     "on_test_batch_end 1",
+    "on_test_end 1",
 ]
 
 
@@ -86,7 +97,9 @@ def digest(content: Any) -> str:
 
     def add(part: Any) -> None:
         if isinstance(part, torch.Tensor):
-            total.update(f"{part.dtype}{tuple(part.shape)}".encode() + part.contiguous().numpy().tobytes())
+            total.update(
+                f"{part.dtype}{tuple(part.shape)}".encode() + part.reshape(-1).view(torch.uint8).numpy().tobytes()
+            )
         elif isinstance(part, dict):
             for name, value in part.items():
                 total.update(str(name).encode())
@@ -110,6 +123,7 @@ def left(run: Path) -> dict[str, Any]:
         "best": digest(torch.load(best, weights_only=True)["state_dict"]) if best.exists() else "none",
         "metrics.csv": (run / "metrics.csv").read_bytes(),
         "results": json.loads((run / "results.json").read_text())["metrics"],
+        "samples of the report": (run / "evaluation.npz").read_bytes() if (run / "report.html").exists() else None,
     }
 
 
@@ -275,6 +289,24 @@ def test_a_run_that_is_killed_before_its_first_checkpoint_begins_again(stranger:
     faults.record(PROMISE, "SIGKILL before the first checkpoint", tried=1, kept=int(killed.survives(f"{AT_STEPS} 3")))
 
 
+HTML = ("--report", "html")
+
+
+@pytest.mark.parametrize(
+    ("words", "moment"),
+    [
+        ((*CASES["LitMLP on XOR"], *HTML), f"{AT_STEPS} 15"),  # between two of the stages of its surface
+        ((*DIGITS, *HTML, "--test_weights", "none"), "on_fit_end 1"),  # after the last validation
+    ],
+)
+def test_a_killed_run_has_the_same_report(
+    words: tuple[str, ...], moment: str, stranger: Stranger, faults: Faults
+) -> None:
+    killed = Killed(stranger, words)
+    assert killed.whole["samples of the report"] is not None
+    faults.record(PROMISE, "SIGKILL: the samples of the report", tried=1, kept=int(killed.survives(moment)))
+
+
 def test_a_finished_run_says_how_to_train_longer(stranger: Stranger) -> None:
     killed = Killed(stranger, ("fit", "--model", "plain.Trained", *PLAIN[3:]))
     folder = "runs/whole/version_0"
@@ -291,6 +323,18 @@ def test_a_finished_run_says_how_to_train_longer(stranger: Stranger) -> None:
     assert killed.whole["results"] == stranger.results("whole")["metrics"]  # the first results stay
     assert json.loads((stranger.folder / "runs/whole/version_0/results_2.json").read_text())["epochs"] == 3
     assert "max_epochs: 3" in (stranger.folder / "runs/whole/version_0/config_2.yaml").read_text()
+
+
+def test_a_schedule_of_a_fixed_length_is_not_trained_longer_and_nothing_changes(stranger: Stranger) -> None:
+    killed = Killed(stranger, PLAIN)
+    folder = "runs/whole/version_0"
+    # 96 points in batches of 8 are 12 steps an epoch: 24 in 2 epochs, 48 in 4.
+    message = "error: the checkpoint's OneCycleLR has 24 steps, and this training has 48: "
+    for words in (("--resume", folder), ("--ckpt_path", f"{folder}/checkpoints/last.ckpt")):
+        line = stranger.refused("fit", *words, "--trainer.max_epochs", "4")
+        assert line.startswith(message)
+    assert not (stranger.folder / folder / "config_2.yaml").exists()
+    assert left(stranger.folder / folder) == killed.whole
 
 
 def test_resuming_what_is_no_run_is_one_line(stranger: Stranger) -> None:

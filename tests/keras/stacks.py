@@ -139,6 +139,11 @@ STACKS: dict[str, Stack] = {
         "LitCNN",
         {"pool_size": [1, 2], "dense_sizes": [8], "dropout": 0.5, "pool_dropout": 0.25, "image_size": 12},
     ),
+    "an image that is not square": Stack(
+        lambda: sequential((14, 10, 3), conv(4), POOL, conv(5, padding="same"), FLAT, dense(10, "softmax")),
+        "LitCNN",
+        {"num_channels": 3, "image_size": [14, 10], "dense_sizes": []},
+    ),
     "the first CIFAR-10 example": Stack(
         classic_cifar,
         "LitCNN",

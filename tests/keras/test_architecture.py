@@ -12,7 +12,7 @@ from lit_models.keras.files.layers import Layer
 from lit_models.keras.importing import import_model
 from tests.keras.stacks import FLAT, cell, conv, dense, drop, embed, keras_tests, named, refusal, saved_json, sequential
 
-pytestmark = keras_tests
+pytestmark = [*keras_tests, pytest.mark.usefixtures("quick_trials")]
 
 IMAGE, OUT = (12, 12, 1), dense(3, "softmax")
 
@@ -42,8 +42,8 @@ def test_linear_outputs_that_were_trained_as_labels_of_their_own_are_refused(tmp
             ("binary_crossentropy", "binary_crossentropy"),
         ):
             model.compile("adam", loss)
-            text = f"the loss on the 3 linear outputs of layer 'it' (Dense) is {name}, so each output is a label"
-            assert refusal(model, path) == f"{text} of its own; LitMLP predicts one class of several"
+            text = f"the loss on the 3 linear outputs of layer 'it' (Dense) is {name}, so each output is a separate"
+            assert refusal(model, path) == f"{text} label; LitMLP predicts one class of several"
         model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         model.save(path)
         assert import_model(path).settings["num_classes"] == 3

@@ -17,7 +17,7 @@ from lit_models.keras.importing import ImportedModel, check_outputs, import_mode
 from lit_models.keras.rules.weights import to_keras_weights
 from tests.keras.stacks import dense, keras_tests, network_of, sequential, with_noise
 
-pytestmark = keras_tests
+pytestmark = [*keras_tests, pytest.mark.usefixtures("quick_trials")]
 
 Check = Callable[[ImportedModel, LitClassifier, float], float]
 

@@ -164,10 +164,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: sequential(IMAGE, conv(2), ("MaxPooling2D", {"padding": "same", "name": "it"}), FLAT, OUT),
         "layer 'it' (MaxPooling2D) has padding 'same' where LitCNN has 'valid'",
     ),
-    "an image that is not square": (
-        lambda: sequential((12, 14, 1), conv(2), FLAT, OUT),
-        "the input has shape (12, 14, 1); LitCNN needs square images, such as (28, 28, 1)",
-    ),
     "an unsupported activation": (
         lambda: sequential((5,), named(dense(4, "gelu")), OUT),
         "layer 'it' (Dense) has activation 'gelu'; relu, tanh, sigmoid are supported",

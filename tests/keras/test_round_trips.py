@@ -13,7 +13,7 @@ from lit_models.keras.importing import check_outputs, import_model
 from lit_models.keras.live import build_saved, computed, inputs_as_saved
 from tests.keras.stacks import STACKS, keras_tests, network_of, with_noise
 
-pytestmark = keras_tests
+pytestmark = [*keras_tests, pytest.mark.usefixtures("quick_trials")]
 
 
 def probabilities(outputs: Any, activation: str) -> Any:

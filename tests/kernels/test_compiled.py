@@ -27,7 +27,7 @@ def forgotten() -> Iterator[None]:
 
 def loops() -> Any:
     """The loops as in a new process: nothing is compiled."""
-    return importlib.reload(importlib.import_module("lit_models.kernels.loops"))
+    return importlib.reload(importlib.import_module("lit_models.kernels.loops.recurrence"))
 
 
 def loads(function: Any) -> int:
@@ -47,7 +47,7 @@ def test_machine_code_is_read_from_the_cache_and_made_again_if_it_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    folder = compiled.cache_folder(loops())
+    folder = compiled.cache_folder()
     assert folder is not None
     assert folder.parent == tmp_path
     first = compiled.compiled("RNN_TANH", loops(), folder)
@@ -65,7 +65,7 @@ def test_machine_code_is_read_from_the_cache_and_made_again_if_it_is_damaged(
 def test_the_cache_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", tmp_path.joinpath)
-    folder = compiled.cache_folder(loops())
+    folder = compiled.cache_folder()
     assert folder is not None
     assert folder.parent == tmp_path / "lit-models" / "kernels"
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -77,16 +77,16 @@ def test_machine_code_that_others_could_change_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    folder = compiled.cache_folder(loops())
+    folder = compiled.cache_folder()
     assert folder is not None
     folder.chmod(mode)
-    assert compiled.cache_folder(loops()) is None
+    assert compiled.cache_folder() is None
 
 
 def test_without_a_place_for_the_cache_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file"))  # cannot contain a folder
-    assert compiled.cache_folder(loops()) is None
+    assert compiled.cache_folder() is None
     layer_equals_pytorchs()
     assert kernels.used() == {"fast": ["SimpleRNN"], "plain": {}}
 
@@ -94,8 +94,8 @@ def test_without_a_place_for_the_cache_nothing_is_kept(tmp_path: Path, monkeypat
 def test_without_numba_pytorchs_layers_compute_and_say_so_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("loops", "vectors"):
-        monkeypatch.delitem(sys.modules, f"lit_models.kernels.{name}", raising=False)
+    for name in ("recurrence", "tiles", "vectors"):
+        monkeypatch.delitem(sys.modules, f"lit_models.kernels.loops.{name}", raising=False)
     for name in ("numba", "llvmlite"):
         monkeypatch.setitem(sys.modules, name, None)
     layer_equals_pytorchs()

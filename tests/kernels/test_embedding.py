@@ -67,7 +67,7 @@ def test_calls_without_a_fast_path_name_the_reason() -> None:
     table()(tokens.int())
     Embedding(20, 16, padding_idx=0)(tokens)
     reasons = [
-        "a setting changes rows or gradients",
+        "a setting of the layer is not supported",
         "ids are not int64",
         "numbers are not float32",
         "the size is not a multiple of 16",

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lit_models.kernels.recurrence import GRU, LSTM, SimpleRNN
+from tests.programs import Programs
 
 LAYERS = [SimpleRNN, GRU, LSTM]
 
@@ -42,17 +44,23 @@ def send_gradients(connection: Any) -> None:
     connection.send([gradient.tolist() for gradient in gradients(SimpleRNN)])
 
 
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")  # Python's, as this process has threads
-@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
-def test_a_forked_process_starts_threads_of_its_own(threads: None) -> None:
+def gradients_here_and_in_a_fork() -> list[Any]:
+    """Of this process, which has started the threads of the loops, and of one that is forked from it then."""
     torch.set_num_threads(2)
-    expected = gradients(SimpleRNN)  # starts the threads of this process
+    here = [gradient.tolist() for gradient in gradients(SimpleRNN)]
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("fork").Process(target=send_gradients, args=(theirs,))
     process.start()
     assert ours.poll(60), "the forked process waits for threads that it does not have"
-    assert ours.recv() == [gradient.tolist() for gradient in expected]
+    there = ours.recv()
     process.join()
+    return [here, there]
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork here")
+def test_a_forked_process_starts_threads_of_its_own(tmp_path: Path, programs: Programs) -> None:
+    here, there = programs.call(gradients_here_and_in_a_fork, folder=tmp_path)
+    assert here == there
 
 
 def test_tanh_is_accurate() -> None:

@@ -253,7 +253,7 @@ def test_a_packed_sequence_that_is_not_sound_goes_to_pytorchs_layer(ours: Any, t
     layer = ours(INPUTS, UNITS)
     with contextlib.suppress(RuntimeError):  # PyTorch's layer refuses most of them
         layer(PackedSequence(torch.randn(9, INPUTS), torch.tensor(sizes)))
-    assert kernels.used()["plain"] == {ours.__name__: ["the packed sequence is not sound"]}
+    assert kernels.used()["plain"] == {ours.__name__: ["the packed sequence is not valid"]}
 
 
 def test_weights_of_two_types_go_to_pytorchs_layer() -> None:

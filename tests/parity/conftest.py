@@ -1,5 +1,6 @@
 """Keras as the reference: which backend computes, and where it keeps its settings."""
 
+import gc
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -29,4 +30,5 @@ def keras_backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             import tensorflow as tf
 
             tf.config.set_visible_devices([], "GPU")
+        gc.freeze()  # as after the collection of the tests; Keras' clear_session looks for garbage
         yield wanted

@@ -32,8 +32,10 @@ def predicted(checkpoint: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     """What `predict` writes of the same sentences."""
     monkeypatch.chdir(folder)
     data = ["--data", "TextDataModule", "--data.inputs", *SENTENCES]
-    assert main(["predict", "--model", "LitBERT", "--model.checkpoint", str(checkpoint), *data]) == 0
-    (path,) = folder.glob("runs/*/version_0/predictions.csv")
+    model = ["--model", "LitBERT", "--model.checkpoint", str(checkpoint)]
+    path = folder / "predictions.csv"
+    path.unlink(missing_ok=True)
+    assert main(["predict", *model, *data, "--output", str(path)]) == 0
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["input"] for row in rows] == SENTENCES

@@ -1,4 +1,4 @@
-"""The XOR config beside the numpy program: ten thousand passes from the same start, in float64."""
+"""The XOR config beside the numpy program: thousands of passes from the same start, in float64."""
 
 import copy
 import csv
@@ -56,6 +56,11 @@ def assert_same_as_numpy(ours: OurXOR, *, passes: int) -> NumpyXOR:
     return theirs
 
 
+def test_two_thousand_passes_of_the_config_are_the_numpy_loop(tmp_path: Path) -> None:
+    assert_same_as_numpy(OurXOR(tmp_path, "--seed_everything", "1", "--data.passes", "200"), passes=2_000)
+
+
+@pytest.mark.slow  # the same with all passes of the config, which learn XOR
 def test_ten_thousand_passes_of_the_config_are_the_numpy_loop(tmp_path: Path) -> None:
     theirs = assert_same_as_numpy(OurXOR(tmp_path, "--seed_everything", "1"), passes=10_000)
     np.testing.assert_allclose(theirs.forward(XOR_INPUTS)[:, 0], [0, 1, 1, 0], atol=0.1)  # and it is XOR

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from datamodules.errors import UserError
+from datamodules.errors import MissingFileError, UserError
 from lit_models.runs.checkpoint_files import (
     STRUCTURE,
     CheckpointFiles,
@@ -123,3 +123,11 @@ def test_epochs_are_counted_by_the_epoch_where_the_loops_say_nothing(loops: dict
     assert epochs_done({"loops": loops, "epoch": 2}) == 3  # it begins with 0
     progress = {"fit_loop": {"epoch_progress": {"current": {"processed": 7}}}}
     assert epochs_done({"loops": progress, "epoch": 2}) == 7
+
+
+def test_a_missing_checkpoint_is_reported_with_those_in_its_folder(tmp_path: Path) -> None:
+    for name in ("previous.ckpt", "last.ckpt", "notes.txt"):
+        (tmp_path / name).touch()
+    with pytest.raises(MissingFileError) as caught:
+        read_checkpoint(tmp_path / "best.ckpt")
+    assert str(caught.value) == f"no checkpoint {tmp_path / 'best.ckpt'}; its folder has last.ckpt, previous.ckpt"

@@ -6,7 +6,7 @@ import pytest
 from datamodules import UserError
 from datamodules.spec import TaskName
 from lit_models import LitMLP
-from lit_models.runs.logged import direction_of, in_split, monitor_of, split_of, table
+from lit_models.runs.logged import direction_of, in_split, monitor_of, no_monitor_note, split_of, table
 
 PLAIN = L.LightningModule()
 
@@ -131,3 +131,9 @@ def test_a_table_of_several_loaders_fits_80_columns() -> None:
 def test_values_of_one_split_are_apart_by_class_label_or_target(task: TaskName, part: str) -> None:
     text = table({"test/loss": 1.0, "test/r2/rooms": 0.5}, LitMLP(num_features=2, num_classes=3, task=task))
     assert f"test, by {part}" in text.splitlines()
+
+
+def test_the_note_about_a_missing_best_checkpoint_names_a_metric_of_the_validation() -> None:
+    assert no_monitor_note({"train_mse": 1, "val_mse": 1}).endswith("such as --monitor val_mse")
+    assert no_monitor_note({"val/my metric": 1}).endswith("such as --monitor 'val/my metric'")
+    assert no_monitor_note({"g_loss": 1}).endswith("such as --monitor NAME")

@@ -5,7 +5,7 @@ import json
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,20 +17,10 @@ import torch
 from datamodules import UserError
 from lit_models import LitMLP
 from lit_models.runs.durable import replaced, save
-from lit_models.runs.predictions import (
-    batched,
-    cell,
-    described,
-    in_order,
-    nested,
-    plain,
-    rows_of,
-    sample_names,
-    unbatched,
-    write,
-)
+from lit_models.runs.prediction_rows import RowFile, Rows, Top, cell, nested, rows_of
+from lit_models.runs.predictions import batched, described, in_order, plain, sample_names, shortened, unbatched
 from lit_models.runs.results import write_results
-from lit_models.tasks.targets import Classification
+from lit_models.tasks.targets import Classification, MultiLabel, Regression
 
 
 @pytest.mark.parametrize(
@@ -84,8 +74,8 @@ def test_samples_are_in_the_order_of_dataloaders_and_places() -> None:
     places, predictions = in_order(placed)
     assert places == [(0, 0), (0, 1), (1, 0)]
     assert predictions.tolist() == [10, 20, 30]
-    assert sample_names(None, places) == ["loader[0][0]", "loader[0][1]", "loader[1][0]"]
-    assert sample_names(None, places[:2]) == ["sample[0]", "sample[1]"]
+    assert list(map(sample_names(None, several=True), places)) == ["loader[0][0]", "loader[0][1]", "loader[1][0]"]
+    assert list(map(sample_names(None, several=False), places[:2])) == ["sample[0]", "sample[1]"]
 
 
 def test_probabilities_of_any_module_are_classes_and_other_numbers_are_not() -> None:
@@ -120,15 +110,45 @@ def test_numbers_of_a_regression_are_rows() -> None:
 
 
 def test_columns_of_probabilities_are_one_object_in_json() -> None:
-    record = {"input": "x", "label": "b", "p(a)": 0.25, "p(b)": 0.75}
-    assert nested(record) == {"input": "x", "label": "b", "probabilities": {"a": 0.25, "b": 0.75}}
-    assert nested({"input": "x", "value": 1.0}) == {"input": "x", "value": 1.0}
+    rows = Classification(2, ["a", "b"])
+    assert nested(rows, [0.25, 0.75]) == {"label": "b", "probability": 0.75, "probabilities": {"a": 0.25, "b": 0.75}}
+    assert nested(Regression(1, None), [1.0]) == {"value": 1.0}
+
+
+def test_a_number_whose_name_looks_like_a_probability_stays_a_number() -> None:
+    rows = Regression(1, ["p(1)"])
+    assert nested(rows, [0.3]) == {"p(1)": 0.3}
+    with pytest.raises(UserError, match="top_k is for classes and labels"):
+        Top(rows, 1).row([0.3])
+
+
+def test_the_best_of_several_labels_and_the_numbers_of_a_regression() -> None:
+    labels = Top(MultiLabel(3, ["a", "b", "c"]), 2)
+    scores = [0.25, 0.75, 0.5]
+    best = {"label_1": "b", "probability_1": 0.75, "label_2": "c", "probability_2": 0.5}
+    assert labels.row(scores) == {"labels": "b", **best}
+    assert nested(labels, scores) == {"labels": "b", "probabilities": {"b": 0.75, "c": 0.5}}
+    assert labels.line(scores) == "b 0.7500  c 0.5000"
+    with pytest.raises(UserError, match=r"^top_k is for classes and labels, and the model predicts numbers"):
+        Top(Regression(1, None), 2).line([1.0])
 
 
 def test_types_and_shapes_are_described() -> None:
     tensor = torch.zeros(2, 3)
     assert described({"a": tensor, "b": tensor.long()}) == "a float32 (2, 3), b int64 (2, 3)"
     assert described((tensor, tensor)) == "float32 (2, 3), float32 (2, 3)"
+
+
+def test_a_name_is_one_short_line_without_control_characters() -> None:
+    assert shortened("a\tb\n c\x1b[2J") == "a b c\ufffd[2J"
+    assert shortened("x" * 61) == "x" * 59 + "…"
+
+
+def write(path: Path, names: Sequence[str], rows: Rows, predictions: torch.Tensor) -> None:
+    file = RowFile(path, rows)
+    for name, prediction in zip(names, predictions.tolist(), strict=True):
+        file.add(name, prediction)
+    file.close()
 
 
 FORMULAS = [

@@ -17,11 +17,18 @@ from lit_models.runs.processes import key_of
 ROOT = Path(__file__).parents[2]
 MEMBER = """
 import sys, time
+from datamodules.errors import UserError
+from lit_models.cli.messages import is_users, one_line
 from lit_models.runs import processes
 processes.join()
 print("here", flush=True)
-with processes.telling():
-    exec(sys.stdin.readline())
+try:
+    with processes.telling(is_users):
+        exec(sys.stdin.readline())
+except UserError as error:  # as plain_errors, which takes seconds to import
+    if processes.speaks_first():
+        print(one_line(error), file=sys.stderr)
+    sys.exit(2)
 """
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -110,6 +117,25 @@ def test_an_error_in_one_process_ends_the_others_which_name_it(start: Start) -> 
     runs(second, "raise MemoryError('no room\\nleft')")
     status, errors = end_of(first, seconds=20)
     assert (status, errors) == (1, error(second, 1, "failed with MemoryError: no room left"))
+
+
+def test_a_mistake_in_one_process_ends_all_with_status_2_and_is_said_once(start: Start) -> None:
+    processes = [start(rank) for rank in range(3)]
+    runs(processes[1], "raise UserError('wrong')")
+    time.sleep(1)
+    runs(processes[2], "raise RuntimeError('Connection closed by peer')")
+    ends = [end_of(process, seconds=10) for process in processes]  # the first one waits in vain
+    assert ends == [(2, ""), (2, "error: wrong\n"), (2, "")]
+
+
+def test_the_same_mistake_in_all_processes_is_said_once(start: Start, tmp_path: Path) -> None:
+    processes = [start(rank) for rank in range(3)]
+    for process in processes:
+        runs(process, "raise UserError('wrong')")
+    ends = [end_of(process, seconds=10) for process in processes]
+    assert [status for status, _ in ends] == [2, 2, 2]
+    assert "".join(errors for _, errors in ends) == "error: wrong\n"
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_error_that_another_process_has_caused_gives_way_to_the_cause(start: Start) -> None:

@@ -1,4 +1,4 @@
-"""The flags of `python -m scripts.parity` and `python -m scripts.porting`: a mistake is one line."""
+"""The flags of `python -m scripts.parity`, `scripts.porting` and `scripts.benchmark`: a mistake is one line."""
 
 import sys
 from importlib import import_module
@@ -33,6 +33,17 @@ import pytest
             "porting",
             ["--page", "--results", "nowhere.json"],
             "the page needs results of mnist, simple, gates, steps, xor, nudged",
+        ),
+        (
+            "benchmark",
+            ["--workload", "gru"],
+            "unknown workload gru; choose from machine, cnn, cnn-bf16, rnn-simple, rnn-lstm, rnn-gru, padding, xor, "
+            "start, shared-machine, memory, encoder-train, encoder-predict",
+        ),
+        (
+            "benchmark",
+            ["--page", "--results", "nowhere.jsonl"],
+            "--page needs results, but there is no file nowhere.jsonl",
         ),
     ],
 )

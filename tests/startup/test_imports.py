@@ -1,9 +1,37 @@
 """The imports of a command: what is postponed is there when a program asks for it."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+BEGIN = "import sys\nfrom lit_models.startup import begin\nbegin()\n"
+FORKS = (
+    BEGIN
+    + """
+import json, os, traceback
+for line in sys.stdin:
+    program, path = json.loads(line)
+    if not (child := os.fork()):
+        status = 1
+        try:
+            for stream, suffix in ((1, "out"), (2, "err")):
+                os.dup2(os.open(f"{path}.{suffix}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+            exec(program, {"__name__": "__main__", "sys": sys})
+            sys.stdout.flush()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+)
+Run = Callable[[str], list[str]]
 
 
 def run(program: str) -> list[str]:
@@ -13,7 +41,32 @@ def run(program: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-BEGIN = "import sys\nfrom lit_models.startup import begin\nbegin()\n"
+@pytest.fixture(scope="module")
+def server() -> Iterator["subprocess.Popen[str]"]:
+    """A process that begins as a command does, and then forks one for each program."""
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-W", "error", "-c", FORKS], text=True, **pipes)
+    yield process
+    process.communicate()
+
+
+@pytest.fixture
+def begun(server: "subprocess.Popen[str]", tmp_path: Path) -> Run:
+    """The lines that a program prints in a process that has begun as a command does."""
+
+    def call(program: str) -> list[str]:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        path = tmp_path / "lines"
+        server.stdin.write(json.dumps([program, str(path)]) + "\n")
+        server.stdin.flush()
+        status = int(server.stdout.readline())
+        assert status == 0, path.with_suffix(".err").read_text()
+        return path.with_suffix(".out").read_text().splitlines()
+
+    return call
+
+
 STEP = """
 import torch
 network = torch.nn.Linear(2, 2)
@@ -33,22 +86,23 @@ def test_training_imports_no_compiler_and_no_package_that_torchmetrics_alone_wou
     assert "lightning.pytorch.trainer" in names.split()
 
 
-def test_training_steps_are_the_same_with_and_without_the_compiler() -> None:
-    [postponed] = run(f"{BEGIN}{STEP}torch.manual_seed(0)\nnetwork.reset_parameters()\nprint(step(), step())")
+def test_training_steps_are_the_same_with_and_without_the_compiler(begun: Run) -> None:
+    [postponed] = begun(f"{STEP}torch.manual_seed(0)\nnetwork.reset_parameters()\nprint(step(), step())")
     [plain] = run(f"{STEP}torch.manual_seed(0)\nnetwork.reset_parameters()\nprint(step(), step())")
     assert postponed == plain
 
 
-def test_every_name_of_torchmetrics_is_there() -> None:
+@pytest.mark.slow
+def test_every_name_of_torchmetrics_is_there(begun: Run) -> None:
     packages = "import torchmetrics\nfor package in (torchmetrics, torchmetrics.functional):\n"
     plain = run(f"{packages}    print(*(name for name in dir(package) if not name.startswith('_')))")
     show = f"{packages}    names = {plain!r}[package is torchmetrics.functional].split()\n"
-    assert run(f"{BEGIN}{show}    print(*(name for name in names if getattr(package, name) is not None))") == plain
+    assert begun(f"{show}    print(*(name for name in names if getattr(package, name) is not None))") == plain
 
 
-def test_classes_of_an_area_exist_once_and_other_names_not_at_all() -> None:
-    lines = run(
-        f"{BEGIN}import torchmetrics\nfrom torchmetrics.image import PeakSignalNoiseRatio as direct\n"
+def test_classes_of_an_area_exist_once_and_other_names_not_at_all(begun: Run) -> None:
+    lines = begun(
+        "import torchmetrics\nfrom torchmetrics.image import PeakSignalNoiseRatio as direct\n"
         "print(issubclass(torchmetrics.PeakSignalNoiseRatio, direct))\n"
         "print(torchmetrics.image.PeakSignalNoiseRatio is direct)\n"
         "from torchmetrics.detection import MeanAveragePrecision\nfrom torchmetrics.text import BERTScore\n"
@@ -58,16 +112,15 @@ def test_classes_of_an_area_exist_once_and_other_names_not_at_all() -> None:
     assert lines == ["True", "True", "True", "False False"]
 
 
-def test_a_metric_can_be_plotted() -> None:
-    pytest.importorskip("matplotlib", reason="drawing needs matplotlib, which is optional")
-    lines = run(
-        f"{BEGIN}import torch, torchmetrics\nmetric = torchmetrics.MeanMetric()\nmetric.update(torch.ones(2))\n"
+def test_a_metric_can_be_plotted(begun: Run) -> None:
+    lines = begun(
+        "import torch, torchmetrics\nmetric = torchmetrics.MeanMetric()\nmetric.update(torch.ones(2))\n"
         "print('matplotlib' in sys.modules)\nfigure, axes = metric.plot()\nprint(type(figure).__module__)"
     )
     assert lines == ["False", "matplotlib.figure"]
 
 
-def test_a_compiled_network_is_known_as_such() -> None:
+def test_a_compiled_network_is_known_as_such(begun: Run) -> None:
     program = """
 from lightning.pytorch.utilities.compile import OptimizedModule
 print(isinstance(network, OptimizedModule), "torch._dynamo.utils" in sys.modules)
@@ -79,10 +132,10 @@ train = torch.compile(step, backend="eager")
 train()
 step()
 """
-    assert run(f"{BEGIN}{STEP}{program}") == ["False False", "True False", "True"]
+    assert begun(f"{STEP}{program}") == ["False False", "True False", "True"]
 
 
-def test_functions_that_are_not_to_be_compiled_work_with_and_without_the_compiler() -> None:
+def test_functions_that_are_not_to_be_compiled_work_with_and_without_the_compiler(begun: Run) -> None:
     program = """
 import torch, torch._dynamo as dynamo
 @dynamo.disable()
@@ -99,10 +152,10 @@ compiled = torch.compile(lambda x: double(x) + triple(x) + four_times(x), backen
 print(compiled(torch.ones(1)).tolist())
 dynamo.disable(torch.nn.Linear(1, 1))(torch.ones(1))
 """
-    assert run(BEGIN + program) == ["2 3 4 double False", "[9.0]"]
+    assert begun(program) == ["2 3 4 double False", "[9.0]"]
 
 
-def test_names_that_were_imported_before_the_compiler_follow_it() -> None:
+def test_names_that_were_imported_before_the_compiler_follow_it(begun: Run) -> None:
     program = """
 import torch
 from torch._dynamo import OptimizedModule, graph_break
@@ -115,11 +168,11 @@ print(torch._dynamo.explain(Broken())(torch.ones(1)).graph_break_count)
 compiled = torch.compile(torch.nn.Linear(1, 1), backend="eager")
 print(isinstance(compiled, OptimizedModule), issubclass(type(compiled), OptimizedModule))
 """
-    assert run(BEGIN + program) == ["1", "True True"]
+    assert begun(program) == ["1", "True True"]
 
 
 @pytest.mark.parametrize("statement", ["import torch._dynamo.utils", "torch._dynamo.config"])
-def test_a_part_of_the_compiler_loads_all_of_it_once(statement: str) -> None:
+def test_a_part_of_the_compiler_loads_all_of_it_once(begun: Run, statement: str) -> None:
     program = f"""
 import torch
 before = torch._dynamo
@@ -128,7 +181,7 @@ import torch._dynamo.utils as part
 print(torch._dynamo is sys.modules["torch._dynamo"], torch._dynamo is before, part is torch._dynamo.utils)
 print(part.__spec__.name, hasattr(part.__spec__.loader, "get_code"))
 """
-    assert run(BEGIN + program) == ["True False True", "torch._dynamo.utils True"]
+    assert begun(program) == ["True False True", "torch._dynamo.utils True"]
 
 
 @pytest.mark.parametrize("name", ["lightning", "torchmetrics"])

@@ -88,3 +88,15 @@ def test_the_state_of_data_is_loaded_once_after_setup(stranger: Stranger) -> Non
     stranger.succeeds("fit", *words, *RUN)
     out = stranger.succeeds("test", "--ckpt_path", CHECKPOINT)
     assert out.count("counter 1.0") == 1
+
+
+def test_a_fault_in_a_hook_that_reads_a_checkpoint_keeps_its_traceback(stranger: Stranger) -> None:
+    assert stranger.runs("fit", "--model", "hyper.Faulty", *POINTS, *RUN, "--test_weights", "none").status == 0
+    for words in (
+        ("fit", "--resume", "runs/run/version_0", "--trainer.max_epochs", "2"),
+        ("test", "--ckpt_path", CHECKPOINT),
+    ):
+        done = stranger.runs(*words)
+        assert done.status == 1
+        assert done.err.startswith("Traceback")
+        assert "KeyError: 'my own fault'" in done.err

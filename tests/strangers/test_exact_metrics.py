@@ -52,9 +52,10 @@ def test_metrics_are_those_of_the_whole_split(stranger: Stranger, num_classes: i
     classes = ("--data.num_classes", str(num_classes))
     for batch_size in ("7", "23"):
         stranger.succeeds(*TEST, *classes, "--data.batch_size", batch_size)
-    stranger.succeeds("predict", "--model", "LitMLP", "--data", "ragged.Ragged", *classes)
-    runs = stranger.folder / "runs/LitMLP-Ragged"
-    wanted = expected(runs / "version_2", 23, num_classes)
+    stranger.succeeds(
+        "predict", "--model", "LitMLP", "--data", "ragged.Ragged", *classes, "--output", "predictions.csv"
+    )
+    wanted = expected(stranger.folder, 23, num_classes)
     for version in (0, 1):
         assert stranger.results("LitMLP-Ragged", "test.json", version=version)["metrics"] == wanted
 
@@ -63,7 +64,7 @@ def test_metrics_over_two_processes_are_those_of_one(stranger: Stranger) -> None
     # Batches of 3, 3 and 1: of the last, one process has no sample.
     sizes = ("--data.size", "7", "--data.batch_size", "3", "--data.num_classes", "2")
     stranger.succeeds(*TEST, *sizes)
-    done = stranger.fresh(*TEST, *sizes, *TWO)
+    done = stranger.runs(*TEST, *sizes, *TWO, processes=2)
     assert done.status == 0, done.err
     one, two = (stranger.results("LitMLP-Ragged", "test.json", version=version) for version in (0, 1))
     assert (one["processes"], two["processes"]) == (1, 2)
@@ -73,18 +74,18 @@ def test_metrics_over_two_processes_are_those_of_one(stranger: Stranger) -> None
 def test_a_process_without_a_sample_evaluates_and_predicts_with_the_others(stranger: Stranger) -> None:
     one_sample = ("--model", "LitMLP", "--data", "ragged.Ragged", "--data.size", "1", "--data.num_classes", "2")
     scores = ("--model.metrics", "[accuracy, f1, recall_per_class, average_precision]")
-    for command in (("test", *scores), ("predict",)):
-        stranger.succeeds(command[0], *one_sample, *command[1:])
-        done = stranger.fresh(command[0], *one_sample, *command[1:], *TWO)
-        assert done.status == 0, done.err
+    for command in ("test", "predict"):
+        for name, processes in (("one", ()), ("two", TWO)):
+            more = scores if command == "test" else ("--output", f"{name}.csv")
+            done = stranger.runs(command, *one_sample, *more, *processes, processes=2 if processes else 1)
+            assert done.status == 0, done.err
     one, two = (stranger.results("LitMLP-Ragged", "test.json", version=version) for version in (0, 1))
     assert two["metrics"] == {name: pytest.approx(value, rel=1e-6) for name, value in one["metrics"].items()}
-    files = [stranger.folder / f"runs/LitMLP-Ragged/version_{version}/predictions.csv" for version in (2, 3)]
-    assert files[0].read_bytes() == files[1].read_bytes()
+    assert (stranger.folder / "one.csv").read_bytes() == (stranger.folder / "two.csv").read_bytes()
 
 
 def test_predictions_of_a_plain_loader_in_two_processes_are_in_input_order(stranger: Stranger) -> None:
-    done = stranger.fresh("predict", "--model", "ragged.Echo", "--data", "ragged.Numbered", *TWO)
+    done = stranger.runs("predict", "--model", "ragged.Echo", "--data", "ragged.Numbered", *TWO, processes=2)
     assert done.status == 0, done.err
     predictions = torch.load(stranger.folder / "runs/Echo-Numbered/version_0/predictions.pt", weights_only=True)
     torch.testing.assert_close(predictions["number"], torch.arange(23.0)[:, None], rtol=0, atol=0)
@@ -94,7 +95,7 @@ def test_predictions_of_a_plain_loader_in_two_processes_are_in_input_order(stran
 def test_each_sample_of_a_plain_loader_is_measured_once_in_two_processes(stranger: Stranger) -> None:
     # 21 samples in batches of 5: of the third batch, the first process has one sample and the second has none.
     words = ("--data", "points.Points", "--data.batch_size", "5", "--trainer.max_epochs", "1", "--experiment", "run")
-    done = stranger.fresh("fit", "--model", "hyper.LitNormed", *words, *TWO)
+    done = stranger.runs("fit", "--model", "hyper.LitNormed", *words, *TWO, processes=2)
     assert done.status == 0, done.err
     two = stranger.results("run")
     assert two["processes"] == 2

@@ -36,11 +36,11 @@ def test_two_losses_and_two_optimizers_fit_validate_test_and_predict(stranger: S
     best = "runs/TwoLosses-Points/version_0/checkpoints/best.ckpt"
     assert "val" in stranger.succeeds("validate", "--ckpt_path", best)
     stranger.succeeds("test", "--ckpt_path", best)
-    stranger.succeeds("predict", "--ckpt_path", best)
+    stranger.succeeds("predict", "--ckpt_path", best, "--output", "predictions.csv")
     validated = stranger.results("TwoLosses-Points", "validate.json")["metrics"]
     assert set(validated) == {"val_loss", "val_rebuilt", "val_acc"}
     assert set(stranger.results("TwoLosses-Points", "test.json")["metrics"]) == {"test_acc", "test_rebuilt"}
-    with (stranger.folder / "runs/TwoLosses-Points/version_0/predictions.csv").open(newline="") as file:
+    with (stranger.folder / "predictions.csv").open(newline="") as file:
         labels = [row["label"] for row in csv.DictReader(file)]
     right = sum(label == str(i % 2) for i, label in enumerate(labels))  # the classes alternate
     assert len(labels) == 21

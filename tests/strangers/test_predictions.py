@@ -10,7 +10,7 @@ from .conftest import Stranger
 def test_an_autoencoder_fits_validates_tests_and_predicts_images(stranger: Stranger) -> None:
     stranger.has("autoencoder.py")
     pair = ("--model", "autoencoder.Autoencoder", "--data", "autoencoder.Images")
-    done = stranger.fresh("fit", *pair, "--model.code_size=3")
+    done = stranger.runs("fit", *pair, "--model.code_size=3")
     assert (done.status, done.err) == (0, "")
     metrics = stranger.results("Autoencoder-Images")["metrics"]
     assert set(metrics) == {"train/loss", "val/loss", "test/loss"}

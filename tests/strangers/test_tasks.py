@@ -43,7 +43,7 @@ def predictions(folder: Path) -> list[dict[str, str]]:
 @pytest.mark.usefixtures("houses")
 def test_regression_on_a_csv_fits_validates_tests_and_predicts_numbers(stranger: Stranger) -> None:
     pair = ("--model", "LitMLP", "--data", "houses.Houses", "--data.file", "houses.csv", "--data.batch_size", "8")
-    done = stranger.fresh("fit", *pair, "--model.metrics", "[r2, rmse]", "--model.lr", "0.01")
+    done = stranger.runs("fit", *pair, "--model.metrics", "[r2, rmse]", "--model.lr", "0.01")
     assert (done.status, done.err) == (0, "")
     metrics = stranger.results("LitMLP-Houses")["metrics"]
     assert set(metrics) == {f"{split}/{n}" for split in ("train", "val", "test") for n in ("loss", "mae", "r2", "rmse")}
@@ -55,9 +55,9 @@ def test_regression_on_a_csv_fits_validates_tests_and_predicts_numbers(stranger:
     best = "runs/LitMLP-Houses/version_0/checkpoints/best.ckpt"
     for command in ("validate", "test"):
         stranger.succeeds(command, "--ckpt_path", best)
-    out = stranger.succeeds("predict", "--ckpt_path", best)
+    out = stranger.succeeds("predict", "--ckpt_path", best, "--output", "predictions.csv")
     assert out.startswith("price ")
-    rows = predictions(stranger.folder / "runs/LitMLP-Houses/version_0")
+    rows = predictions(stranger.folder)
     assert list(rows[0]) == ["input", "price"]
     predicted = torch.tensor([float(row["price"]) for row in rows])
     with (stranger.folder / "houses.csv").open(newline="") as file:
@@ -93,8 +93,8 @@ def test_sets_of_labels_fit_validate_test_and_predict(stranger: Stranger, tags: 
     best = f"runs/{model}-Text/version_0/checkpoints/best.ckpt"
     stranger.succeeds("validate", "--ckpt_path", best)
     stranger.succeeds("test", "--ckpt_path", best)
-    stranger.succeeds("predict", "--ckpt_path", best, "--inputs", "the sky", "the grass")
-    rows = predictions(stranger.folder / f"runs/{model}-Text/version_0")
+    stranger.succeeds("predict", "--ckpt_path", best, "--output", "predictions.csv", "--inputs", "the sky", "the grass")
+    rows = predictions(stranger.folder)
     assert [row["input"] for row in rows] == ["the sky", "the grass"]
     for row in rows:
         chosen = [tag for tag in TAGS if float(row[f"p({tag})"]) > 0.5]
@@ -124,7 +124,7 @@ def test_a_classifier_of_a_strangers_fits_tests_and_predicts(stranger: Stranger)
     assert "test, by class\n         recall\n" in out
     best = "runs/LitByHand-Points/version_0/checkpoints/best.ckpt"
     stranger.succeeds("test", "--ckpt_path", best)
-    stranger.succeeds("predict", "--ckpt_path", best)
-    rows = predictions(stranger.folder / "runs/LitByHand-Points/version_0")
+    stranger.succeeds("predict", "--ckpt_path", best, "--output", "predictions.csv")
+    rows = predictions(stranger.folder)
     tested = stranger.results("LitByHand-Points", "test.json")["metrics"]["test/acc"]
     assert sum(row["label"] == str(i % 2) for i, row in enumerate(rows)) / 21 == pytest.approx(tested)

@@ -55,9 +55,19 @@ def test_one_different_number_of_an_image_is_enough(channels: int, side: int) ->
 
 
 @pytest.mark.parametrize(("height", "width"), [(28, 32), (32, 28)])
-def test_images_that_are_not_square_are_refused(height: int, width: int) -> None:
+def test_images_that_are_not_square_are_refused_with_height_and_width(height: int, width: int) -> None:
     assert message(IMAGES, torch.zeros(2, 1, height, width)) == (
-        f"the data give images (B, 1, {height}, {width}), and the model expects images (B, 1, 28, 28): make them square"
+        f"the data give images (B, 1, {height}, {width}), and the model expects images (B, 1, 28, 28): "
+        f'set --model.num_channels 1 --model.image_size "[{height},{width}]"'
+    )
+
+
+def test_height_and_width_are_compared_in_this_order() -> None:
+    settings = {"num_channels": 3, "image_size": [28, 20]}
+    check_batch(settings, Classification(3), torch.zeros(2, 3, 28, 20))
+    assert message(settings, torch.zeros(2, 3, 20, 28)) == (
+        "the data give images (B, 3, 20, 28), and the model expects images (B, 3, 28, 20): "
+        'set --model.num_channels 3 --model.image_size "[20,28]"'
     )
 
 

@@ -21,6 +21,7 @@ from datamodules.words.tokens import TokenTable
 from lit_models import LitBERT, LitCNN, LitMLP, LitRNN, LitTask, LitTransformer
 from lit_models.tasks.windows import batch_sizes
 from lit_models.testing.examples import quiet_trainer
+from tests.programs import Programs, forked
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*LeafSpec.*"),  # of Lightning's own code, under a torch newer than it
@@ -49,8 +50,8 @@ class Texts(DataModule):
     def setup(self, stage: str) -> None:
         rng = np.random.default_rng(0)
         rows = [rng.integers(1, 20, 1 + i % 9).tolist() for i in range(33)]
-        self.train_table = TokenTable.from_rows(
-            rows, rng.integers(0, 2, 33), max_length=9, padding_id=0, pad_front=self.pad_front
+        self.train_table = TokenTable.from_chunks(
+            [rows], rng.integers(0, 2, 33), max_length=9, padding_id=0, pad_front=self.pad_front
         )
 
 
@@ -78,14 +79,10 @@ def trained(
     ckpt_path: Path | None = None,
     **settings: Any,
 ) -> dict[str, Tensor]:
-    """The weights after two epochs in forked processes."""
+    """The weights after two epochs."""
     L.seed_everything(seed, verbose=False)
     model = make().double()
-    several: dict[str, Any] = {"strategy": "ddp_fork", "devices": processes} if processes > 1 else {"devices": 1}
-    trainer = quiet_trainer(
-        precision="64-true",
-        **{"max_epochs": 2, **several, **settings},
-    )
+    trainer = quiet_trainer(precision="64-true", **{"max_epochs": 2, **forked(processes), **settings})
     given = data()
     source = {"datamodule": given} if isinstance(given, DataModule) else {"train_dataloaders": given}
     trainer.fit(model, **source, ckpt_path=ckpt_path)
@@ -145,18 +142,20 @@ CASES: dict[str, tuple[Make, Callable[[], DataModule]]] = {
 }
 
 
+def trained_case(case: str, processes: int) -> dict[str, Tensor]:
+    return trained(*CASES[case], processes)
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_drop_and_augment_as_one(case: str) -> None:
-    make, data = CASES[case]
-    assert apart(trained(make, data), trained(make, data, 2)) < ROUNDING
+def test_two_processes_drop_and_augment_as_one(case: str, tmp_path: Path, programs: Programs) -> None:
+    assert apart(trained_case(case, 1), programs.call(trained_case, case, 2, folder=tmp_path)) < ROUNDING
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("processes", [3, 4])
-def test_more_processes_drop_and_augment_as_one(case: str, processes: int) -> None:
-    make, data = CASES[case]
-    assert apart(trained(make, data), trained(make, data, processes)) < ROUNDING
+def test_more_processes_drop_and_augment_as_one(case: str, processes: int, tmp_path: Path, programs: Programs) -> None:
+    assert apart(trained_case(case, 1), programs.call(trained_case, case, processes, folder=tmp_path)) < ROUNDING
 
 
 def test_augmentation_and_dropout_do_draw() -> None:
@@ -232,13 +231,17 @@ class Numbers(DataModule):
         inputs = torch.randn(self.num_samples, 3, generator=generator, dtype=torch.float64)
         classes = torch.randint(3, (self.num_samples,), generator=generator)
         numbers = torch.randn(self.num_samples, 2, generator=generator, dtype=torch.float64)
-        self.train_table = TensorTable(inputs, classes if self.target_kind == "classes" else numbers)
+        targets = {"classes": classes, "labels": (numbers > 0).double(), "numbers": numbers}
+        self.train_table = TensorTable(inputs, targets[self.target_kind])
 
 
 LOSSES: dict[str, Callable[[], LitTask]] = {
     "cross_entropy": lambda: LitMLP(num_features=3, hidden_sizes=[4], num_classes=3, optimizer="sgd", lr=0.5),
     "half_squared_error": lambda: LitMLP(
         num_features=3, hidden_sizes=[4], num_classes=3, loss="half_squared_error", optimizer="sgd", lr=0.1
+    ),
+    "multilabel": lambda: LitMLP(
+        num_features=3, hidden_sizes=[4], task="multilabel", num_classes=2, optimizer="sgd", lr=0.5
     ),
     "huber": lambda: LitMLP(
         num_features=3, hidden_sizes=[4], task="regression", num_targets=2, loss="huber", optimizer="sgd", lr=0.5
@@ -249,7 +252,7 @@ LOSSES: dict[str, Callable[[], LitTask]] = {
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize(("num_samples", "size", "count"), [(32, 4, 2), (33, 4, 2), (37, 4, 3), (9, 2, 4), (5, 4, 8)])
 def test_accumulated_batches_equal_one_batch(loss: str, num_samples: int, size: int, count: int) -> None:
-    kind = "numbers" if loss == "huber" else "classes"
+    kind = {"huber": "numbers", "multilabel": "labels"}.get(loss, "classes")
     whole = trained(LOSSES[loss], lambda: Numbers(num_samples, batch_size=size * count, kind=kind))
     parts = trained(
         LOSSES[loss], lambda: Numbers(num_samples, batch_size=size, kind=kind), accumulate_grad_batches=count
@@ -257,11 +260,17 @@ def test_accumulated_batches_equal_one_batch(loss: str, num_samples: int, size: 
     assert apart(whole, parts) < ROUNDING
 
 
+def trained_in_parts(loss: str) -> dict[str, Tensor]:
+    """Two processes, each with a half of each batch of 4, and steps of three batches."""
+    return trained(LOSSES[loss], lambda: Numbers(37, batch_size=4), 2, accumulate_grad_batches=3)
+
+
 @pytest.mark.parametrize("loss", ["cross_entropy", "half_squared_error"])
-def test_accumulated_batches_of_two_processes_equal_one_batch_of_one(loss: str) -> None:
+def test_accumulated_batches_of_two_processes_equal_one_batch_of_one(
+    loss: str, tmp_path: Path, programs: Programs
+) -> None:
     whole = trained(LOSSES[loss], lambda: Numbers(37, batch_size=12))
-    parts = trained(LOSSES[loss], lambda: Numbers(37, batch_size=4), 2, accumulate_grad_batches=3)
-    assert apart(whole, parts) < ROUNDING
+    assert apart(whole, programs.call(trained_in_parts, loss, folder=tmp_path)) < ROUNDING
 
 
 def test_texts_of_similar_length_accumulate_with_the_short_batch_anywhere() -> None:
@@ -325,3 +334,13 @@ def test_batches_of_unknown_sizes_count_as_equal() -> None:
     grads = torch.autograd.grad(torch.stack(losses).mean(), list(model.parameters()))
     wanted = {n: first[n] - 0.5 * g for (n, _), g in zip(model.named_parameters(), grads, strict=True)}
     assert apart({name: got[name] for name in wanted}, wanted) < ROUNDING
+
+
+def test_a_second_fit_of_a_model_has_its_own_batches() -> None:
+    """Batches of 4 samples in the first fit and of 2 in the second, both in windows of two."""
+    model = LOSSES["cross_entropy"]()
+    trained(lambda: model, lambda: Numbers(8, batch_size=4), max_epochs=1, accumulate_grad_batches=2)
+    again = deepcopy(model)
+    assert all(type(value) is not L.Trainer for value in vars(model._windows).values())
+    got = trained(lambda: model, lambda: Numbers(7, batch_size=4), max_epochs=1, accumulate_grad_batches=2)
+    assert apart(got, trained(lambda: again, lambda: Numbers(7, batch_size=7), max_epochs=1)) < ROUNDING

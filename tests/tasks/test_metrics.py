@@ -12,7 +12,15 @@ from sklearn import metrics as sklearn
 from torch import Tensor
 
 from datamodules.errors import UserError
-from lit_models.tasks.metrics import AVERAGES, CLASSIFICATION, CORRELATIONS, REGRESSION, SplitMetrics, build_metric
+from lit_models.tasks.metrics import (
+    AVERAGES,
+    BATCHES,
+    CLASSIFICATION,
+    CORRELATIONS,
+    REGRESSION,
+    SplitMetrics,
+    build_metric,
+)
 from lit_models.tasks.targets import Classification, MultiLabel, Regression, Target
 
 pytestmark = pytest.mark.filterwarnings("ignore:Metric `Spearman")  # it keeps all samples, and says so
@@ -139,8 +147,8 @@ def test_an_unknown_metric_of_classes_or_labels_is_refused(name: str, target: Ta
     with pytest.raises(UserError) as caught:
         build_metric(name, target)
     assert str(caught.value) == (
-        f"metrics: {name!r} is not a metric of {fitting(target)}, "
-        "with _macro, _micro, _weighted, _per_class behind it where an average is wanted"
+        f"metrics: {name!r} is not a metric of {fitting(target)}; "
+        "_macro, _micro, _weighted, _per_class after the name chooses an average"
     )
 
 
@@ -261,6 +269,42 @@ def test_a_metric_that_needs_two_samples_is_left_out_for_one(name: str, size: in
     assert set(values) == ({"loss", "mae"} if name in CORRELATIONS else {"loss", "mae", name})
     metrics.update(torch.ones(1), torch.zeros(1, size), torch.ones(1, size))
     assert len(metrics.compute()) == len({"loss", "mae", name}) + (size > 1 and name in ("pearson", "spearman"))
+
+
+@pytest.mark.parametrize(
+    "target", [Classification(3), MultiLabel(3), Regression(2)], ids=["classes", "labels", "numbers"]
+)
+def test_batches_that_wait_are_counted_as_if_they_had_not(target: Target) -> None:
+    """The same bits, also where the sums are read in between, as a checkpoint does."""
+    at_once, waiting, read = (SplitMetrics(target, []) for _ in range(3))
+    for i in range(2 * BATCHES + 3):
+        outputs, wanted = split(target)
+        part, losses = slice(0, 1 + i % len(outputs)), torch.rand(1 + i % len(outputs))
+        at_once.update(losses, outputs[part], wanted[part])
+        for metrics in (waiting, read):
+            metrics.add(losses.sum(), outputs[part], wanted[part])
+        assert not i % 7 or all(map(torch.equal, read.metric_state.values(), at_once.metric_state.values()))
+    assert bool(waiting.waiting) is isinstance(target, Classification)
+    assert waiting.compute() == read.compute() == at_once.compute()
+    assert waiting.update_count == at_once.update_count
+
+
+def test_a_step_may_change_what_it_gave_in_place() -> None:
+    metrics, loss = SplitMetrics(Classification(2), []), torch.tensor(2.0)
+    outputs, classes = torch.tensor([[1.0], [-1.0]]), torch.tensor([1, 0])
+    metrics.add(loss, outputs, classes)
+    loss += 1
+    outputs *= -1
+    classes.fill_(7)
+    assert metrics.compute() == {"loss": 1, "acc": 1}  # 2 over two samples, both right
+
+
+def test_batches_whose_targets_have_other_shapes_are_left_to_the_check_of_targets() -> None:
+    metrics = SplitMetrics(Classification(2), [])
+    for classes in (torch.zeros(4).long(), torch.zeros(4, 1).long()):
+        metrics.add(torch.zeros(()), torch.zeros(4, 1), classes)
+    metrics.count_waiting()
+    assert metrics.count == 8
 
 
 CASES: list[tuple[Callable[[], Target], str]] = [

@@ -286,7 +286,7 @@ BROKEN: list[tuple[type[DataModule], str, str]] = [
     (
         HasNoSample,
         "batches_have_the_documented_form",
-        "batches_have_the_documented_form [val]: the loader gives no batch",
+        "batches_have_the_documented_form [val]: the loader yields no batch",
     ),
     (
         HasNoTarget,
@@ -334,7 +334,8 @@ BROKEN: list[tuple[type[DataModule], str, str]] = [
     (
         DropsTheLastBatch,
         "an_epoch_has_each_sample_once",
-        "an_epoch_has_each_sample_once [train]: an epoch has 8 samples of 10: keep the last batch, and repeat none",
+        "an_epoch_has_each_sample_once [train]: an epoch has 8 samples of 10: keep the last batch, and repeat no "
+        "sample",
     ),
     (
         RepeatsASample,
@@ -344,18 +345,18 @@ BROKEN: list[tuple[type[DataModule], str, str]] = [
     (
         HasNoise,
         "the_order_depends_on_seed_and_epoch_alone",
-        "the_order_depends_on_seed_and_epoch_alone [train]: two data modules give other batches in epoch 1: draw all "
-        "numbers from seed and epoch",
+        "the_order_depends_on_seed_and_epoch_alone [train]: two data modules give different batches in epoch 1: draw "
+        "all random numbers from seed and epoch",
     ),
     (
         StopsEarly,
         "the_order_depends_on_seed_and_epoch_alone",
-        "the_order_depends_on_seed_and_epoch_alone [train]: two data modules give other batches in epoch 1",
+        "the_order_depends_on_seed_and_epoch_alone [train]: two data modules give different batches in epoch 1",
     ),
     (
         GivesAllToEach,
         "processes_share_the_same_batches",
-        "processes_share_the_same_batches [train]: step 0 of 2 processes has other samples than that of one process",
+        "processes_share_the_same_batches [train]: step 0 with 2 processes has other samples than with one process",
     ),
     (
         LosesEmptySlices,
@@ -383,8 +384,8 @@ BROKEN: list[tuple[type[DataModule], str, str]] = [
     (
         ForgetsItsInputs,
         "tables_pickle_for_workers",
-        "tables_pickle_for_workers [train]: a pickled copy of the dataset gives other samples: pickle all that they "
-        "depend on",
+        "tables_pickle_for_workers [train]: a pickled copy of the dataset gives different samples: pickle everything "
+        "that they depend on",
     ),
     (
         NamesTooFew,

@@ -267,7 +267,7 @@ BROKEN: list[tuple[type[LitTask], str, str]] = [
     (
         ChangesASetting,
         "hyper_parameters_are_plain",
-        "a model built from hparams has other weights: keep each setting as it was given",
+        "a model built from hparams has other weight names or shapes: save each setting as given",
     ),
     (
         Seeds,
@@ -354,17 +354,17 @@ BROKEN: list[tuple[type[LitTask], str, str]] = [
     (
         MixesSamples,
         "samples_do_not_depend_on_their_batch",
-        "sample 0 has other outputs alone than in its batch: do not mix samples",
+        "sample 0 has different outputs alone and in its batch: do not mix samples",
     ),
     (
         ReadsPadding,
         "padding_is_ignored",
-        "padding behind a text changes its outputs: mask the tokens that equal padding_id",
+        "padding after a text changes its outputs: mask the tokens that equal padding_id",
     ),
     (
         DividesByNoToken,
         "padding_is_ignored",
-        "a text of padding alone gives NaN: mask all tokens but one there",
+        "a text that is only padding gives NaN: leave one of its tokens unmasked",
     ),
     (
         SavesAThing,
@@ -379,7 +379,7 @@ BROKEN: list[tuple[type[LitTask], str, str]] = [
     (
         HasStateInAnAttribute,
         "a_checkpoint_loads_anywhere",
-        "the loaded model has other outputs: keep all state in parameters, buffers and hparams",
+        "the loaded model has different outputs: keep all state in parameters, buffers and hparams",
     ),
     (
         ClassifiesOnly,

@@ -13,23 +13,23 @@ from lit_models.cli.flags import FlagParser
 
 
 class Command(Protocol):
-    """What the file of a command contains."""
+    """The functions in the file of a command."""
 
     def parser(self) -> FlagParser:
         """The flags of the command, and examples for its help screen."""
         ...
 
     def main(self, words: list[str]) -> int:
-        """Reads `words` with the parser and does the work; returns the exit status.
+        """Parses `words` and runs the command; returns the exit status.
 
         Raises:
-            UserError: a mistake of the user's.
+            UserError: a mistake of the user.
         """
         ...
 
 
 def summaries() -> dict[str, str]:
-    """What each command does, by name. The files are read, and not imported."""
+    """The summary of each command, by name. The files are read, and not imported."""
     files = sorted(Path(__file__).parent.glob("[a-z]*.py"))
     documents = {file.stem: ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) for file in files}
     return {name.replace("_", "-"): (text or "").partition("\n")[0] for name, text in documents.items()}

@@ -22,9 +22,9 @@ from lit_models.cli.flags import FlagParser
 from lit_models.cli.metadata import requirements
 
 COMPROMISED = {"lightning": ("2.6.2", "2.6.3")}
-"""Releases that ran foreign code where they were installed."""
+"""Releases that contained malicious code."""
 LEAST_DISK = 1e9
-"""Bytes that a run, its checkpoints and the data cache need at least."""
+"""Minimum bytes for a run, its checkpoints and the data cache."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Finding:
     """One line of the report.
 
     Args:
-        name: what was looked at.
-        text: what was found.
-        good: whether a run can work with it; None where there is nothing to judge.
+        name: name of the check.
+        text: the result in words.
+        good: False if a run cannot work because of it; None if it is information only.
     """
 
     name: str
@@ -48,7 +48,7 @@ def parser() -> FlagParser:
 
 
 def main(words: list[str]) -> int:
-    """Prints the report; returns the exit status: 1 where something would keep a run from working."""
+    """Prints the report; returns the exit status: 1 if a run could not work, otherwise 0."""
     parser().read(words)
     findings = [*machine(), *packages(), *gpus(), *folders(), *data()]
     width = max(len(f.name) for f in findings)
@@ -60,7 +60,7 @@ def main(words: list[str]) -> int:
 
 
 def mark(good: bool | None) -> str:
-    """The sign before a line, in what the screen can show."""
+    """The mark before a line, in characters that the terminal can show."""
     if good is None:
         return " "
     fancy = "utf" in (sys.stdout.encoding or "").lower()
@@ -83,7 +83,7 @@ def usable_cores() -> int:
 
 
 def total_memory() -> int | None:
-    """Bytes of memory: the machine's, or the container's limit where that is less; None where it is unknown."""
+    """Bytes of memory: that of the machine, or the container's limit if it is less; None if unknown."""
     try:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -94,7 +94,7 @@ def total_memory() -> int | None:
 
 
 def packages() -> Iterator[Finding]:
-    """Each core dependency against its bounds, and whether torch and torchvision are a pair."""
+    """Compares each core dependency with its bounds, and checks that torch and torchvision fit together."""
     for text in requirements():
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate():
@@ -105,7 +105,7 @@ def packages() -> Iterator[Finding]:
 
 
 def installed(name: str) -> str | None:
-    """Version of an installed package; None where there is none."""
+    """Version of a package; None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -124,8 +124,8 @@ def judge(requirement: Requirement, version: str | None) -> Finding:
 
 
 def judge_pair(torch: str, torchvision: str, needs: Iterable[str]) -> Finding:
-    """Whether torchvision was built for this torch: its own metadata says for which release, and the label after the
-    plus sign (`+cpu`, `+cu130`) for which build."""
+    """Whether torchvision was built for this torch. Its metadata contain the release, and the label after the plus sign
+    (`+cpu`, `+cu130`) names the build."""
     wanted = [r.specifier for r in map(Requirement, needs) if r.name == "torch"]
     builds = [Version(v).local or "" for v in (torch, torchvision)]
     name, advice = "torch pair", "install torch and torchvision again, in one command"
@@ -137,7 +137,7 @@ def judge_pair(torch: str, torchvision: str, needs: Iterable[str]) -> Finding:
 
 
 def gpus() -> Iterator[Finding]:
-    """NVIDIA GPUs, as their driver lists them."""
+    """NVIDIA GPUs that the driver lists."""
     program = shutil.which("nvidia-smi")
     if program is None:
         yield Finding("gpu", "no NVIDIA driver")
@@ -155,13 +155,14 @@ def gpus() -> Iterator[Finding]:
 
 
 def folders() -> Iterator[Finding]:
-    """Space and permission where a run writes: the current folder (`runs/`) and the data cache."""
+    """Free space and permissions of the folders that a run writes to: the current folder (`runs/`) and the data
+    cache."""
     for name, folder in (("current folder", Path.cwd()), ("data cache", data_cache())):
         yield judge_folder(name, folder)
 
 
 def judge_folder(name: str, folder: Path) -> Finding:
-    """Whether a folder can be written to, or made, and has space."""
+    """Whether a folder can be written to, or created, and has free space."""
     there = next(f for f in (folder, *folder.parents) if f.exists())
     if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
         return Finding(name, f"{folder}: cannot be written to", False)
@@ -171,7 +172,7 @@ def judge_folder(name: str, folder: Path) -> Finding:
 
 
 def data() -> Iterator[Finding]:
-    """Which public datasets are there; the others are downloaded when a run asks for them."""
+    """The public datasets that are present. Others are downloaded when a run needs them."""
     folder = default_data_dir()
     yield Finding("data folder", f"{folder}{'' if folder.is_dir() else ': not there yet'}")
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
@@ -180,6 +181,6 @@ def data() -> Iterator[Finding]:
 
 
 def judge_data(name: str, places: list[Path], enough: Callable[[Iterable[bool]], bool]) -> Finding:
-    """Whether a dataset's files are there; missing files are not a fault."""
+    """Whether the files of a dataset are present; missing files are not a fault."""
     there = enough(place.exists() for place in places)
     return Finding(name, "there" if there else "not there; the first run that needs it downloads it", there or None)

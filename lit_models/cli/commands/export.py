@@ -32,7 +32,7 @@ def parser() -> FlagParser:
 
 
 def format_name(text: str) -> str:
-    """The name of a format.
+    """Checks the name of a format.
 
     Raises:
         argparse.ArgumentTypeError: the format does not exist.
@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
     """Writes the model of a checkpoint in the given format; returns the exit status, 0.
 
     Raises:
-        UserError: a wrong flag or file, or a model that has no counterpart in the format.
+        UserError: a flag or the file is wrong, or the model has no counterpart in the format.
     """
     settings, _ = parser().read(words)
     startup.begin()
@@ -72,8 +72,8 @@ def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
     """The new file: `output` if it is given, otherwise `name` in the checkpoint's run folder, with a number if needed.
 
     Raises:
-        UserError: `output` exists.
-        MissingFileError: its folder does not exist.
+        UserError: `output` exists already.
+        MissingFileError: the folder of `output` does not exist.
     """
     from lit_models.runs import folder
 
@@ -91,7 +91,7 @@ def load_model(path: Path) -> "LitTask":
     """The model of a checkpoint, on the CPU.
 
     Raises:
-        UserError: not a checkpoint of one of this package's models.
+        UserError: the file is not a checkpoint of a model of this package.
     """
     from lit_models.runs import checkpoint_files, checkpoints
 
@@ -106,7 +106,7 @@ def load_model(path: Path) -> "LitTask":
     model_class = getattr(importlib.import_module(entry.module), entry.name)
     try:
         fresh = model_class(**content.get("hyper_parameters", {}))
-    except Exception as error:  # a file can contain any value, and a constructor fails on them in many ways
+    except Exception as error:  # a wrong value in the file can raise any error in the constructor
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path}: its hyper-parameters do not fit {entry.name}: {reason}") from error
     checkpoints.check_weights(path, content, fresh)

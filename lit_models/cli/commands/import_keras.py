@@ -35,10 +35,10 @@ def parser() -> FlagParser:
 
 
 def main(words: list[str]) -> int:
-    """Reads a Keras file, compares its outputs with the network's, and writes a run folder; returns the exit status, 0.
+    """Reads a Keras file, compares its outputs with those of the network, and writes a run folder; returns 0.
 
     Raises:
-        UserError: a wrong flag, or a file that has no counterpart here.
+        UserError: a flag is wrong, or the model in the file has no counterpart here.
     """
     settings, data_words = parser().read(words)
     if data_words and settings.data is None:
@@ -64,7 +64,7 @@ def check_flags(model: str | None, dropout: float | None, experiment: str) -> No
     """Checks the flags that can be checked without the file.
 
     Raises:
-        UserError: an unknown model, a number out of its range, or an experiment that is a path.
+        UserError: the model is unknown, a number is out of its range, or the experiment is a path.
     """
     if model in registry.model_names():
         adapter_of(model)

@@ -18,7 +18,7 @@ def main(words: list[str]) -> int:
 
 
 def lines() -> list[str]:
-    """The screen, a line each, within its width."""
+    """The lines of the list, within the width of the screen."""
     data, shipped = registry.data(), registry.configs()
     overlays = ", ".join(c.name for c in shipped if "/" in c.name)
     return [

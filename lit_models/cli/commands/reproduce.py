@@ -7,7 +7,7 @@ from lit_models import startup
 from lit_models.cli.flags import FlagParser
 
 MOST_THREADS = 1024
-"""A larger number is not believed."""
+"""A larger file is refused."""
 
 
 def parser() -> FlagParser:

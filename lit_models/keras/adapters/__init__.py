@@ -9,7 +9,7 @@ from lit_models.keras.adapters.rnn import RNNAdapter
 from lit_models.keras.files.errors import KerasFileError
 
 ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in (RNNAdapter(), CNNAdapter(), MLPAdapter())}
-"""Each network's adapter by the name of its `Lit` class. Of a Keras model, the first whose `marks` match is used."""
+"""The adapters by the name of the `Lit` class. For a Keras model, the first adapter whose `marks` match is used."""
 
 
 def adapter_of(name: str) -> Adapter:
@@ -31,10 +31,10 @@ def adapter_for(kinds: list[str], *, model: str | None = None) -> Adapter:
 
     Args:
         kinds: classes of a Keras model's layers, the input first.
-        model: name of the network that it must be, if that is known.
+        model: name of the required network; None for any.
 
     Raises:
-        KerasFileError: no network has such layers, or another than `model`.
+        KerasFileError: no network has such layers, or not the network `model`.
     """
     for adapter in ADAPTERS.values():
         mark = next((kind for kind in kinds if kind in adapter.marks), None)

@@ -1,4 +1,4 @@
-"""What a network must say about itself to be read from Keras files and written to them.
+"""The interface of an adapter: what is needed to read a network from Keras files and to write it to them.
 
 The adapters import no numpy, so that help screens can list them.
 """
@@ -19,30 +19,30 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid")
 
 
 class Adapter(ABC):
-    """One network in Keras: its layers from its settings, its settings from layers, and how its arrays differ.
+    """One network in Keras: converts its settings to layers and back, and says how its arrays differ.
 
     The adapter describes the layers between the input and the output. The output layer is the same for all networks: a
     Dense with one sigmoid output for two classes, or one softmax output for each of several classes.
 
-    A Keras model is read in three steps. `settings_from` takes the sizes from the model's layers. `hidden_layers` says
-    which layers a network with these settings has. The two lists of layers are compared, and any difference is refused.
-    So `settings_from` can look at the first layer of a kind and ignore the others.
+    A Keras model is read in three steps. `settings_from` takes the sizes from the model's layers. `hidden_layers` lists
+    the layers that a network with these settings has. The two lists of layers are compared, and any difference is
+    refused. Therefore, `settings_from` may read only the first layer of a kind and ignore the others.
     """
 
     name: ClassVar[str]
     """The `Lit` class of the network."""
     marks: ClassVar[tuple[str, ...]]
-    """Classes of Keras layers. The first adapter in the table that has the class of one of a model's layers is used."""
+    """Classes of Keras layers. The first adapter in the table that lists one of a model's layer classes is used."""
     built_of: ClassVar[str]
-    """The layers that the network consists of, for messages."""
+    """Description of the network's layers, for messages."""
     default_optimizer: ClassVar[str] = "keras_adam"
     """The optimizer for further training, if the file's optimizer does not exist here."""
     training: ClassVar[Mapping[str, Any]] = {}
-    """Settings for further training in Keras' way, where the `Lit` class has another default."""
+    """Settings for further training as in Keras, where the `Lit` class has another default."""
 
     @abstractmethod
     def input_shape(self, settings: Settings) -> tuple[int | None, ...]:
-        """Shape of one sample of an exported model, channels last; None is any length."""
+        """Shape of one sample of an exported model, channels last; None means any length."""
 
     @abstractmethod
     def hidden_layers(self, settings: Settings, inputs: Layer) -> Iterator[Layer]:
@@ -59,12 +59,12 @@ class Adapter(ABC):
     def network_arrays(self, arrays: "Sequence[Array]", layers: list[Layer]) -> "list[Array]":
         """The Keras model's arrays as `load_keras_weights` takes them for the network.
 
-        Override this where the network reads its inputs in another order than the Keras model.
+        Override this if the network reads its inputs in another order than the Keras model.
         """
         return list(arrays)
 
     def has_dropout(self, settings: Settings) -> bool:
-        """Whether a network with these settings has a place for dropout."""
+        """Whether dropout has an effect in a network with these settings."""
         return True
 
     def export_refusal(self, settings: Settings) -> str | None:
@@ -72,7 +72,7 @@ class Adapter(ABC):
         return None
 
     def export_notes(self, settings: Settings) -> list[str]:
-        """What a person must know to use an exported model; one sentence each."""
+        """What a user must know about an exported model; one sentence each."""
         return []
 
 
@@ -107,7 +107,7 @@ def activation_of(layer: Layer) -> str:
     """The activation of a layer.
 
     Raises:
-        KerasFileError: the networks here do not have it.
+        KerasFileError: the networks here do not support it.
     """
     activation = str(layer.settings["activation"])
     if activation not in ACTIVATIONS:

@@ -37,7 +37,8 @@ class CNNAdapter(Adapter):
     built_of = "Conv2D with or without MaxPooling2D after it, Flatten, Dense with Dropout after each, the output Dense"
 
     def input_shape(self, settings: Settings) -> tuple[int | None, ...]:
-        return (settings["image_size"], settings["image_size"], settings["num_channels"])
+        size = settings["image_size"]
+        return (*(size if isinstance(size, list) else (size, size)), settings["num_channels"])
 
     def hidden_layers(self, settings: Settings, inputs: Layer) -> Iterator[Layer]:
         activation, dropout = settings["activation"], settings["dropout"]
@@ -55,14 +56,14 @@ class CNNAdapter(Adapter):
 
     def settings_from(self, layers: list[Layer]) -> Settings:
         shape = layers[0].settings["batch_shape"][1:]
-        if len(shape) != 3 or None in shape or shape[0] != shape[1]:
-            raise KerasFileError(f"the input has shape {shape}; {self.name} needs square images, such as (28, 28, 1)")
+        if len(shape) != 3 or None in shape:
+            raise KerasFileError(f"the input has shape {shape}; {self.name} needs images of one size: (28, 28, 1)")
         maps = list(takewhile(lambda layer: layer.kind != "Flatten", layers))
         convolutions = of_kind(layers, "Conv2D")
         after = [second for first, second in pairwise(layers) if first.kind == "Conv2D"]
         return {
             "num_channels": shape[2],
-            "image_size": shape[0],
+            "image_size": one_or_each(list(shape[:2])),
             "filters": [layer.settings["filters"] for layer in convolutions],
             "kernel_size": one_or_each([layer.settings["kernel_size"] for layer in convolutions]),
             "padding": one_or_each([padding_of(layer) for layer in convolutions]),
@@ -75,12 +76,12 @@ class CNNAdapter(Adapter):
 
 
 def value_at(setting: Any, i: int) -> Any:
-    """The value of a setting for convolution `i`; a single value is for all."""
+    """The value of a setting for convolution `i`; a single value applies to all."""
     return setting[i] if isinstance(setting, list) else setting
 
 
 def one_or_each(values: list[Any]) -> Any:
-    """One value if all are equal, otherwise the list."""
+    """The single value if all are equal, otherwise the list."""
     return values[0] if len(set(values)) == 1 else values
 
 

@@ -3,8 +3,8 @@
 Arrays in the order of Keras' `get_weights`:
 
 - embeddings `(input_dim, output_dim)`;
-- kernel `(inputs, gates * H)`, recurrent kernel `(H, gates * H)` and bias of each recurrent layer; of a Bidirectional,
-  first those of the forward layer, then those of the backward layer;
+- kernel `(inputs, gates * H)`, recurrent kernel `(H, gates * H)` and bias of each recurrent layer; in a Bidirectional,
+  those of the forward layer come before those of the backward layer;
 - kernel `(inputs, units)` and bias `(units,)` of each Dense.
 
 Gates are i, f, c, o in an LSTM (torch: i, f, g, o, the same order) and z, r, h in a GRU (torch: r, z, n). SimpleRNN and
@@ -27,7 +27,7 @@ from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.layers import CELL_RATES, RECURRENT, Layer
 
 CELLS = {"simple": "SimpleRNN", "lstm": "LSTM", "gru": "GRU"}
-"""The setting `cell`, and Keras' layer."""
+"""Value of the setting `cell` -> Keras' layer."""
 
 
 class RNNAdapter(Adapter):

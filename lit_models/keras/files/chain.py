@@ -1,4 +1,4 @@
-"""The layers in a Keras model's JSON, in the order in which they compute, if each reads only the one before it.
+"""The layers in a Keras model's JSON in computing order. Each layer must read only the one before it.
 
 Sources: `get_config` of Sequential and functional models in Keras 2 and 3, and `inbound_nodes` of functional models.
 """
@@ -98,7 +98,7 @@ def is_mask(entry: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
 
 
 def sources(entry: dict[str, Any], masks: list[str]) -> Iterator[str]:
-    """The names of the layers that a layer reads, once for each time that it is called."""
+    """The names of the layers that a layer reads, once per call of the layer."""
     for node in entry.get("inbound_nodes") or []:
         if isinstance(node, dict):  # Keras 3
             yield from (source_of(argument) or "a constant" for argument in node["args"])

@@ -1,5 +1,5 @@
-"""Reads an HDF5 file in a process of its own before it is read here: HDF5's library loops for ever, or crashes, on some
-damaged files.
+"""Reads an HDF5 file in a separate process before it is read here: on some damaged files, the HDF5 library hangs or
+crashes.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import sys
 from lit_models.keras.files.errors import KerasFileError
 
 TIME_LIMIT = 20
-"""Seconds that reading a file may take, and one more for each 20 MB."""
+"""Seconds that reading a file may take, plus one for each 20 MB."""
 PROGRAM = """
 import io, sys
 import h5py
@@ -32,10 +32,10 @@ checked: set[bytes] = set()
 
 
 def check_hdf5(content: bytes) -> None:
-    """Checks that HDF5's library comes to an end with a file. Whether it can read the file is found out later.
+    """Checks that the HDF5 library neither hangs nor crashes on a file. It may still refuse the file later.
 
     Raises:
-        KerasFileError: it does not, or it crashes.
+        KerasFileError: the library hangs or crashes.
     """
     digest = hashlib.sha256(content).digest()
     if digest in checked:

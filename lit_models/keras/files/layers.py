@@ -1,8 +1,8 @@
 """The Keras layers that are supported, each with the settings that decide what it computes.
 
-Reading is strict. A setting of a layer is one of these: it is read; it must have the value that torch's layer has; it
-matters only for training; it is off (null, false or 0). Any other setting is refused by name. No class is looked up in
-Keras.
+Reading is strict. Four kinds of settings are accepted: those that are read, those that have the value of torch's layer,
+those that matter only for training, and those that are off (null, false or 0). Any other setting is refused, and the
+error names it. No class is looked up in Keras.
 
 Source: `get_config` of the layers in Keras 2 and 3.
 """
@@ -110,7 +110,7 @@ def keeps_outputs(key: str) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A value to compare and to show: `[k, k]` is k, and an object is the name of its class."""
+    """A value for comparisons and messages: `[k, k]` becomes k, and an object becomes the name of its class."""
     if isinstance(value, list | tuple) and len(value) == 2 and value[0] == value[1] and isinstance(value[0], int):
         return value[0]
     return value.get("class_name", "an object") if isinstance(value, dict) else value
@@ -206,7 +206,7 @@ FIXED: dict[str, dict[str, Any]] = {
     "LSTM": {**STEPS, "recurrent_activation": "sigmoid"},
     "GRU": {**STEPS, "recurrent_activation": "sigmoid", "reset_after": True},
 }
-"""The settings of each layer that must have the value of torch's layer."""
+"""The settings of each layer that must have the same value as in torch's layer."""
 NO_OUTPUT = {"name", "trainable", "dtype", "batch_input_shape", "input_length", "seed", "unroll", "implementation"}
 NO_OUTPUT |= {"unit_forget_bias"}
 """Settings that have no effect on the outputs of a trained model."""

@@ -29,7 +29,7 @@ ShapeCheck = Callable[[str, list[tuple[int, ...]]], None]
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_CONFIG_BYTES = 2**24
-"""Limit of the JSON; a model of 10,000 layers has 10 MB of it."""
+"""Maximum size of the JSON; a model of 10,000 layers has 10 MB."""
 FREE_BYTES, MAX_EXPANSION = 2**26, 100
 """A part of a file may be larger than `FREE_BYTES` only if it expands at most `MAX_EXPANSION` times. Otherwise it may
 be a decompression bomb. Keras itself does not compress."""
@@ -76,7 +76,7 @@ def read_model(path: Path) -> dict[str, Any]:
 
 
 def read_weights(path: Path, layers: Sequence[tuple[str, str]], check: ShapeCheck | None = None) -> list[list[Array]]:
-    """The arrays of each layer, in the order of Keras' `get_weights`. A class that is not in `GROUPS` has none.
+    """The arrays of each layer, in the order of Keras' `get_weights`. A layer whose class is not in `GROUPS` has none.
 
     Args:
         path: path of the file.
@@ -139,7 +139,7 @@ def numbers(data: Any) -> Array:
 
 @contextmanager
 def reading(path: Path) -> Iterator[bytes]:
-    """Gives the first bytes of the file, `ZIP` or `HDF5`, and turns errors of the readers into a KerasFileError."""
+    """Yields the first bytes of the file, `ZIP` or `HDF5`, and turns errors of the readers into a KerasFileError."""
     if path.is_dir():
         raise KerasFileError("this is a folder; save the model as one file with model.save('model.keras')")
     if not path.is_file():
@@ -174,12 +174,12 @@ def read_member(archive: zipfile.ZipFile, name: str, limit: int) -> bytes:
 
 
 def is_bomb(size: int, stored: int) -> bool:
-    """Whether `size` bytes from `stored` bytes are more than an honest file expands to."""
+    """Whether `stored` bytes that expand to `size` bytes look like a decompression bomb."""
     return size > FREE_BYTES and size > MAX_EXPANSION * stored
 
 
 def as_mapping(value: Any) -> dict[str, Any]:
-    """A JSON object."""
+    """The value, which must be a JSON object."""
     if not isinstance(value, dict):
         raise KerasFileError("not a Keras model: its JSON is not an object")
     return value

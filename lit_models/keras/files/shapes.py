@@ -1,4 +1,4 @@
-"""The shapes of the arrays of a Keras model's layers, as the layers' settings imply them."""
+"""The shapes of the arrays of a Keras model's layers, computed from the layers' settings."""
 
 import math
 

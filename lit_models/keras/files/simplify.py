@@ -1,4 +1,4 @@
-"""A model's layers without those that need no layer of their own: activations, rescaling and reshaping of the input."""
+"""Removes layers that are not needed here: activations become settings; input rescaling and reshaping are dropped."""
 
 import math
 
@@ -7,12 +7,12 @@ from lit_models.keras.files.layers import Layer
 
 
 def simplified(layers: list[Layer]) -> tuple[list[Layer], list[str]]:
-    """The layers without those that compute nothing here, and notes about what is left out.
+    """The layers without those that are not needed here, and notes about what is left out.
 
     An activation layer becomes the activation of the layer that it follows.
 
     Raises:
-        KerasFileError: such a layer is in a place where it does compute something.
+        KerasFileError: such a layer is in a place where it changes the outputs.
     """
     kept = [Layer("InputLayer", {"batch_shape": (None, *layers[0].settings["batch_shape"][1:])}, layers[0].name)]
     notes: list[str] = []

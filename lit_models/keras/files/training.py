@@ -24,12 +24,12 @@ KERAS_DEFAULT_LR = {"sgd": 0.01}
 
 
 class Training(NamedTuple):
-    """How training continues.
+    """Settings for further training.
 
     Args:
         optimizer: name of the optimizer here.
         lr: its learning rate.
-        notes: one sentence for each thing that is not as in the file.
+        notes: one sentence for each difference from the file.
     """
 
     optimizer: str

@@ -1,1 +1,1 @@
-"""What makes torch compute as Keras does: initial weights, optimizer steps, layouts of weights."""
+"""Makes torch compute as Keras does: initial weights, optimizer steps, layouts of weights."""

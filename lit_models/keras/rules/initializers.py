@@ -13,7 +13,7 @@ def init_like_keras(module: nn.Module) -> None:
 
     Kernels are Glorot uniform, recurrent kernels orthogonal, biases zero, embeddings uniform(-0.05, 0.05). An LSTM's
     forget gates have bias 1. Keras' SimpleRNN and LSTM have one bias vector, torch's have two. Here the second one is
-    zero and frozen; otherwise each optimizer step would move the sum of both twice. Keras' GRU has two as well.
+    zero and frozen; otherwise each optimizer step would move the sum of both twice as far. Keras' GRU has two as well.
     """
     if isinstance(module, nn.Linear | nn.Conv2d):
         nn.init.xavier_uniform_(module.weight)

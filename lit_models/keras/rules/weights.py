@@ -1,4 +1,4 @@
-"""Weights in and out: the arrays of a Keras model beside the parameters of a torch network.
+"""Converts weights between the arrays of a Keras model and the parameters of a torch network.
 
 Source: `get_weights` of the layers `Dense`, `Conv2D`, `Embedding`, `SimpleRNN`, `LSTM`, `GRU` and `Bidirectional` in
 Keras 3.
@@ -16,7 +16,7 @@ Keras 3.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -26,6 +26,13 @@ from torch import Tensor, nn
 from datamodules.errors import UserError
 
 Array = NDArray[np.float32]
+
+
+@runtime_checkable
+class HasMapSize(Protocol):
+    """A network that knows the height and width of its last map. Without it, the map is taken as square."""
+
+    map_size: tuple[int, int]
 
 
 class KerasArray(NamedTuple):
@@ -64,12 +71,13 @@ def keras_arrays(network: nn.Module) -> list[KerasArray]:
     """
     arrays: list[KerasArray] = []
     channels = 0  # of the last convolution; 0 once a dense layer has read its flattened map
+    size = network.map_size if isinstance(network, HasMapSize) else None
     for name, module in network.named_modules():
         if isinstance(module, nn.Conv2d):
             arrays += [_array(f"{name}/kernel", module.weight.permute(2, 3, 1, 0)), *_bias(name, module)]
             channels = module.out_channels
         elif isinstance(module, nn.Linear):
-            arrays += [_dense_kernel(name, module, channels), *_bias(name, module)]
+            arrays += [_dense_kernel(name, module, channels, size), *_bias(name, module)]
             channels = 0
         elif isinstance(module, nn.Embedding):
             arrays.append(_array(f"{name}/embeddings", module.weight))
@@ -85,7 +93,7 @@ def load_keras_weights(network: nn.Module, weights: Sequence[Array]) -> None:
     """Copies the weights of a Keras model into a network. `keras_arrays` states the layouts and the order of gates.
 
     Args:
-        network: is changed in place; a second bias that Keras' layer does not have is set to zero.
+        network: changed in place; a second bias that Keras' layer does not have is set to zero.
         weights: in the order of the Keras model's `get_weights`.
 
     Raises:
@@ -124,14 +132,15 @@ def _bias(name: str, module: nn.Linear | nn.Conv2d) -> list[KerasArray]:
     return [] if module.bias is None else [_array(f"{name}/bias", module.bias)]
 
 
-def _dense_kernel(name: str, module: nn.Linear, channels: int) -> KerasArray:
-    """The kernel `(inputs, units)`. If the inputs are a flattened square map of `channels` channels, torch orders them
-    channel, height, width, and Keras height, width, channel."""
+def _dense_kernel(name: str, module: nn.Linear, channels: int, size: tuple[int, int] | None) -> KerasArray:
+    """The kernel `(inputs, units)`. If the inputs are a flattened map of `channels` channels, torch orders them by
+    channel, height, width, and Keras by height, width, channel."""
     shape = (module.in_features, module.out_features)
     if not channels:
         return KerasArray(f"{name}/kernel", (module.weight.T,), shape)
     side = round((module.in_features / channels) ** 0.5)
-    maps = module.weight.view(module.out_features, channels, side, side)  # (O, C * H * W) -> (O, C, H, W)
+    height, width = size or (side, side)
+    maps = module.weight.view(module.out_features, channels, height, width)  # (O, C * H * W) -> (O, C, H, W)
     return KerasArray(f"{name}/kernel", (maps.permute(2, 3, 1, 0),), shape)  # (H, W, C, O)
 
 

@@ -49,8 +49,8 @@ def test_a_file_becomes_a_run_that_tests_predicts_and_trains_on(cnn: Any, run: R
     assert (status, err) == (0, "")
     results = json.loads(Path("runs/model/version_0/test.json").read_text())
     assert round(results["metrics"]["test/acc"] * 360) == (theirs == target).sum()
-    assert run("predict", "--ckpt_path", CHECKPOINT, "--trainer.accelerator", "cpu")[0] == 0
-    with Path("runs/model/version_0/predictions.csv").open(encoding="utf-8", newline="") as file:
+    assert run("predict", "--ckpt_path", CHECKPOINT, "--output", "p.csv", "--trainer.accelerator", "cpu")[0] == 0
+    with Path("p.csv").open(encoding="utf-8", newline="") as file:
         assert [int(row["label"]) for row in csv.DictReader(file)] == theirs.tolist()
 
     status, out, err = run(

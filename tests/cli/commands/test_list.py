@@ -17,7 +17,7 @@ def test_the_list_names_everything_and_fits_80_columns(monkeypatch: pytest.Monke
     for name in [*registry.model_names(), *registry.data_names(), *(c.name for c in registry.configs())]:
         assert name in text
     pairs = lines[lines.index("each model trains on") :]
-    assert "  LitMLP          MNISTDataModule, XORDataModule" in pairs
+    assert "  LitMLP          ImageFolderDataModule, MNISTDataModule, TableDataModule," in pairs
 
 
 def test_the_list_without_overlays_has_no_line_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

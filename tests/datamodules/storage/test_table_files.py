@@ -1,5 +1,6 @@
 """Table files: each format gives the same rows, and a mistake is one line with its place."""
 
+import gzip
 import json
 import re
 import time
@@ -23,8 +24,18 @@ def as_delimited(path: Path, delimiter: str) -> None:
     path.write_text("\r\n".join(lines) + "\r\n\r\n", encoding="utf-8-sig")
 
 
+def as_packed(path: Path) -> None:
+    as_delimited(path, ";")
+    path.write_bytes(gzip.compress(path.read_bytes()))
+
+
 def as_json_lines(path: Path) -> None:
     path.write_text("\n\n".join(json.dumps({"text": text, "label": label, "more": 1}) for text, label in ROWS))
+
+
+def as_json(path: Path) -> None:
+    rows = [{"text": text, "label": label, "more": 1} for text, label in ROWS]
+    path.write_text(json.dumps(rows, indent=1), encoding="utf-8-sig")
 
 
 def as_parquet(path: Path) -> None:
@@ -35,7 +46,9 @@ def as_parquet(path: Path) -> None:
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     ".csv": lambda path: as_delimited(path, ","),
+    ".csv.gz": as_packed,
     ".tsv": lambda path: as_delimited(path, "\t"),
+    ".json": as_json,
     ".jsonl": as_json_lines,
     ".ndjson": as_json_lines,
     ".parquet": as_parquet,
@@ -92,7 +105,7 @@ MISTAKES: list[tuple[str, str | bytes, str]] = [
     ),
     (
         "f.csv",
-        b"text,label\na,b\ncaf\xe9,b\n",
+        b"text,label\n\xc3\xa9,b\ncaf\xe9,b\n",
         "f.csv:3: not UTF-8 (byte 0xe9 at position 4 of the line); save the file as UTF-8",
     ),
     ("f.csv", "text,label\na\0,b\n", "f.csv:2: a NUL byte, expected UTF-8 text"),
@@ -108,6 +121,20 @@ MISTAKES: list[tuple[str, str | bytes, str]] = [
         "f.jsonl",
         '{"text": "a", "lable": 0}',
         "f.jsonl:1: no column 'label' among 'text', 'lable', did you mean 'lable'?",
+    ),
+    (
+        "f.json",
+        "{",
+        "f.json: not JSON (Expecting property name enclosed in double quotes: line 1 column 2 (char 1)), "
+        "expected an array of objects",
+    ),
+    ("f.json", "{}", "f.json: expected a JSON array of objects, got dict"),
+    ("f.json", "[]", "f.json: no rows, expected at least one with text and label"),
+    ("f.json", '["a"]', "f.json:1: expected a JSON object such as {'text': …}, got str"),
+    (
+        "f.json",
+        '[{"text": "a", "lable": 0}]',
+        "f.json:1: no column 'label' among 'text', 'lable', did you mean 'lable'?",
     ),
     ("f.xlsx", "x", f"f.xlsx: expected a file {suffixes()}"),
 ]
@@ -136,6 +163,11 @@ def test_a_mistake_that_a_library_words_is_one_line_too(name: str, content: str,
     with pytest.raises(UserError, match=re.escape(message)) as caught:
         list(read_rows(tmp_path / name, ["text"]))
     assert "\n" not in str(caught.value)
+
+
+def test_a_json_array_of_texts_is_one_column(tmp_path: Path) -> None:
+    (tmp_path / "f.json").write_text('["a", "b"]')
+    assert list(read_rows(tmp_path / "f.json", ["text"])) == [(1, ["a"]), (2, ["b"])]
 
 
 def test_a_missing_column_of_a_parquet_file_is_named(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_a_file_where_a_folder_should_be_is_an_error_of_the_system(tmp_path: Pat
     ],
 )
 def test_an_error_of_the_disk_is_a_mistake_with_a_remedy(error: OSError, message: str | None) -> None:
-    problem = disk_problem(error, Path("C"), what="the cache", remedy="move it")
+    problem = disk_problem(error, Path("C"), place="the cache", remedy="move it")
     assert problem is None if message is None else str(problem).startswith(message)
 
 

@@ -9,7 +9,18 @@ from datamodules.words.labels import LabelNumbers, in_order, read_label, read_la
 
 
 @pytest.mark.parametrize(
-    ("value", "label"), [("pos ", "pos"), (3, "3"), ("3", "3"), (3.0, "3"), ("-0", "0"), ("007", "007"), (True, "true")]
+    ("value", "label"),
+    [
+        ("pos ", "pos"),
+        (3, "3"),
+        ("3", "3"),
+        (3.0, "3"),
+        ("-0", "0"),
+        ("007", "007"),
+        (True, "true"),
+        (-1, "-1"),
+        ("-1.0", "-1"),
+    ],
 )
 def test_labels_are_names(value: object, label: str) -> None:
     assert read_label(value, "f:1") == label
@@ -21,8 +32,8 @@ def test_labels_are_names(value: object, label: str) -> None:
         (None, "f:1: the label is empty, expected a class name or a whole number"),
         (" ", "f:1: the label is empty"),
         (float("nan"), "f:1: the label is empty"),
-        (-100, "f:1: the label is -100, but integer labels start at 0: remove rows without a class"),
-        ("-1.0", "f:1: the label is -1.0, but integer labels start at 0: remove rows without a class"),
+        (-100, "f:1: the label is -100, which marks rows without a class: remove them"),
+        ("-100.0", "f:1: the label is -100.0, which marks rows without a class: remove them"),
         (0.5, "f:1: the label 0.5 is a fraction, expected a class name or a whole number"),
         ("1e3", "f:1: the label 1e3 is a fraction"),
         (
@@ -90,6 +101,7 @@ def test_a_set_with_something_else_is_refused(cell: object, message: str) -> Non
 
 def test_integers_are_ordered_by_value_and_names_by_alphabet() -> None:
     assert in_order(["10", "9", "2"]) == ["2", "9", "10"]
+    assert in_order(["1", "-1", "-10", "-9"]) == ["-10", "-9", "-1", "1"]
     assert in_order(["b", "a10", "a9", "2"]) == ["2", "a10", "a9", "b"]
 
 
@@ -98,6 +110,10 @@ def test_a_number_is_the_position_among_the_names() -> None:
     assert [names.of(label, "f:1") for label in ("pos", "neg", "0", "1")] == [0, 1, 0, 1]
     integers = LabelNumbers(["1", "0"])
     assert [integers.of(label, "f:1") for label in ("1", "0")] == [0, 1]
+    negative = LabelNumbers(["-2", "-1"])  # these are names, too
+    assert [negative.of(label, "f:1") for label in ("-2", "-1")] == [0, 1]
+    with pytest.raises(UserError, match="the label '0' is not among the 2 classes"):
+        negative.of("0", "f:1")
 
 
 @pytest.mark.parametrize(

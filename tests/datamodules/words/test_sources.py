@@ -76,6 +76,14 @@ def test_a_list_of_labels_has_the_names_of_its_elements(tmp_path: Path) -> None:
         list(HubSource(rows, "some/set[train]", COLUMNS).records())
 
 
+def test_a_row_without_a_class_is_refused_if_the_classes_have_names(tmp_path: Path) -> None:
+    rows = Split(["a", "b"], [1, -1], tmp_path / "a", SimpleNamespace(names=["no", "yes"]))
+    with pytest.raises(UserError, match=r"^set:2: the label is -1, which marks rows without a class: remove them$"):
+        list(HubSource(rows, "set", COLUMNS).records())
+    rows = Split(["a", "b"], [1, -1], tmp_path / "a")
+    assert [record.labels for record in HubSource(rows, "set", COLUMNS).records()] == [("1",), ("-1",)]
+
+
 def test_integers_without_names_stay_integers(tmp_path: Path) -> None:
     source = HubSource(Split(["a", "b"], [3, "x"], tmp_path / "a"), "set", COLUMNS)
     assert [record.labels for record in source.records()] == [("3",), ("x",)]

@@ -32,7 +32,7 @@ def test_rows_are_padded_and_cut(
 ) -> None:
     padding: dict[str, Any] = {"max_length": 3, "pad_front": pad_front, "keep_last": keep_last}
     if made == "memory":
-        table = TokenTable.from_rows(ROWS, np.arange(4), **padding)
+        table = TokenTable.from_chunks([ROWS], np.arange(4), **padding)
     else:
         table = on_disk(tmp_path / "t.arrow", **padding)
     ids, target = table[torch.arange(4)]
@@ -77,7 +77,7 @@ def test_a_subset_and_its_copy_in_a_worker_map_the_same_file(tmp_path: Path) -> 
         assert ids.tolist() == [[0, 0, 7, 8, 9], [1, 2, 3, 4, 5]]
         assert target.tolist() == [3, 0]
     assert len(pickle.dumps(on_disk(tmp_path / "t.arrow", max_length=9).subset(torch.tensor([1])))) < 2000
-    in_memory = pickle.loads(pickle.dumps(TokenTable.from_rows(ROWS, max_length=9)))
+    in_memory = pickle.loads(pickle.dumps(TokenTable.from_chunks([ROWS], max_length=9)))
     assert in_memory[torch.tensor([1])][0].tolist() == [[6]]
     assert in_memory.targets(np.arange(4)).tolist() == [-1] * 4
 
@@ -114,7 +114,7 @@ def test_sets_of_labels_without_rows_have_their_width(tmp_path: Path) -> None:
 
 
 def test_unknown_sets_of_labels_are_nan() -> None:
-    table = TokenTable.from_rows(ROWS, np.full((4, 2), np.nan), max_length=3)
+    table = TokenTable.from_chunks([ROWS], np.full((4, 2), np.nan), max_length=3)
     target = table[torch.tensor([1, 0])][1]
     assert (target.shape, target.dtype) == ((2, 2), torch.float32)
     assert target.isnan().all()

@@ -8,7 +8,7 @@ from lit_models.keras.architecture import understand
 from lit_models.keras.files.errors import KerasFileError
 from tests.keras.stacks import FLAT, conv, dense, keras_tests, saved_json
 
-pytestmark = keras_tests
+pytestmark = [*keras_tests, pytest.mark.usefixtures("quick_trials")]
 
 IMAGE, OUT = (12, 12, 1), dense(3, "softmax")
 
@@ -27,6 +27,13 @@ def test_a_sequential_model_without_an_input_layer_has_its_shape_in_the_first(as
     first["config"]["batch_input_shape"] = [None, *IMAGE]
     content["config"] = [first, *rest] if as_list else {"name": "old", "layers": [first, *rest]}
     assert understand(content).settings["image_size"] == 12
+
+
+@pytest.mark.parametrize("shape", [[None, 14, 1], [14, None, 1], [14, 14, None]])
+def test_images_of_any_size_are_refused(shape: list[int | None]) -> None:
+    content = saved_json(conv(2), FLAT, OUT, shape=IMAGE)
+    content["config"]["layers"][0]["config"]["batch_shape"] = [None, *shape]
+    assert refusal(content) == f"the input has shape {tuple(shape)}; LitCNN needs images of one size: (28, 28, 1)"
 
 
 def test_a_model_without_any_shape_is_refused() -> None:

@@ -33,6 +33,14 @@ def test_a_good_file_is_read_to_its_end_once(monkeypatch: pytest.MonkeyPatch) ->
     check_hdf5(content)
 
 
+@pytest.fixture(params=["real", "quick"])
+def trial(request: pytest.FixtureRequest) -> None:
+    """The process of the program, and the one that other tests put in its place."""
+    if request.param == "quick":
+        request.getfixturevalue("quick_trials")
+
+
+@pytest.mark.usefixtures("trial")
 def test_a_file_that_the_library_never_ends_with_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     content = legacy()
     for place, value in ((296, 32), (1584, 0), (2182, 255)):  # the library reads an attribute for ever
@@ -42,3 +50,14 @@ def test_a_file_that_the_library_never_ends_with_is_refused(monkeypatch: pytest.
     with pytest.raises(KerasFileError, match="the file is damaged: reading it did not end within 4 s"):
         check_hdf5(bytes(content))
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.usefixtures("trial")
+def test_a_crash_of_the_library_is_a_refusal_and_its_error_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = bytes(legacy())
+    monkeypatch.setattr(hdf5, "checked", set())
+    monkeypatch.setattr(hdf5, "PROGRAM", f"{hdf5.PROGRAM}\nassert size == {len(content)}\nimport os\nos.abort()")
+    with pytest.raises(KerasFileError, match="the file is damaged: reading it crashed"):
+        check_hdf5(content)
+    check_hdf5(content[:100])  # h5py raises an error before the program comes to its last line
+    assert len(hdf5.checked) == 1

@@ -22,7 +22,7 @@ from lit_models.keras.files.reading import CONFIG, WEIGHTS, read_model, read_wei
 from lit_models.keras.importing import import_model
 from tests.keras.stacks import conv, dense, keras_tests, network_of, sequential, with_noise
 
-pytestmark = keras_tests
+pytestmark = [*keras_tests, pytest.mark.usefixtures("quick_trials")]
 
 KERAS2 = Path(__file__).parent / "keras2"
 KERNEL = "layers/dense/vars/0"

@@ -14,7 +14,7 @@ from lit_models.keras.importing import import_model
 from tests.fuzz import mutated, read_or_refuse
 from tests.keras.stacks import conv, dense, keras_tests, sequential, with_noise
 
-pytestmark = [*keras_tests, pytest.mark.fuzz]
+pytestmark = [*keras_tests, pytest.mark.usefixtures("quick_trials"), pytest.mark.fuzz]
 
 KEYS = [b'"class_name"', b'"config"', b'"layers"', b"Lambda", b'"registered_name"', b"__lambda__"]
 TOKENS = [*KEYS, b"[", b"{", b"}", b"]", b"null", b"-1", b"1e999", b"NaN", b"\\ud800", b"9" * 5000, b"[" * 5000]

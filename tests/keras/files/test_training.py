@@ -10,7 +10,7 @@ from lit_models.keras.files.training import Training, read_training
 from lit_models.keras.importing import import_model
 from tests.keras.stacks import dense, embed, keras_tests, named, saved_json, sequential
 
-pytestmark = keras_tests
+pytestmark = [*keras_tests, pytest.mark.usefixtures("quick_trials")]
 
 OUT = dense(3, "softmax")
 OTHER = "keras_rmsprop"

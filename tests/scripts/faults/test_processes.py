@@ -8,7 +8,7 @@ from scripts.faults.processes import FIT, ONE_EPOCH, faults, row, two_processes
 from scripts.faults.processes import End as HowItEnded
 
 CASES = [
-    ("lightning", "stop", "1", "training"),
+    pytest.param("lightning", "stop", "1", "training", marks=pytest.mark.slow),
     pytest.param("lightning", "kill", "0", "saving", marks=pytest.mark.slow),
     pytest.param("lightning", "memory", "1", "validation", marks=pytest.mark.slow),
     pytest.param("lightning", "stop", "1", "start", marks=pytest.mark.slow),

@@ -121,6 +121,13 @@ class Renamed(Trained):
         checkpoint["state_dict"] = {name[4:]: value for name, value in checkpoint["state_dict"].items()}
 
 
+class Faulty(Trained):
+    """Has a fault in a hook that reads a checkpoint."""
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        raise KeyError("my own fault")
+
+
 class Counting(Points):
     """A state that exists after `setup` alone."""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 
 class Points(L.LightningDataModule):
@@ -62,6 +62,23 @@ class Ordered(Points):
     def train_dataloader(self) -> DataLoader[tuple[torch.Tensor, ...]]:
         generator = torch.Generator().manual_seed(7)
         return DataLoader(self.split(96, 0), batch_size=self.batch_size, shuffle=True, generator=generator)
+
+
+class Stream(IterableDataset[Any]):
+    """The samples of a data set in a random order, one after the other."""
+
+    def __init__(self, samples: TensorDataset) -> None:
+        self.samples = samples
+
+    def __iter__(self) -> Any:
+        return (self.samples[i] for i in torch.randperm(len(self.samples)).tolist())
+
+
+class Streamed(Points):
+    """Data without a length, in an order that the global random generator draws."""
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        return DataLoader(Stream(self.split(96, 0)), batch_size=self.batch_size)
 
 
 class Remembered(Points):

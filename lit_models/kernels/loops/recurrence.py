@@ -1,8 +1,8 @@
 """The time loops of SimpleRNN, GRU and LSTM, compiled by Numba.
 
 A call computes one slice of the batch, whose first sample is `low`. A step processes the samples that are active at
-that time; they are rows that follow one another in memory. `steps` has three rows, with one number per step in the
-order of processing: the number of active samples, the first row of the outputs, and the offset of the first input.
+that time; their rows follow one another in memory. `steps` has three rows, with one number per step in the order of
+processing: the number of active samples, the first row of the outputs, and the offset of the first input.
 
 Hidden states and gates have rows of `width` numbers, the hidden size rounded up to a multiple of 16. The gates of a
 step are stored gate by gate, so that the loops over units and samples are one loop.
@@ -14,7 +14,8 @@ import numpy as np
 from numba import njit
 
 from lit_models.kernels.compiled import SLICE
-from lit_models.kernels.vectors import ONE, load, products, sigmoid, store, tanh
+from lit_models.kernels.loops.tiles import products
+from lit_models.kernels.loops.vectors import ONE, keep, load, sigmoid, store, tanh
 
 NONE = (0, 0, 0, 0, 0, 0)  # no product
 
@@ -83,17 +84,6 @@ class Backward(NamedTuple):
     """`(gates, H, W)`"""
     grad_bias: int
     """`(gates, W)`; a GRU's rows are r, z, m and n"""
-
-
-class EmbeddingBackward(NamedTuple):
-    """Addresses and sizes of the gradient of an embedding."""
-
-    width: int
-    """numbers of a row, a multiple of 16"""
-    grad: int
-    """`(N, width)`: of the rows of N tokens"""
-    total: int
-    """`(V, width)`: of the table; sums are added to it"""
 
 
 CHUNK = 96  # rows that are collected before they are multiplied into the weight gradients
@@ -182,6 +172,8 @@ def rnn_backward(steps, a, low):
             add_weight_gradients(a, 0, (grads, grads), used, xs, befores)
             add_bias_gradient(a, 0, grads, used)
             used = 0
+    keep(memory)
+    keep(zeros)
 
 
 @njit(nogil=True)
@@ -225,6 +217,7 @@ def lstm_forward(steps, a, low):
                 store(gates + i + size, f_gate)
                 store(gates + i + 2 * size, g_gate)
                 store(gates + i + 3 * size, o_gate)
+    keep(memory)
 
 
 @njit(nogil=True)
@@ -276,6 +269,8 @@ def lstm_backward(steps, a, low):
                 add_weight_gradients(a, gate, (of_gate, of_gate), used, xs, befores)
                 add_bias_gradient(a, gate, of_gate, used)
             used = 0
+    keep(memory)
+    keep(zeros)
 
 
 @njit(nogil=True)
@@ -320,6 +315,7 @@ def gru_forward(steps, a, low):
                 store(gates + i, r)
                 store(gates + i + size, z)
                 store(gates + i + 2 * size, new)
+    keep(memory)
 
 
 @njit(nogil=True)
@@ -372,12 +368,5 @@ def gru_backward(steps, a, low):
                     of_x = of_gate + 4 * CHUNK * a.width if gate == 2 else of_gate
                     add_weight_gradients(a, gate, (of_x, of_gate), used, xs, befores)
             used = 0
-
-
-@njit(nogil=True)
-def embedding_backward(tokens, a, low):
-    """Adds the gradients of the rows of tokens `(1, N)` to those of the table, one after the other from token `low`."""
-    for i in range(low, tokens.shape[1]):
-        source, target = a.grad + 4 * i * a.width, a.total + 4 * tokens[0, i] * a.width
-        for j in range(0, 4 * a.width, 64):
-            store(target + j, load(target + j) + load(source + j))
+    keep(memory)
+    keep(zeros)

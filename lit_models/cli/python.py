@@ -1,0 +1,389 @@
+"""`lit_models.load` and `lit_models.fit`: the commands `predict` and `fit` as functions of Python.
+
+Both run the command line's own code, so that checks, numbers and files are the same.
+"""
+
+import inspect
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import lightning as L
+import numpy as np
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.model_helpers import is_overridden
+from torch import Tensor
+
+from datamodules.base import DataModule, GlobalBatchSampler
+from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.inputs import Text
+from lit_models.cli.app import LATE_HOOKS, LitCLI
+from lit_models.cli.building import Builder
+from lit_models.cli.pairing import model_settings, section_settings
+from lit_models.runs.checkpoint_files import CheckpointFiles
+from lit_models.runs.loaders import prepare_loaders
+from lit_models.runs.prediction_rows import probabilities_in, rows_of
+from lit_models.runs.predictions import in_order, plain
+from lit_models.runs.progress import say
+from lit_models.runs.weights import explain_weights
+
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
+"""Checkpoints of a run folder, the preferred one first."""
+PLAIN = (str, int, float, bool, type(None))
+
+
+class Prediction(NamedTuple):
+    """The class of one sample.
+
+    Args:
+        label: the most probable class.
+        probability: its probability, 0 to 1.
+        probabilities: the probability of each class, by name.
+    """
+
+    label: str
+    probability: float
+    probabilities: dict[str, float]
+
+
+class LabelsPrediction(NamedTuple):
+    """The labels of one sample.
+
+    Args:
+        labels: the labels with a probability above 0.5.
+        probabilities: the probability of each label, by name.
+    """
+
+    labels: list[str]
+    probabilities: dict[str, float]
+
+
+class NumbersPrediction(NamedTuple):
+    """The numbers of one sample.
+
+    Args:
+        values: each number, by name.
+    """
+
+    values: dict[str, float]
+
+
+class FitResult(NamedTuple):
+    """What a training has left.
+
+    Args:
+        metrics: the final metrics by name, such as "test/acc".
+        folder: the run folder, with checkpoints and `results.json`.
+        model: the trained module.
+    """
+
+    metrics: dict[str, float]
+    folder: Path
+    model: L.LightningModule
+
+
+class Predictor:
+    """A trained model with the data settings of its run, such as the tokenizer.
+
+    Args:
+        model: the module, with the weights of the checkpoint.
+        data: the data of its run; None if it has none.
+        trainer: computes the predictions.
+        checkpoint: the file, for a module that builds layers in a hook of the Trainer.
+    """
+
+    def __init__(
+        self, model: L.LightningModule, data: L.LightningDataModule | None, trainer: L.Trainer, checkpoint: Path | None
+    ) -> None:
+        self.model, self.data = model, data
+        self._trainer, self._checkpoint = trainer, checkpoint
+
+    def predict(self, inputs: Any, *, top_k: int | None = None, batch_size: int | None = None) -> list[Any]:
+        """Predicts in the order of the inputs, with the numbers of the command `predict`.
+
+        Args:
+            inputs: one input or a list. For texts: strings, which are always texts, and paths (`pathlib.Path`) of
+                files. For images: paths, PIL images, or arrays `(H, W)` or `(H, W, 3)`, uint8 or floats in 0 to 1. For
+                rows of numbers: lists, arrays, or strings such as "0,1".
+            top_k: number of classes in `probabilities`, the most probable first; all of them if None.
+            batch_size: samples that are computed at once; that of the run if None.
+
+        Returns:
+            A Prediction, LabelsPrediction or NumbersPrediction for each sample. For a module with other predictions,
+            what its `predict_step` returns for each sample.
+
+        Raises:
+            UserError: an input cannot be read, or a number is out of its range.
+        """
+        for name, value in (("top_k", top_k), ("batch_size", batch_size)):
+            if value is not None and value < 1:
+                raise UserError(f"{name} must be at least 1, got {value}")
+        if not isinstance(self.data, DataModule) or "inputs" not in inspect.signature(type(self.data)).parameters:
+            name = type(self.data).__name__ if self.data is not None else "a module without data"
+            raise UserError(f"{name} takes no inputs to predict: call `model` with a batch, as in plain PyTorch")
+        data = self.data.with_inputs([_input(item, self.data.kind) for item in _listed(inputs, self.data.kind)])
+        data.batch_size = batch_size or data.batch_size
+        with _plain_mistakes():
+            outputs = cast(list[Any], self._trainer.predict(self.model, datamodule=data, ckpt_path=self._checkpoint))
+            sampler = cast(Any, self._trainer.predict_dataloaders).sampler
+        assert isinstance(sampler, GlobalBatchSampler), "a DataModule has this sampler"
+        batches = ([(0, index) for index in batch.tolist()] for batch in sampler.batches_of(0))
+        _, predictions = in_order([(places, plain(p)) for places, p in zip(batches, outputs, strict=True)])
+        rows = rows_of(self.model, predictions)
+        if rows is None:
+            return list(predictions)
+        return [_prediction(rows.row(numbers), top_k) for numbers in predictions.tolist()]
+
+
+def _listed(inputs: Any, kind: str) -> list[Any]:
+    """The inputs as a list. A batch of images or rows is one input for each."""
+    if isinstance(inputs, str | Path) or not isinstance(inputs, Iterable) or isinstance(inputs, Mapping):
+        return [inputs]
+    if isinstance(inputs, np.ndarray | Tensor) and (inputs.ndim < 3 or (inputs.ndim == 3 and inputs.shape[-1] == 3)):
+        if inputs.ndim == 1 and not np.issubdtype(np.asarray(inputs).dtype, np.number):  # of texts
+            return list(map(str, inputs))
+        return list(inputs) if kind == "features" and inputs.ndim == 2 else [inputs]  # rows; a row, or an image
+    return list(inputs)
+
+
+def _input(item: Any, kind: str) -> Any:
+    return Text(item) if kind == "tokens" and isinstance(item, str) else item
+
+
+def _prediction(record: dict[str, Any], top_k: int | None) -> Any:
+    each = probabilities_in(record)
+    if not each:
+        if top_k is not None:
+            raise UserError("top_k is for classes and labels, and the model predicts numbers: leave it out")
+        return NumbersPrediction(record)
+    if top_k is not None:
+        each = dict(sorted(each.items(), key=lambda pair: -pair[1])[:top_k])
+    if "label" in record:
+        return Prediction(record["label"], record["probability"], each)
+    return LabelsPrediction([name for name, p in probabilities_in(record).items() if p > 0.5], each)
+
+
+class LoadCLI(LitCLI):
+    """Builds model and data of a checkpoint as `predict` does, and loads the weights. It runs nothing."""
+
+    def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
+        """A Trainer that computes in this process, and prints and writes nothing."""
+        config = self._get(self.config_init, "trainer")
+        quiet = ("logger", "enable_progress_bar", "enable_checkpointing", "enable_model_summary")
+        trainer = L.Trainer(
+            accelerator=config["accelerator"],
+            devices=1,
+            precision=config["precision"],
+            plugins=[CheckpointFiles()],
+            **cast(Any, dict.fromkeys(quiet, False)),
+        )
+        prepare_loaders(trainer)
+        return trainer
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Checks the checkpoint, and loads its weights."""
+        self._check_run()
+        path, content = Path(self.settings.ckpt_path), self.words_parser.checkpoint
+        assert content is not None, "`load` names a checkpoint"
+        explain_weights(self.trainer, path)
+        if self.trainer.precision == "64-true":
+            self.model.double()
+        self.late = any(is_overridden(hook, self.model) for hook in LATE_HOOKS)
+        if not self.late:
+            self.model.on_load_checkpoint(content)
+            self.model.load_state_dict(content["state_dict"], strict=self.model.strict_loading)
+        self.model.eval()
+
+
+def load(path: str | Path, *, accelerator: str = "auto", trust: Sequence[str] = ()) -> Predictor:
+    """Loads a trained model to predict with it.
+
+    The file is checked as the command line checks it: its checksum, and the classes that it names. Nothing in it is
+    executed.
+
+    Args:
+        path: a checkpoint, or a run folder. From a folder, `best.ckpt` is loaded, or `last.ckpt` if it does not exist.
+        accelerator: "auto", "cpu", "gpu" or "mps".
+        trust: modules of your own that the checkpoint may name, as `--trust` does.
+
+    Raises:
+        MissingFileError: the file does not exist.
+        UserError: the file is damaged, or names a class that you have not named.
+    """
+    file = checkpoint_in(Path(path).expanduser())
+    trusted = [word for module in trust for word in ("--trust", module)]
+    with _plain_mistakes():
+        cli = LoadCLI(args=["predict", "--ckpt_path", str(file), "--trainer.accelerator", accelerator, *trusted])
+    return Predictor(cli.model, cli.datamodule, cli.trainer, file if cli.late else None)
+
+
+def checkpoint_in(path: Path) -> Path:
+    """The checkpoint of a run folder, or the file itself.
+
+    Raises:
+        MissingFileError: the folder has no checkpoint.
+    """
+    if not path.is_dir():
+        return path
+    found = [place / name for place in (path / "checkpoints", path) for name in CHECKPOINTS]
+    file = next((file for file in found if file.is_file()), None)
+    if file is None:
+        raise MissingFileError(f"no {' or '.join(CHECKPOINTS)} in {path}: give a run folder or a checkpoint")
+    return file
+
+
+class GivenBuilder(Builder):
+    """Uses objects of the caller's where they are given."""
+
+    def build_data(
+        self, class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        given = cast(FitCLI, self.cli).given.get("data")
+        if given is None:
+            links = applied_instantiation_links
+            return super().build_data(class_type, *args, applied_instantiation_links=links, **kwargs)
+        self.data = given
+        return given
+
+    def build_model(
+        self, class_type: type, *args: Any, applied_instantiation_links: dict[str, Any], **kwargs: Any
+    ) -> Any:
+        given = cast(FitCLI, self.cli).given.get("model")
+        if given is None:
+            links = applied_instantiation_links
+            return super().build_model(class_type, *args, applied_instantiation_links=links, **kwargs)
+        with self._noting_failure(class_type):
+            typed = section_settings(self.parser.typed.get("model"))
+            changed = model_settings(class_type, kwargs, typed, self.data, advice="build the model with this value")
+            self.derived.model |= changed.keys()
+        return given
+
+
+class FitCLI(LitCLI):
+    """Trains as `fit` does, with objects of the caller's.
+
+    Args:
+        words: the command line.
+        given: the objects, by "model" and "data".
+        callbacks: callbacks of the caller's.
+    """
+
+    builder_class = GivenBuilder
+
+    def __init__(self, words: list[str], given: dict[str, Any], callbacks: list[Callback]) -> None:
+        self.given = given
+        super().__init__(args=words, trainer_defaults={"callbacks": callbacks} if callbacks else None)
+
+
+def fit(
+    model: Any = None,
+    data: Any = None,
+    *,
+    config: str | Path | Sequence[str | Path] | None = None,
+    max_epochs: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    settings: Mapping[str, Any] | None = None,
+    **trainer: Any,
+) -> FitResult:
+    """Trains and tests a model as the command `fit` does, in a new run folder.
+
+    Args:
+        model: name of a model, path of a class such as "my_model.LitMine", a class, or a module, which is trained.
+        data: the same for data.
+        config: name or file of a config, or several of them.
+        max_epochs: passes over the training part, 0 or more; 10 if neither this nor a config sets it.
+        callbacks: Lightning callbacks, in addition to those of the config.
+        settings: other flags of the command by name, such as `{"model.lr": 0.01, "experiment": "first"}`.
+        **trainer: settings of the Trainer, plain values, such as `accelerator="cpu"`.
+
+    Raises:
+        UserError: a mistake in one of these, with the message of the command.
+    """
+    words = ["fit"]
+    for name in [config] if isinstance(config, str | Path) else config or ():
+        words += ["--config", str(name)]
+    given: dict[str, Any] = {}
+    for part, value, base in (("model", model, L.LightningModule), ("data", data, L.LightningDataModule)):
+        words += _words_of(part, value, base)
+        if isinstance(value, base):
+            given[part] = value
+    if max_epochs is not None:
+        trainer["max_epochs"] = max_epochs
+    for name, value in ({f"trainer.{name}": value for name, value in trainer.items()} | dict(settings or {})).items():
+        words.append(_word(name, value))
+    with _plain_mistakes():
+        cli = FitCLI(words, given, list(callbacks))
+    assert cli.current_run is not None, "fit has a run"
+    folder = cli.current_run.folder
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    return FitResult(results["metrics"], folder, cli.model)
+
+
+def _words_of(part: str, value: Any, base: type) -> list[str]:
+    """The flags for a model or data: its class and the settings that it was built with."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [f"--{part}", value]
+    cls = value if isinstance(value, type) else type(value)
+    if not issubclass(cls, base):
+        raise UserError(f"{part} is {value!r}, expected a name, or a {base.__name__} or its class")
+    if "<" in cls.__qualname__:
+        raise UserError(f"{part}: {cls.__name__} is defined inside a function: define it in a file or a cell")
+    words = [f"--{part}", f"{cls.__module__}.{cls.__qualname__}"]
+    if isinstance(value, type):
+        return words
+    known = inspect.signature(cls).parameters
+    built_with = value.init_args if isinstance(value, DataModule) else value.hparams
+    if not built_with and set(known) - {"args", "kwargs"}:
+        say(f"note: {cls.__name__} does not tell its settings, so the run's config has its defaults")
+    settings = {k: _as_plain(v) for k, v in built_with.items() if k in known and v is not None}
+    chosen = {k: v for k, v in settings.items() if _is_plain(v)}
+    if left_out := sorted(settings.keys() - chosen.keys()):
+        say(
+            f"note: {cls.__name__} has settings that are not plain values, so the run's config leaves them out: "
+            f"{', '.join(left_out)}"
+        )
+    if isinstance(value, DataModule) and "seed" in known:
+        chosen["seed"] = value.seed  # the object's own; that of the run is for a class or a name
+    return words + [_word(f"{part}.init_args.{name}", setting) for name, setting in chosen.items()]
+
+
+def _word(name: str, value: Any) -> str:
+    """A flag with its value."""
+    value = _as_plain(value)
+    if not _is_plain(value):
+        raise UserError(f"{name} is a {type(value).__name__}, expected a plain value, such as the name of a class")
+    return f"--{name}={value if isinstance(value, str) else json.dumps(value)}"
+
+
+def _as_plain(value: Any) -> Any:
+    """A setting with its paths as texts."""
+    if isinstance(value, list | tuple):
+        return [_as_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    return isinstance(value, PLAIN) and not isinstance(value, Tensor)
+
+
+@contextmanager
+def _plain_mistakes() -> Iterator[None]:
+    """Turns Lightning's error about a wrong setting into a UserError, and a training that was interrupted into a
+    KeyboardInterrupt."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    except SystemExit as stop:
+        if stop.code == 130:
+            raise KeyboardInterrupt from stop
+        raise
