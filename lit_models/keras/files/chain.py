@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from lit_models.keras.files.errors import KerasFileError
 
 
+PUBLIC_NAMES = {"GroupedQueryAttention": "GroupQueryAttention"}
+"""Classes that have another name in `keras.layers` than in Keras' source, which an `.h5` file has."""
+
+
 class SavedLayer(NamedTuple):
     """A layer as the file has it: its class, its own name, and its settings."""
 
@@ -54,7 +58,7 @@ def saved_layer(entry: Any) -> SavedLayer:
     foreign = module is not None and str(module).split(".")[0] not in ("keras", "tf_keras")
     if foreign or registered not in (None, kind) or ">" in kind:
         raise KerasFileError(f"layer {name!r} is of class {registered or kind}, which is not one of Keras' own")
-    return SavedLayer(kind, name, config)
+    return SavedLayer(PUBLIC_NAMES.get(kind, kind), name, config)
 
 
 def chained(entries: list[dict[str, Any]], config: Any) -> list[dict[str, Any]]:

@@ -82,7 +82,7 @@ def keras_arrays(network: nn.Module) -> list[KerasArray]:
         elif isinstance(module, nn.Embedding):
             arrays.append(_array(f"{name}/embeddings", module.weight))
         elif isinstance(module, nn.RNNBase):
-            arrays += _recurrent(name, module)
+            arrays += recurrent_arrays(name, module)
         elif any(True for _ in module.parameters(recurse=False)):
             raise UserError(f"{name} ({type(module).__name__}) has no counterpart in Keras")
     return arrays
@@ -144,7 +144,7 @@ def _dense_kernel(name: str, module: nn.Linear, channels: int, size: tuple[int, 
     return KerasArray(f"{name}/kernel", (maps.permute(2, 3, 1, 0),), shape)  # (H, W, C, O)
 
 
-def _recurrent(name: str, module: nn.RNNBase) -> Iterator[KerasArray]:
+def recurrent_arrays(name: str, module: nn.RNNBase) -> Iterator[KerasArray]:
     """Kernel `(inputs, gates * H)`, recurrent kernel `(H, gates * H)` and bias of each layer and direction.
 
     Gates: Keras' LSTM has i, f, c, o, and torch's i, f, g, o, the same order. Keras' GRU has z, r, h, and torch's
@@ -156,20 +156,24 @@ def _recurrent(name: str, module: nn.RNNBase) -> Iterator[KerasArray]:
     for layer in range(module.num_layers):
         for direction in ("", "_reverse")[: 1 + module.bidirectional]:
             w_ih, w_hh, b_ih, b_hh = (
-                getattr(module, f"{kind}_l{layer}{direction}")
+                getattr(module, f"{kind}_l{layer}{direction}", None)
                 for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
+            assert w_ih is not None
+            assert w_hh is not None
             place = f"{name}/layer{layer}{direction}"
             if gru:
                 z_r_n = (slice(h, 2 * h), slice(0, h), slice(2 * h, 3 * h))  # Keras' order, in torch's rows
                 yield _array(f"{place}/kernel", *(w_ih[gate].T for gate in z_r_n))
                 yield _array(f"{place}/recurrent_kernel", *(w_hh[gate].T for gate in z_r_n))
-                biases = tuple(bias[gate] for bias in (b_ih, b_hh) for gate in z_r_n)
-                yield KerasArray(f"{place}/bias", biases, (2, 3 * h))
+                if module.bias:
+                    biases = tuple(bias[gate] for bias in (b_ih, b_hh) for gate in z_r_n)
+                    yield KerasArray(f"{place}/bias", biases, (2, 3 * h))
             else:
                 yield _array(f"{place}/kernel", w_ih.T)
                 yield _array(f"{place}/recurrent_kernel", w_hh.T)
-                yield _array(f"{place}/bias", b_ih)
+                if b_ih is not None:
+                    yield _array(f"{place}/bias", b_ih)
 
 
 def _second_biases(network: nn.Module) -> Iterator[Tensor]:

@@ -1,0 +1,120 @@
+"""The settings of a layer in a Keras file, as the layers here take them.
+
+Reading is strict. A setting is accepted if the layer here takes it, if it matters only for training, or if it is off
+(null, false or 0). Any other setting is refused, and the error names it. No class is looked up in Keras.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lit_models.keras.files.chain import SavedLayer, saved_layer
+from lit_models.keras.files.errors import KerasFileError
+from lit_models.keras.files.graph import Call
+from lit_models.keras.files.layers import dtype_of, function_name, keeps_outputs, plain
+from lit_models.keras.layers import LAYERS, settings_of
+
+NEUTRAL: dict[str, Any] = {
+    "use_cudnn": "auto",
+    "groups": 1,
+    "renorm_momentum": 0.99,
+    "loss_weight": None,
+    "dilation_rate": 1,
+    "zero_output_for_mask": True,
+}
+"""Values of settings that have no effect on a layer that does not take them."""
+NEVER = {"unroll", "implementation", "seed", "autocast", "sparse", "ragged", "optional", "flash_attention"}
+"""Settings that do not change the outputs."""
+OLD_NAMES = {("LeakyReLU", "alpha"): "negative_slope"}
+"""Settings that had another name in Keras 2."""
+WRAPPED = ("layer", "backward_layer")
+
+
+def graph_call(call: Call) -> dict[str, Any]:
+    """A call as plain data; see `network`.
+
+    Raises:
+        KerasFileError: the layer or one of its settings is not supported; names it.
+    """
+    entry: dict[str, Any] = {"name": call.name}
+    if call.layer is None:
+        entry["layer"] = call.of
+    else:
+        entry |= {"kind": call.layer.kind, "settings": call_settings(call)}
+    if call.reads:
+        entry["reads"] = call.reads
+    if call.mask is not None:
+        entry["mask"] = call.mask
+    for name in ("training", "trainable"):
+        value = call.keywords.get(name)
+        if call.layer is not None and name == "trainable" and call.layer.config.get("trainable") is False:
+            value = False
+        if value is False:
+            entry[name] = False
+    return entry
+
+
+def call_settings(call: Call) -> dict[str, Any]:
+    """The settings of a call's layer, with those that Keras takes in the call.
+
+    Raises:
+        KerasFileError: one is not supported.
+    """
+    assert call.layer is not None
+    own = {name: value for name, value in call.keywords.items() if name not in ("training", "trainable")}
+    if call.layer.kind == "Operation":
+        config = {k: v for k, v in call.layer.config.items() if k not in ("name", "dtype", "function")}
+        keywords = {name: value for name, value in {**config, **own}.items() if value is not None}
+        return {"function": call.layer.config["function"], "arguments": call.arguments, "keywords": keywords}
+    if call.layer.kind == "InputLayer":
+        shape = call.layer.config["batch_shape"]
+        if not isinstance(shape, list | tuple):
+            raise KerasFileError("the model does not say the shape of its input; build it before it is saved")
+        return {"shape": list(shape[1:])}
+    return {**layer_settings(call.layer), **{name: value for name, value in own.items() if value}}
+
+
+def layer_settings(saved: SavedLayer) -> dict[str, Any]:
+    """The settings of a layer as the layer here takes them.
+
+    Raises:
+        KerasFileError: the layer or a setting is not supported.
+    """
+    place = f"layer {saved.name!r} ({saved.kind})"
+    if saved.kind not in LAYERS:
+        raise KerasFileError(f"{place} is not supported")
+    dtype_of(saved)
+    taken, settings = settings_of(LAYERS[saved.kind]), {}
+    for key, value in saved.config.items():
+        key = OLD_NAMES.get((saved.kind, key), key)  # noqa: PLW2901
+        if key in taken:
+            settings[key] = setting(saved, key, value)
+        elif not is_neutral(key, value):
+            raise KerasFileError(f"{place} has {key} {plain(value)!r}; this setting is not supported")
+    return settings
+
+
+def setting(saved: SavedLayer, key: str, value: Any) -> Any:
+    """One setting as plain data."""
+    place = f"layer {saved.name!r} ({saved.kind})"
+    if key in WRAPPED:
+        return None if value is None else wrapped(saved, value)
+    if key.endswith("activation"):
+        try:
+            return function_name(value)
+        except ValueError as error:
+            raise KerasFileError(f"{place} has {key} {plain(value)!r}; expected {error}") from error
+    if isinstance(value, Mapping):
+        raise KerasFileError(f"{place} has {key} {plain(value)!r}, an object; this is not supported")
+    return list(value) if isinstance(value, tuple) else value
+
+
+def wrapped(outer: SavedLayer, entry: Any) -> dict[str, Any]:
+    """The layer inside another one."""
+    inner = saved_layer(entry)
+    return {"kind": inner.kind, "settings": layer_settings(inner._replace(name=outer.name))}
+
+
+def is_neutral(key: str, value: Any) -> bool:
+    """Whether a setting that a layer does not take has no effect on its outputs."""
+    off = value is None or value is False or value == 0 or value == []
+    return off or keeps_outputs(key) or key in NEVER or (key in NEUTRAL and plain(value) == NEUTRAL[key])
