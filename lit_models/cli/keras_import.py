@@ -13,8 +13,7 @@ from datamodules.errors import UserError
 from datamodules.storage.downloads import sha256
 from lit_models.cli.app import LitCLI
 from lit_models.cli.building import Builder
-from lit_models.keras.comparison import PROBABILITY
-from lit_models.keras.importing import ImportedModel, check_outputs, import_model, load_weights
+from lit_models.keras.importing import Imported, import_any
 from lit_models.keras.live import require_keras
 from lit_models.runs import checkpoints, folder, results
 from lit_models.runs.progress import say, trainable
@@ -77,11 +76,10 @@ def import_file(
         UserError: Keras is not installed, or the file has no counterpart here.
     """
     require_keras("import-keras")
-    imported = import_model(path, model=model, dropout=dropout)
+    imported = import_any(path, model=model, dropout=dropout)
     cli = build(path, imported, data_words, experiment=experiment)
     module = cast(LitTask, cli.model).eval()
-    load_weights(imported, module.network)
-    difference = check_outputs(imported, module.network)
+    difference = imported.transfer(module.network)
     run_folder = folder.reserve(runs_dir, experiment)
     try:
         checkpoint = write_run(run_folder, module, cli.stored_config())
@@ -92,13 +90,13 @@ def import_file(
     report(path, imported, module, difference=difference, checkpoint=checkpoint)
 
 
-def build(path: Path, imported: ImportedModel, data_words: list[str], *, experiment: str) -> ImportCLI:
+def build(path: Path, imported: Imported, data_words: list[str], *, experiment: str) -> ImportCLI:
     """Builds the model with the settings of a Keras file, and the data in `data_words`, if any.
 
     Raises:
         UserError: the data do not fit, or the model refuses a setting of the file.
     """
-    model = {"class_path": f"lit_models.{imported.adapter.name}", "init_args": imported.settings}
+    model = {"class_path": f"lit_models.{imported.name}", "init_args": imported.settings}
     content: dict[str, Any] = {"seed_everything": 0, "experiment": experiment, "model": model}
     if imported.dtype == "float64":
         content["trainer"] = {"precision": "64-true"}
@@ -149,11 +147,10 @@ def write_source(run_folder: Path, path: Path, module: LitTask, difference: floa
     results.write_results(run_folder, "import-keras.json", content)
 
 
-def report(path: Path, imported: ImportedModel, module: LitTask, *, difference: float, checkpoint: Path) -> None:
+def report(path: Path, imported: Imported, module: LitTask, *, difference: float, checkpoint: Path) -> None:
     """Prints what was written, and the differences from the file."""
-    settings = ", ".join(f"{name} {value}" for name, value in imported.settings.items())
-    say(f"{path} is a {imported.adapter.name}: {settings}")
+    say(f"{path} is a {imported.name}: {imported.described()}")
     for note in imported.notes:
         say(f"note: {note}")
-    say(f"largest difference in probability from Keras on random inputs: {difference:.1e} (allowed: {PROBABILITY:.0e})")
+    say(f"largest difference {imported.compared} from Keras on random inputs: {difference:.1e} ({imported.allowed})")
     say(f"{trainable(module):,} parameters in {checkpoint}")

@@ -3,24 +3,57 @@
 These functions do not depend on the command line or on run folders. The caller builds the network from the settings:
 
     imported = import_model(Path("model.keras"))
-    module = LitCNN(**imported.settings)  # the class named by imported.adapter.name
-    load_weights(imported, module.network)
-    difference = check_outputs(imported, module.network)
+    module = LitCNN(**imported.settings)  # the class named by imported.name
+    difference = imported.transfer(module.network)
 """
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from torch import nn
 
 from lit_models.keras.architecture import Architecture, understand
-from lit_models.keras.comparison import compare_outputs
+from lit_models.keras.comparison import PROBABILITY, compare_outputs
 from lit_models.keras.files.chain import saved_layers
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.reading import Array, read_model, read_weights
 from lit_models.keras.files.shapes import shape_check
 from lit_models.keras.rules.weights import load_keras_weights
+
+
+class Imported(Protocol):
+    """What was read from a Keras file."""
+
+    settings: dict[str, Any]
+    """Arguments of the network's `Lit` class, plain values."""
+    dtype: str
+    """Precision: "float32" or "float64"."""
+    notes: list[str]
+    """One sentence for each difference from the file."""
+
+    compared: ClassVar[str]
+    """What is compared, for messages."""
+    allowed: ClassVar[str]
+    """The largest difference that is allowed, for messages."""
+
+    @property
+    def name(self) -> str:
+        """The network's `Lit` class."""
+
+    def described(self) -> str:
+        """The network in one line, for messages."""
+
+    def transfer(self, network: nn.Module) -> float:
+        """Copies the weights into the network, and compares its outputs with those of the live Keras model.
+
+        Returns:
+            The largest difference.
+
+        Raises:
+            UserError: they differ by more than rounding.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +65,26 @@ class ImportedModel(Architecture):
     """
 
     arrays: list[Array]
+    compared: ClassVar[str] = "in probability"
+    allowed: ClassVar[str] = f"allowed: {PROBABILITY:.0e}"
+
+    def described(self) -> str:
+        """All settings, with their values."""
+        return ", ".join(f"{name} {value}" for name, value in self.settings.items())
+
+    @property
+    def name(self) -> str:
+        """The network's `Lit` class."""
+        return self.adapter.name
+
+    def transfer(self, network: nn.Module) -> float:
+        """Copies the weights into the network, and compares its outputs with those of the live Keras model.
+
+        Returns:
+            The largest difference of a probability.
+        """
+        load_weights(self, network)
+        return check_outputs(self, network)
 
 
 def import_model(path: Path, *, model: str | None = None, dropout: float | None = None) -> ImportedModel:
@@ -79,3 +132,33 @@ def check_outputs(imported: ImportedModel, network: nn.Module) -> float:
         UserError: the outputs differ by more than rounding.
     """
     return compare_outputs(imported.layers, imported.arrays, network, dtype=imported.dtype, saved=imported.saved)
+
+
+def import_any(path: Path, *, model: str | None = None, dropout: float | None = None) -> Imported:
+    """Reads a Keras file: as one of our own networks if it is one, otherwise as a graph for `LitKeras`.
+
+    Args:
+        path: a `.keras` or `.h5` file.
+        model: name of the required `Lit` class; if None, the layers decide.
+        dropout: replaces every rate in the file; None keeps them.
+
+    Raises:
+        MissingFileError: no such file.
+        KerasFileError: the file cannot be read, or something in it is not supported.
+    """
+    from lit_models.keras.importing_graph import GRAPH_MODEL, import_graph
+
+    refusal = None
+    if model != GRAPH_MODEL:
+        try:
+            return import_model(path, model=model, dropout=dropout)
+        except KerasFileError as error:
+            if model is not None or dropout is not None:
+                raise
+            refusal = error
+    if dropout is not None:
+        raise KerasFileError(f"{path}: --dropout does not apply to {GRAPH_MODEL}, which keeps the rates of the file")
+    try:
+        return import_graph(path)
+    except KerasFileError as error:
+        raise error from refusal

@@ -35,12 +35,51 @@ def build_graph(keras: Any, model: Mapping[str, Any], weights: Mapping[str, Sequ
         weights: the arrays of each layer by its name in the graph.
         dtype: precision of all layers.
     """
-    live = keras.saving.deserialize_keras_object(clean_model(model, dtype), safe_mode=True)
+    own = {f"lit_models>{kind}": layer for kind, layer in scaling_layers(keras).items()}
+    live = keras.saving.deserialize_keras_object(clean_model(model, dtype), custom_objects=own, safe_mode=True)
     for name, layer in named_layers(keras, live, ""):
         variables = [variable for variable in layer.weights if "int" not in str(variable.dtype)]
         for variable, array in zip(variables, weights.get(name, []), strict=True):
             variable.assign(array)
     return live
+
+
+def scaling_layers(keras: Any) -> dict[str, Any]:
+    """Keras' Rescaling and Normalization, which need TensorFlow, as plain layers of Keras."""
+
+    class Rescaling(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(self, *, scale: Any, offset: Any = 0.0, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.scale, self.offset = (np.asarray(value, self.compute_dtype) for value in (scale, offset))
+
+        def call(self, x: Any) -> Any:
+            return x * self.scale + self.offset
+
+    class Normalization(keras.layers.Layer):  # type: ignore[misc]
+        def __init__(
+            self, *, axis: Any = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs: Any
+        ) -> None:
+            super().__init__(**kwargs)
+            self.axes = [] if axis is None else [axis] if isinstance(axis, int) else list(axis)
+            self.given, self.invert = (mean, variance), invert
+
+        def build(self, shape: Any) -> None:
+            kept = sorted(axis % len(shape) for axis in self.axes)
+            self.spread = [shape[i] if i in kept else 1 for i in range(len(shape))]
+            sizes = tuple(shape[i] for i in kept)
+            if self.given[0] is None:
+                self.mean = self.add_weight(name="mean", shape=sizes, initializer="zeros", trainable=False)
+                self.variance = self.add_weight(name="variance", shape=sizes, initializer="ones", trainable=False)
+            else:
+                given = (np.broadcast_to(np.asarray(value, self.compute_dtype), sizes) for value in self.given)
+                self.mean, self.variance = given
+
+        def call(self, x: Any) -> Any:
+            mean, variance = (keras.ops.reshape(value, self.spread) for value in (self.mean, self.variance))
+            deviation = keras.ops.maximum(keras.ops.sqrt(variance), keras.config.epsilon())
+            return x * deviation + mean if self.invert else (x - mean) / deviation
+
+    return {"Rescaling": Rescaling, "Normalization": Normalization}
 
 
 def named_layers(keras: Any, model: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -96,6 +135,8 @@ def clean_layer(kind: str, config: Mapping[str, Any], dtype: str) -> dict[str, A
                 kept[name] = clean_value(kind, name, value, dtype)
         if "batch_input_shape" in config:  # the first layer of a Sequential model in Keras 2
             kept["batch_input_shape"] = config["batch_input_shape"]
+    if kind in ("Rescaling", "Normalization"):
+        return {"module": None, "class_name": kind, "config": kept, "registered_name": f"lit_models>{kind}"}
     module = APPLICATIONS.get(kind, "keras.layers")
     return {"module": module, "class_name": kind, "config": kept, "registered_name": None}
 

@@ -116,7 +116,14 @@ class KerasNetwork(nn.Module):
 
     def forward(self, inputs: Tensor | Mapping[str, Tensor]) -> Tensor:
         """`inputs`: `(B, …)`, images with the channel first; several by name. Returns `(B, num_outputs)`."""
-        values, masks = self.start(self.prepared(inputs))
+        outputs = self.computed(self.prepared(inputs))
+        if self.num_outputs == 1 and outputs.shape[-1] == 2:
+            return outputs[:, 1:] - outputs[:, :1]
+        return outputs
+
+    def computed(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """The output of the graph, from inputs in Keras' layout."""
+        values, masks = self.start(inputs)
         for i, call in enumerate(self.graph):
             if call.get("kind") == INPUT:
                 continue
@@ -130,10 +137,14 @@ class KerasNetwork(nn.Module):
             for name in {*reads, *([call["mask"]] if "mask" in call else [])}:
                 if self.last_use[name.partition(":")[0]] == i and name != self.result:
                     values.pop(name, None)
-        outputs = values[self.result]
-        if self.num_outputs == 1 and outputs.shape[-1] == 2:
-            return outputs[:, 1:] - outputs[:, :1]
-        return outputs
+        return values[self.result]
+
+    def vocabulary(self, name: str) -> int | None:
+        """How many tokens an input may have; None if it does not hold tokens."""
+        for call in self.graph:
+            if name in call.get("reads", []) and call.get("kind") == "Embedding":
+                return int(call["settings"]["input_dim"])
+        return None
 
     def prepared(self, inputs: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The inputs by name, in Keras' layout."""

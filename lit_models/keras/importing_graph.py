@@ -1,0 +1,300 @@
+"""Import of any Keras graph: turns a file into settings and weights of `KerasNetwork`, and compares both outputs.
+
+    imported = import_graph(Path("model.keras"))
+    module = LitKeras(**imported.settings)
+    difference = imported.transfer(module.network)
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from datamodules.errors import UserError
+from lit_models.keras.comparison import LOGIT, NUM_SAMPLES
+from lit_models.keras.files.errors import KerasFileError
+from lit_models.keras.files.graph import MODELS, Call, layer_name, saved_graph
+from lit_models.keras.files.graph_weights import ArrayShape, read_graph_weights
+from lit_models.keras.files.layers import dtype_of, function_name
+from lit_models.keras.files.reading import Array, read_model
+from lit_models.keras.files.settings import graph_call
+from lit_models.keras.files.training import layer_notes, loss_of, read_training
+from lit_models.keras.live import quiet_keras
+from lit_models.keras.live_graph import build_graph, outputs_of
+from lit_models.keras.network import INPUT, Graph, KerasNetwork
+
+GRAPH_MODEL = "LitKeras"
+"""The `Lit` class of a graph."""
+LOSSES = {
+    "meansquarederror": "squared_error",
+    "mse": "squared_error",
+    "meanabsoluteerror": "absolute_error",
+    "mae": "absolute_error",
+    "huber": "huber",
+    "huberloss": "huber",
+}
+"""Keras' losses of numbers, in lower case without underscores, and the same losses here."""
+EXAMPLE_STEPS = 24
+"""Length of the random inputs where the model takes any."""
+PIXEL = 0.1
+"""A Rescaling of an input by less than this reads pixels of 0 to 255."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedGraph:
+    """A Keras graph, its weights and how it was trained.
+
+    Args:
+        path: the file.
+        settings: arguments of `LitKeras`, plain values.
+        content: the model's JSON, whose output has no softmax or sigmoid.
+        dtype: "float32" or "float64".
+        notes: one sentence for each difference from the file.
+    """
+
+    path: Path
+    settings: dict[str, Any]
+    content: dict[str, Any]
+    dtype: str
+    notes: list[str]
+    name: str = GRAPH_MODEL
+    compared: ClassVar[str] = "of an output"
+    allowed: ClassVar[str] = f"allowed: {LOGIT:.0e} of the largest"
+
+    def described(self) -> str:
+        """How many layers of each kind the graph has."""
+        kinds = Counter(call["kind"] for call in self.settings["graph"] if call.get("kind", INPUT) != INPUT)
+        return ", ".join(f"{count} {kind}" if count > 1 else kind for kind, count in kinds.items())
+
+    def transfer(self, network: nn.Module) -> float:
+        """Copies the weights into the network, and compares its outputs with those of the live Keras model.
+
+        Returns:
+            The largest difference of an output without softmax or sigmoid.
+        """
+        assert isinstance(network, KerasNetwork)
+        return check_graph(self, network, load_graph(self, network))
+
+
+def import_graph(path: Path) -> ImportedGraph:
+    """Reads a Keras file. Nothing in it is executed, and Keras is not needed.
+
+    Raises:
+        MissingFileError: no such file.
+        KerasFileError: the file cannot be read, or something in it is not supported; names the file and all such
+            layers.
+    """
+    try:
+        content = read_model(path)
+        activation, stripped = without_last_activation(content)
+        saved = saved_graph(stripped)
+        graph = plain_graph(saved.calls)
+        if len(saved.outputs) != 1:
+            names = ", ".join(saved.outputs)
+            raise KerasFileError(f"the model has {len(saved.outputs)} outputs ({names}); one output is supported")
+        dtype = precision(saved.calls)
+        scale, notes = pixels(graph)
+        head, more = head_settings(graph, saved.outputs[0], activation, content.get("compile_config") or {})
+    except KerasFileError as error:
+        raise KerasFileError(f"{path}: {error}") from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:  # JSON of another form
+        raise KerasFileError(f"{path}: its architecture does not have the form of a Keras model") from error
+    training = read_training(content.get("compile_config") or {}, default_optimizer="keras_adam")
+    notes += more + training_notes(saved.calls, training.notes, head)
+    settings = {"graph": graph, "outputs": saved.outputs[0], "input_scale": scale, **head}
+    settings |= {"optimizer": training.optimizer, "lr": training.lr}
+    return ImportedGraph(path=path, settings=settings, content=stripped, dtype=dtype, notes=notes)
+
+
+def plain_graph(calls: list[Call]) -> Graph:
+    """The calls as plain data.
+
+    Raises:
+        KerasFileError: names everything that is not supported, not only the first.
+    """
+    graph, problems = [], []
+    for call in calls:
+        try:
+            graph.append(graph_call(call))
+        except KerasFileError as error:
+            problems.append(str(error))
+    if problems:
+        raise KerasFileError("; ".join(dict.fromkeys(problems)))
+    return graph
+
+
+def without_last_activation(content: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The name of the activation of a model's output, and the model without it if it is softmax or sigmoid."""
+    stripped = copy.deepcopy(dict(content))
+    model = stripped
+    while True:
+        config = model["config"]
+        layers = config if isinstance(config, list) else config["layers"]
+        if model["class_name"] == "Sequential":
+            last = layers[-1]
+        else:
+            ends = config["output_layers"]
+            end = ends[0] if isinstance(ends[0], list) else ends
+            last = next(layer for layer in layers if layer_name(layer) == end[0])
+        if last["class_name"] not in MODELS:
+            break
+        model = last
+    name = "linear"
+    if last["class_name"] == "Softmax" and last["config"].get("axis", -1) == -1:
+        name = "softmax"
+        last |= {"class_name": "Activation", "config": {**last["config"], "activation": "linear"}}
+        last["config"].pop("axis", None)
+        last.pop("registered_name", None)
+    elif "activation" in last["config"]:
+        name = function_name(last["config"]["activation"])
+        if name in ("softmax", "sigmoid"):
+            last["config"]["activation"] = "linear"
+    return name, stripped
+
+
+def precision(calls: list[Call]) -> str:
+    """The precision of all layers.
+
+    Raises:
+        KerasFileError: the layers differ in precision.
+    """
+    layers = [call.layer for call in calls if call.layer and call.layer.kind not in (INPUT, "Operation")]
+    dtypes = sorted({dtype_of(layer) for layer in layers})
+    if len(dtypes) != 1:
+        raise KerasFileError(f"the layers compute in {' and '.join(dtypes)}; they must all have one precision")
+    return dtypes[0]
+
+
+def pixels(graph: Graph) -> tuple[float, list[str]]:
+    """255 if the model scales pixels of 0 to 255 itself, otherwise 1; and a note about it."""
+    inputs = {call["name"] for call in graph if call.get("kind") == INPUT}
+    for call in graph:
+        if call.get("kind") == "Rescaling" and call["reads"][0] in inputs:
+            factor = np.max(np.abs(call["settings"]["scale"]))
+            if factor < PIXEL:
+                return 255.0, [f"{call['name']!r} reads pixels of 0 to 255; images have 0 to 1 here, times input_scale"]
+    return 1.0, []
+
+
+def head_settings(
+    graph: Graph, output: str, activation: str, compiled: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The task of a model and the size of its output; and notes about what the file does not say.
+
+    Raises:
+        KerasFileError: the output is not one row of numbers for each sample.
+    """
+    try:
+        shape = KerasNetwork(graph, outputs=output, num_outputs=0).output_shape
+    except UserError as error:
+        raise KerasFileError(str(error)) from error
+    if len(shape) != 1:
+        raise KerasFileError(f"the output has shape {shape}; one row of numbers for each sample is supported")
+    (units,) = shape
+    loss = loss_of(compiled).lower().replace("_", "")
+    if activation == "softmax" or (activation == "linear" and "categorical" in loss):
+        if units < 2:
+            raise KerasFileError("the output is a softmax of one number, which is always 1")
+        return {"task": "classification", "num_classes": units}, []
+    if activation == "sigmoid" or (activation == "linear" and "binary" in loss):
+        if units == 1:
+            return {"task": "classification", "num_classes": 2}, []
+        return {"task": "multilabel", "num_classes": units}, []
+    if activation == "linear" and not loss and units > 1:
+        note = "the file names no loss; the linear outputs are read as logits of classes"
+        return {"task": "classification", "num_classes": units}, [note]
+    notes = [] if loss else ["the file names no loss; the output is read as a number to predict"]
+    chosen = LOSSES.get(loss, "squared_error")
+    if loss and loss not in LOSSES:
+        notes.append(f"the file's loss {loss_of(compiled)!r} is replaced by {chosen}")
+    return {"task": "regression", "num_targets": units, "loss": chosen}, notes
+
+
+def training_notes(calls: list[Call], notes: list[str], head: Mapping[str, Any]) -> list[str]:
+    """What of the file's training is not taken over."""
+    layers = [call.layer for call in calls if call.layer]
+    of_layers = [note for note in layer_notes(layers) if "frozen" not in note]  # frozen layers stay frozen
+    of_loss = "replaced by cross-entropy"
+    return of_layers + [note for note in notes if head["task"] != "regression" or of_loss not in note]
+
+
+@torch.no_grad()
+def load_graph(imported: ImportedGraph, network: KerasNetwork) -> dict[str, list[Array]]:
+    """Copies the file's weights into a network, and sets its precision; returns the arrays of each layer.
+
+    Raises:
+        KerasFileError: the weights are missing, damaged or of other shapes.
+    """
+    if imported.dtype == "float64":
+        network.double()
+    arrays = network.arrays()
+    expected: dict[str, list[ArrayShape]] = {}
+    for name, array in arrays:
+        expected.setdefault(name, []).append(ArrayShape(array.shape, array.parts[0].requires_grad))
+    try:
+        weights = read_graph_weights(imported.path, imported.content, expected)
+    except KerasFileError as error:
+        raise KerasFileError(f"{imported.path}: {error}") from error
+    values = {name: iter(of_layer) for name, of_layer in weights.items()}
+    for name, array in arrays:
+        array.write(torch.from_numpy(np.ascontiguousarray(next(values[name]), dtype=imported.dtype)))
+    return weights
+
+
+def check_graph(imported: ImportedGraph, network: KerasNetwork, weights: Mapping[str, list[Array]]) -> float:
+    """Compares a network with the live Keras model on random inputs; returns the largest difference of an output.
+
+    Keras builds its model from the file, and not from our reading of it. The outputs are compared without softmax or
+    sigmoid, which would hide differences.
+
+    Raises:
+        UserError: the outputs differ by more than rounding; names the first layer that differs.
+    """
+    inputs = random_inputs(network, imported.dtype)
+    with quiet_keras() as keras:
+        live = build_graph(keras, imported.content, weights, imported.dtype)
+        theirs = outputs_of(keras, live, inputs)
+    ours = network_outputs(network, inputs)
+    difference = float(np.abs(theirs - ours).max())
+    limit = LOGIT * max(1.0, float(np.abs(theirs).max()))
+    if not difference <= limit:  # NaN is refused too
+        raise UserError(
+            f"{imported.path}: the outputs differ from Keras' on random inputs by {difference:.2g} "
+            f"(allowed: {limit:.0e})"
+        )
+    return difference
+
+
+@torch.no_grad()
+def network_outputs(network: KerasNetwork, inputs: Mapping[str, Array]) -> Array:
+    """Outputs of the graph `(B, units)` in evaluation, from inputs in Keras' layout."""
+    network.eval()
+    values = {name: torch.from_numpy(value) for name, value in inputs.items()}
+    return cast(Tensor, network.computed(values)).numpy()
+
+
+def random_inputs(network: KerasNetwork, dtype: str) -> dict[str, Any]:
+    """Random samples of each input in Keras' layout, the same each time.
+
+    Tokens have padding at the end of some samples, and pixels are in 0 to 255 if the model reads these.
+    """
+    rng = np.random.default_rng(0)
+    inputs: dict[str, Any] = {}
+    for name, shape in network.inputs.items():
+        sizes = tuple(EXAMPLE_STEPS if size is None else size for size in shape)
+        if (vocabulary := network.vocabulary(name)) is not None:
+            tokens = rng.integers(0, vocabulary, (NUM_SAMPLES, *sizes), dtype=np.int32)
+            for row, length in enumerate(rng.integers(1, sizes[-1] + 1, NUM_SAMPLES // 2)):
+                tokens[row, ..., length:] = 0
+            inputs[name] = tokens
+        else:
+            samples = NUM_SAMPLES if np.prod(sizes) < 2**17 else 4
+            drawn = rng.random((samples, *sizes)) if len(sizes) > 2 else rng.standard_normal((samples, *sizes))
+            inputs[name] = (drawn * network.input_scale).astype(dtype)
+    return inputs
