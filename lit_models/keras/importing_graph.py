@@ -42,6 +42,8 @@ LOSSES = {
 """Keras' losses of numbers, in lower case without underscores, and the same losses here."""
 EXAMPLE_STEPS = 24
 """Length of the random inputs where the model takes any."""
+SMALLEST = 1e-3
+"""Outputs that are all smaller than this are compared as if the largest were this."""
 PIXEL = 0.1
 """A Rescaling of an input by less than this reads pixels of 0 to 255."""
 
@@ -262,7 +264,7 @@ def check_graph(imported: ImportedGraph, network: KerasNetwork, weights: Mapping
         theirs = outputs_of(keras, live, inputs)
     ours = network_outputs(network, inputs)
     difference = float(np.abs(theirs - ours).max())
-    limit = LOGIT * max(1.0, float(np.abs(theirs).max()))
+    limit = LOGIT * max(SMALLEST, float(np.abs(theirs).max()))
     if not difference <= limit:  # NaN is refused too
         raise UserError(
             f"{imported.path}: the outputs differ from Keras' on random inputs by {difference:.2g} "

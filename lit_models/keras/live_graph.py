@@ -127,7 +127,7 @@ def clean_layer(kind: str, config: Mapping[str, Any], dtype: str) -> dict[str, A
         kept["batch_shape"] = config.get("batch_shape") or config.get("batch_input_shape")
         kept["dtype"] = config.get("dtype") if isinstance(config.get("dtype"), str) else dtype
     else:
-        kept |= {"dtype": dtype, "trainable": config.get("trainable", True)}
+        kept |= {"dtype": dtype} | ({"trainable": False} if config.get("trainable") is False else {})
         taken = settings_of(LAYERS[kind])
         for key, value in config.items():
             name = OLD_NAMES.get((kind, key), key)

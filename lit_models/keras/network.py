@@ -6,7 +6,6 @@ A graph is a list of calls in computing order. Each call is a mapping:
 - `kind` and `settings`: the layer, as in `layers.LAYERS`; or `layer`, the name of an earlier call of the same layer;
 - `reads`: the names of the calls whose outputs it reads; `name:1` is the second output of a layer with several;
 - `mask`: optional; the call whose output is the mask of what it reads;
-- `training`: optional; false if the layer always computes as in evaluation;
 - `trainable`: optional; false if its weights are frozen.
 
 The first calls are of the kind InputLayer; their setting `shape` is that of a sample, with the channel last.
@@ -107,10 +106,10 @@ class KerasNetwork(nn.Module):
         masks[name] = mask
 
     def train(self, mode: bool = True) -> "KerasNetwork":
-        """Sets the mode of all layers; those that are frozen or always evaluate stay in evaluation mode."""
+        """Sets the mode of all layers. A batch normalization whose weights are frozen always evaluates, as in Keras."""
         super().train(mode)
         for call in self.graph:
-            if call.get("training") is False or call.get("trainable") is False and batch_normalizes(call):
+            if call.get("kind") == "BatchNormalization" and call.get("trainable") is False:
                 self.layer(call).eval()
         return self
 
@@ -190,11 +189,6 @@ def built(call: Mapping[str, Any], shapes: Sequence[Shape]) -> KerasLayer:
     if call.get("trainable") is False:
         layer.requires_grad_(False)
     return layer
-
-
-def batch_normalizes(call: Mapping[str, Any]) -> bool:
-    """Whether a call's layer computes differently once its weights are frozen."""
-    return call.get("kind") == "BatchNormalization"
 
 
 def module_name(name: str) -> str:

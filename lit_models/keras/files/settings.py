@@ -44,12 +44,9 @@ def graph_call(call: Call) -> dict[str, Any]:
         entry["reads"] = call.reads
     if call.mask is not None:
         entry["mask"] = call.mask
-    for name in ("training", "trainable"):
-        value = call.keywords.get(name)
-        if call.layer is not None and name == "trainable" and call.layer.config.get("trainable") is False:
-            value = False
-        if value is False:
-            entry[name] = False
+    own = call.layer.config.get("trainable") if call.layer else None
+    if own is False or call.keywords.get("trainable") is False:
+        entry["trainable"] = False
     return entry
 
 
@@ -60,6 +57,7 @@ def call_settings(call: Call) -> dict[str, Any]:
         KerasFileError: one is not supported.
     """
     assert call.layer is not None
+    # Keras 3 ignores the `training` of a call in a graph, once the model itself trains or evaluates.
     own = {name: value for name, value in call.keywords.items() if name not in ("training", "trainable")}
     if call.layer.kind == "Operation":
         config = {k: v for k, v in call.layer.config.items() if k not in ("name", "dtype", "function")}

@@ -17,6 +17,7 @@ from datamodules.errors import UserError
 from lit_models.keras.layers.activations import function
 from lit_models.keras.layers.base import KerasLayer, Shape
 from lit_models.keras.layers.dense import known
+from lit_models.keras.rules.initializers import glorot_uniform_
 from lit_models.keras.rules.weights import KerasArray
 
 Sizes = int | Sequence[int]
@@ -168,7 +169,7 @@ class DepthwiseConvolution(Convolution):
         self.multiplier, self.groups = depth_multiplier, self.channels
         filters = self.channels * depth_multiplier
         self.weight = nn.Parameter(torch.empty(filters, 1, *each(kernel_size, self.rank)))
-        nn.init.xavier_uniform_(self.weight)
+        glorot_uniform_(self.weight, (*self.weight.shape[2:], self.channels, depth_multiplier))
         self.bias = nn.Parameter(torch.zeros(filters)) if use_bias else None
 
     def arrays(self) -> list[KerasArray]:
@@ -216,8 +217,8 @@ class SeparableConvolution(Convolution):
         inner = self.channels * depth_multiplier
         self.depthwise = nn.Parameter(torch.empty(inner, 1, *each(kernel_size, self.rank)))
         self.pointwise = nn.Parameter(torch.empty(filters, inner, *[1] * self.rank))
-        for weight in (self.depthwise, self.pointwise):
-            nn.init.xavier_uniform_(weight)
+        glorot_uniform_(self.depthwise, (*self.depthwise.shape[2:], self.channels, depth_multiplier))
+        nn.init.xavier_uniform_(self.pointwise)
         self.bias = nn.Parameter(torch.zeros(filters)) if use_bias else None
 
     def forward(self, x: Tensor) -> Tensor:

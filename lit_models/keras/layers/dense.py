@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from datamodules.errors import UserError
 from lit_models.keras.layers.activations import function
 from lit_models.keras.layers.base import KerasLayer, Mask, Shape
-from lit_models.keras.rules.initializers import init_like_keras
+from lit_models.keras.rules.initializers import glorot_uniform_, init_like_keras
 from lit_models.keras.rules.weights import KerasArray
 
 
@@ -52,7 +52,7 @@ class EinsumDense(KerasLayer):
         of_result = dict(zip(result.replace("...", "")[::-1], sizes[::-1], strict=False))
         letters = {**{k: v for k, v in of_x.items() if v}, **{k: v for k, v in of_result.items() if v}}
         self.kernel = nn.Parameter(torch.empty(*[known(letters.get(k), "EinsumDense") for k in kernel]))
-        nn.init.uniform_(self.kernel, -0.05, 0.05)
+        glorot_uniform_(self.kernel, self.kernel.shape)
         self.bias = None
         if bias_axes:
             result = result.replace("...", "")

@@ -3,8 +3,11 @@
 Source: `keras/src/initializers/random_initializers.py` and the layers' defaults in Keras 3.
 """
 
+import math
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
@@ -33,3 +36,14 @@ def init_like_keras(module: nn.Module) -> None:
                 weight.requires_grad_(False)
             if name.startswith("bias_ih") and isinstance(module, nn.LSTM):
                 weight[module.hidden_size : 2 * module.hidden_size] = 1.0  # gates i, f, g, o
+
+
+@torch.no_grad()
+def glorot_uniform_(weight: Tensor, shape: Sequence[int]) -> None:
+    """Draws a weight as Keras' Glorot uniform does for a kernel of `shape` in Keras' layout.
+
+    The last two sizes of a kernel are its inputs and outputs, and all others are places of a window.
+    """
+    places = math.prod(shape[:-2])
+    limit = math.sqrt(6 / (places * (shape[-2] + shape[-1])))
+    nn.init.uniform_(weight, -limit, limit)

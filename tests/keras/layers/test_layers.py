@@ -1,0 +1,128 @@
+"""Each layer beside the live one: outputs and all gradients in float64, training, and its first weights."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from lit_models.keras.layers import LAYERS, build_layer
+from tests.keras.beside import assert_same, network_of, random_inputs, randomize
+from tests.keras.layers.cases import CASES
+from tests.keras.stacks import keras_tests
+from tests.parity.keras_runs import float64
+
+pytestmark = keras_tests
+
+
+SINGLE = ("LeakyReLU", "Activation leaky_relu", "Activation gelu", "Dense", "UpSampling2D bilinear")
+"""TensorFlow computes these with constants in float32, also on float64."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
+    import keras
+
+    shape, make = CASES[name]
+    inputs = random_inputs({"x": shape})
+    if "masked" in name or "Bidirectional" in name:
+        inputs["x"][0, 3:] = inputs["x"][1, :4] = inputs["x"][2, 2:5] = 0  # steps that Masking leaves out
+    if "Pooling3D" in name:  # TensorFlow has it in float32 only
+        model = keras.Sequential([keras.Input(shape, name="x"), *make(keras.layers)])
+        assert_same(keras, model, {"x": inputs["x"].astype("float32")}, tolerance=1e-5)
+        return
+    with float64():
+        model = keras.Sequential([keras.Input(shape, name="x"), *make(keras.layers)])
+        assert_same(keras, model, inputs, tolerance=1e-6 if name in SINGLE else 1e-10)
+
+
+def test_every_layer_is_tried() -> None:
+    import keras
+
+    tried = {type(layer).__name__ for _, make in CASES.values() for layer in make(keras.layers)}
+    elsewhere = {"Embedding", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot"}
+    elsewhere |= {"MultiHeadAttention", "GroupQueryAttention", "Attention", "AdditiveAttention", "Activation"}
+    elsewhere |= {"SpatialDropout1D", "SpatialDropout3D", "ActivityRegularization"}  # in training, below
+    elsewhere |= {"LayerScale", "CustomScaleLayer"}  # of keras.applications
+    assert set(LAYERS) - tried == elsewhere - tried
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_batch_normalization_measures_and_keeps_averages_as_keras(masked: bool) -> None:
+    import keras
+
+    x = random_inputs({"x": (5, 4)})["x"]
+    x[0, 2:] = 0
+    with float64():
+        layers = [keras.layers.Masking()] if masked else []
+        model = keras.Sequential([keras.Input((5, 4), name="x"), *layers, keras.layers.BatchNormalization(momentum=0.9)])
+        network = network_of(keras, randomize(model)).train()
+        ours = [network.computed({"x": torch.from_numpy(x)}).detach().numpy() for _ in range(2)]
+        theirs = [np.asarray(model(x, training=True)) for _ in range(2)]
+        averages = [np.asarray(weight) for weight in model.layers[-1].non_trainable_weights]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+    kept = [array.read().detach().numpy() for _, array in network.arrays()][-2:]
+    np.testing.assert_allclose(kept, averages, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "settings"),
+    [
+        ("Dropout", (50,), {"rate": 0.3}),
+        ("Dropout", (50,), {"rate": 0.3, "noise_shape": [None, 1]}),
+        ("SpatialDropout1D", (9, 50), {"rate": 0.3}),
+        ("SpatialDropout2D", (3, 4, 50), {"rate": 0.3}),
+        ("SpatialDropout3D", (2, 3, 4, 50), {"rate": 0.3}),
+        ("GaussianDropout", (50,), {"rate": 0.3}),
+        ("AlphaDropout", (50,), {"rate": 0.3}),
+        ("GaussianNoise", (50,), {"stddev": 0.3}),
+    ],
+)
+def test_what_is_drawn_in_training_is_spread_as_in_keras(kind: str, shape: Any, settings: dict[str, Any]) -> None:
+    import keras
+
+    x = np.random.default_rng(0).standard_normal((4000, *shape)) + 1
+    layer = build_layer({"kind": kind, "settings": settings}, shape).train()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ours = layer(torch.from_numpy(x)).numpy()
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    with float64():
+        theirs = np.asarray(getattr(keras.layers, kind)(**given, seed=1)(x, training=True))
+    places = tuple(range(1, x.ndim))
+    for one, other in ((ours, theirs), (ours - x, theirs - x)):
+        # 200,000 values and more; values that are dropped together count as one, 4,000 are left
+        assert one.mean() == pytest.approx(other.mean(), abs=0.05)
+        assert one.std() == pytest.approx(other.std(), rel=0.05)
+        assert one.mean(places).std() == pytest.approx(other.mean(places).std(), rel=0.08)
+    dropped = (ours == 0).mean()
+    assert dropped == pytest.approx((theirs == 0).mean(), abs=0.02)
+
+
+FIRST = {
+    "Dense": ((30,), {"units": 40}),
+    "Conv2D": ((9, 9, 30), {"filters": 40, "kernel_size": 3}),
+    "Embedding": ((7,), {"input_dim": 50, "output_dim": 30}),
+    "LSTM": ((7, 30), {"units": 40}),
+    "BatchNormalization": ((30,), {}),
+    "DepthwiseConv2D": ((9, 9, 30), {"kernel_size": 3}),
+    "SeparableConv2D": ((9, 9, 30), {"filters": 40, "kernel_size": 3}),
+    "Conv2DTranspose": ((9, 9, 30), {"filters": 40, "kernel_size": 3}),
+    "EinsumDense": ((30,), {"equation": "ab,bc->ac", "output_shape": 40}),
+}
+
+
+@pytest.mark.parametrize("kind", FIRST)
+def test_first_weights_are_spread_as_in_keras(kind: str) -> None:
+    import keras
+
+    shape, settings = FIRST[kind]
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        arrays = [array.read().detach().numpy() for array in build_layer({"kind": kind, "settings": settings}, shape).arrays()]
+    layer = getattr(keras.layers, kind)(**settings)
+    layer.build((None, *shape))
+    for one, other in zip(arrays, (np.asarray(weight) for weight in layer.weights), strict=True):
+        assert one.mean() == pytest.approx(other.mean(), abs=0.05)
+        assert one.std() == pytest.approx(other.std(), rel=0.1)
+        assert np.abs(one).max() == pytest.approx(np.abs(other).max(), rel=0.1)
