@@ -14,12 +14,14 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from torch import nn
 
+from lit_models.keras.adapters import GRAPH_MODEL
 from lit_models.keras.architecture import Architecture, understand
 from lit_models.keras.comparison import PROBABILITY, compare_outputs
 from lit_models.keras.files.chain import saved_layers
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.reading import Array, read_model, read_weights
 from lit_models.keras.files.shapes import shape_check
+from lit_models.keras.importing_graph import import_graph
 from lit_models.keras.rules.weights import load_keras_weights
 
 
@@ -146,8 +148,6 @@ def import_any(path: Path, *, model: str | None = None, dropout: float | None = 
         MissingFileError: no such file.
         KerasFileError: the file cannot be read, or something in it is not supported.
     """
-    from lit_models.keras.importing_graph import GRAPH_MODEL, import_graph
-
     refusal = None
     if model != GRAPH_MODEL:
         try:

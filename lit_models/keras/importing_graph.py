@@ -1,8 +1,8 @@
 """Import of any Keras graph: turns a file into settings and weights of `KerasNetwork`, and compares both outputs.
 
-    imported = import_graph(Path("model.keras"))
-    module = LitKeras(**imported.settings)
-    difference = imported.transfer(module.network)
+imported = import_graph(Path("model.keras"))
+module = LitKeras(**imported.settings)
+difference = imported.transfer(module.network)
 """
 
 import copy
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.errors import UserError
+from lit_models.keras.adapters import GRAPH_MODEL
 from lit_models.keras.comparison import LOGIT, NUM_SAMPLES
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.graph import MODELS, Call, layer_name, saved_graph
@@ -29,8 +30,6 @@ from lit_models.keras.live import quiet_keras
 from lit_models.keras.live_graph import build_graph, outputs_of
 from lit_models.keras.network import INPUT, Graph, KerasNetwork
 
-GRAPH_MODEL = "LitKeras"
-"""The `Lit` class of a graph."""
 LOSSES = {
     "meansquarederror": "squared_error",
     "mse": "squared_error",
@@ -56,6 +55,7 @@ class ImportedGraph:
         path: the file.
         settings: arguments of `LitKeras`, plain values.
         content: the model's JSON, whose output has no softmax or sigmoid.
+        arrays: the arrays of each layer, in the order of Keras' `get_weights`.
         dtype: "float32" or "float64".
         notes: one sentence for each difference from the file.
     """
@@ -63,6 +63,7 @@ class ImportedGraph:
     path: Path
     settings: dict[str, Any]
     content: dict[str, Any]
+    arrays: dict[str, list[Array]]
     dtype: str
     notes: list[str]
     name: str = GRAPH_MODEL
@@ -81,7 +82,8 @@ class ImportedGraph:
             The largest difference of an output without softmax or sigmoid.
         """
         assert isinstance(network, KerasNetwork)
-        return check_graph(self, network, load_graph(self, network))
+        load_graph(self, network)
+        return check_graph(self, network)
 
 
 def import_graph(path: Path) -> ImportedGraph:
@@ -102,16 +104,25 @@ def import_graph(path: Path) -> ImportedGraph:
             raise KerasFileError(f"the model has {len(saved.outputs)} outputs ({names}); one output is supported")
         dtype = precision(saved.calls)
         scale, notes = pixels(graph)
-        head, more = head_settings(graph, saved.outputs[0], activation, content.get("compile_config") or {})
+        network = without_numbers(graph, saved.outputs[0])
+        head, more = head_settings(network.output_shape, activation, content.get("compile_config") or {})
+        arrays = read_graph_weights(path, stripped, expected_arrays(network))
     except KerasFileError as error:
         raise KerasFileError(f"{path}: {error}") from error
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError) as error:  # JSON of another form
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    ) as error:  # JSON of another form
         raise KerasFileError(f"{path}: its architecture does not have the form of a Keras model") from error
     training = read_training(content.get("compile_config") or {}, default_optimizer="keras_adam")
     notes += more + training_notes(saved.calls, training.notes, head)
     settings = {"graph": graph, "outputs": saved.outputs[0], "input_scale": scale, **head}
     settings |= {"optimizer": training.optimizer, "lr": training.lr}
-    return ImportedGraph(path=path, settings=settings, content=stripped, dtype=dtype, notes=notes)
+    return ImportedGraph(path=path, settings=settings, content=stripped, arrays=arrays, dtype=dtype, notes=notes)
 
 
 def plain_graph(calls: list[Call]) -> Graph:
@@ -184,18 +195,35 @@ def pixels(graph: Graph) -> tuple[float, list[str]]:
     return 1.0, []
 
 
+def without_numbers(graph: Graph, output: str) -> KerasNetwork:
+    """The network of a graph without memory for its weights: a small file may declare large ones.
+
+    Raises:
+        KerasFileError: a layer cannot be built, or cannot read its inputs.
+    """
+    try:
+        with torch.device("meta"):
+            return KerasNetwork(graph, outputs=output, num_outputs=0)
+    except UserError as error:
+        raise KerasFileError(str(error)) from error
+
+
+def expected_arrays(network: KerasNetwork) -> dict[str, list[ArrayShape]]:
+    """The shapes of the arrays of each layer."""
+    expected: dict[str, list[ArrayShape]] = {}
+    for name, array in network.arrays():
+        expected.setdefault(name, []).append(ArrayShape(array.shape, array.parts[0].requires_grad))
+    return expected
+
+
 def head_settings(
-    graph: Graph, output: str, activation: str, compiled: Mapping[str, Any]
+    shape: tuple[int, ...], activation: str, compiled: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
     """The task of a model and the size of its output; and notes about what the file does not say.
 
     Raises:
         KerasFileError: the output is not one row of numbers for each sample.
     """
-    try:
-        shape = KerasNetwork(graph, outputs=output, num_outputs=0).output_shape
-    except UserError as error:
-        raise KerasFileError(str(error)) from error
     if len(shape) != 1:
         raise KerasFileError(f"the output has shape {shape}; one row of numbers for each sample is supported")
     (units,) = shape
@@ -227,41 +255,32 @@ def training_notes(calls: list[Call], notes: list[str], head: Mapping[str, Any])
 
 
 @torch.no_grad()
-def load_graph(imported: ImportedGraph, network: KerasNetwork) -> dict[str, list[Array]]:
-    """Copies the file's weights into a network, and sets its precision; returns the arrays of each layer.
-
-    Raises:
-        KerasFileError: the weights are missing, damaged or of other shapes.
-    """
+def load_graph(imported: ImportedGraph, network: KerasNetwork) -> None:
+    """Copies the file's weights into a network that was built from its settings, and sets its precision."""
     if imported.dtype == "float64":
         network.double()
-    arrays = network.arrays()
-    expected: dict[str, list[ArrayShape]] = {}
-    for name, array in arrays:
-        expected.setdefault(name, []).append(ArrayShape(array.shape, array.parts[0].requires_grad))
-    try:
-        weights = read_graph_weights(imported.path, imported.content, expected)
-    except KerasFileError as error:
-        raise KerasFileError(f"{imported.path}: {error}") from error
-    values = {name: iter(of_layer) for name, of_layer in weights.items()}
-    for name, array in arrays:
+    values = {name: iter(of_layer) for name, of_layer in imported.arrays.items()}
+    for name, array in network.arrays():
         array.write(torch.from_numpy(np.ascontiguousarray(next(values[name]), dtype=imported.dtype)))
-    return weights
 
 
-def check_graph(imported: ImportedGraph, network: KerasNetwork, weights: Mapping[str, list[Array]]) -> float:
+def check_graph(imported: ImportedGraph, network: KerasNetwork) -> float:
     """Compares a network with the live Keras model on random inputs; returns the largest difference of an output.
 
     Keras builds its model from the file, and not from our reading of it. The outputs are compared without softmax or
     sigmoid, which would hide differences.
 
     Raises:
-        UserError: the outputs differ by more than rounding; names the first layer that differs.
+        UserError: the outputs differ by more than rounding, or Keras cannot build the model.
     """
     inputs = random_inputs(network, imported.dtype)
     with quiet_keras() as keras:
-        live = build_graph(keras, imported.content, weights, imported.dtype)
-        theirs = outputs_of(keras, live, inputs)
+        try:
+            live = build_graph(keras, imported.content, imported.arrays, imported.dtype)
+            theirs = outputs_of(keras, live, inputs)
+        except (TypeError, ValueError) as error:  # what Keras raises about settings and shapes
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(f"{imported.path}: Keras itself cannot compute the model in the file: {reason}") from error
     ours = network_outputs(network, inputs)
     difference = float(np.abs(theirs - ours).max())
     limit = LOGIT * max(SMALLEST, float(np.abs(theirs).max()))

@@ -42,9 +42,7 @@ class KerasNetwork(nn.Module):
         UserError: a layer cannot be built; names it.
     """
 
-    def __init__(
-        self, graph: Graph, *, outputs: str, num_outputs: int = 1, input_scale: float = 1.0
-    ) -> None:
+    def __init__(self, graph: Graph, *, outputs: str, num_outputs: int = 1, input_scale: float = 1.0) -> None:
         super().__init__()
         self.graph, self.result, self.num_outputs, self.input_scale = graph, outputs, num_outputs, input_scale
         self.layers = nn.ModuleDict()

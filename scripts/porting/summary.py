@@ -91,10 +91,14 @@ DIFFERENCES = [
     Difference(
         "Convolution kernels", from_import("mnist", "reshape"), "lit_models/keras/rules/weights.py", "keras_arrays"
     ),
-    Difference("Square kernels", from_import("simple", "square"), "lit_models/keras/rules/weights.py", "_recurrent"),
-    Difference("Gate order", from_import("gates", "gate_order"), "lit_models/keras/rules/weights.py", "_recurrent"),
     Difference(
-        "Two biases of a GRU", from_import("gates", "one_bias"), "lit_models/keras/rules/weights.py", "_recurrent"
+        "Square kernels", from_import("simple", "square"), "lit_models/keras/rules/weights.py", "recurrent_arrays"
+    ),
+    Difference(
+        "Gate order", from_import("gates", "gate_order"), "lit_models/keras/rules/weights.py", "recurrent_arrays"
+    ),
+    Difference(
+        "Two biases of a GRU", from_import("gates", "one_bias"), "lit_models/keras/rules/weights.py", "recurrent_arrays"
     ),
     Difference(
         "Initial weights", from_keras("simple", "init"), "lit_models/keras/rules/initializers.py", "init_like_keras"

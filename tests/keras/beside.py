@@ -119,7 +119,9 @@ def factors(shape: Any) -> torch.Tensor:
 def assert_same(keras: Any, model: Any, inputs: Values, *, tolerance: float = 1e-10) -> None:
     """Compares outputs and all gradients; the tolerance is a fraction of the largest number."""
     floating = next((value for value in inputs.values() if value.dtype.kind == "f"), None)
-    network = network_of(keras, randomize(model), torch.float32 if floating is not None and floating.itemsize == 4 else torch.float64)
+    network = network_of(
+        keras, randomize(model), torch.float32 if floating is not None and floating.itemsize == 4 else torch.float64
+    )
     expected, computed = theirs(keras, model, inputs), ours(network, inputs)
     assert close(computed.output, expected.output, tolerance)
     for name, gradient in expected.inputs.items():
@@ -138,5 +140,3 @@ def random_inputs(shapes: Mapping[str, tuple[int, ...]]) -> Values:
     """Normal numbers in float64, 3 samples."""
     rng = np.random.default_rng(2)
     return {name: rng.standard_normal((3, *shape)) for name, shape in shapes.items()}
-
-

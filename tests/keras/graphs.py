@@ -81,7 +81,9 @@ def attentions(keras: Any) -> Model:
         k.GroupQueryAttention(4, 4, 2)(q, v),
     ]
     x = k.GlobalMaxPooling1D()(k.Concatenate()(parts))
-    return Model(keras.Model([q, v], k.Dense(3, activation="softmax")(x)), {"query": numbers(4, 6), "value": numbers(5, 6)})
+    return Model(
+        keras.Model([q, v], k.Dense(3, activation="softmax")(x)), {"query": numbers(4, 6), "value": numbers(5, 6)}
+    )
 
 
 def frozen(keras: Any) -> Model:

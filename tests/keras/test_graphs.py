@@ -9,8 +9,8 @@ import torch
 
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.importing_graph import import_graph
-from lit_models.keras_model import LitKeras
 from lit_models.keras.network import KerasNetwork
+from lit_models.keras_model import LitKeras
 from tests.keras.beside import randomize
 from tests.keras.graphs import MODELS
 from tests.keras.stacks import keras_tests
@@ -42,7 +42,10 @@ def test_a_file_becomes_a_network_with_the_same_outputs(name: str, suffix: str, 
     assert difference < 1e-5
     if name in TASKS:
         task, size = TASKS[name]
-        assert (found.settings["task"], found.settings.get("num_classes", found.settings.get("num_targets"))) == (task, size)
+        assert (found.settings["task"], found.settings.get("num_classes", found.settings.get("num_targets"))) == (
+            task,
+            size,
+        )
     network = module.network
     assert isinstance(network, KerasNetwork)
     values = list(inputs.values())
@@ -95,9 +98,15 @@ def test_a_frozen_base_keeps_its_weights_and_averages_in_training(tmp_path: Path
     ("make", "line"),
     [
         (lambda k: [k.Lambda(lambda x: x)], "layer 'lambda' (Lambda) is not supported"),
-        (lambda k: [k.Dense(3, name="wide", activity_regularizer="l2"), k.Hashing(3, name="hash")], "layer 'hash' (Hashing)"),
+        (
+            lambda k: [k.Dense(3, name="wide", activity_regularizer="l2"), k.Hashing(3, name="hash")],
+            "layer 'hash' (Hashing)",
+        ),
         (lambda k: [k.Reshape((3, 2)), k.Dense(3)], "the output has shape (3, 3); one row of numbers"),
-        (lambda k: [k.Reshape((3, 2)), k.LSTM(3, name="state", stateful=True)], "layer 'state' (LSTM) has stateful True"),
+        (
+            lambda k: [k.Reshape((3, 2)), k.LSTM(3, name="state", stateful=True)],
+            "layer 'state' (LSTM) has stateful True",
+        ),
     ],
 )
 def test_what_is_not_supported_is_named(make: Any, line: str, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from lit_models import startup
 from lit_models.cli import registry
 from lit_models.cli.flags import FlagParser
 from lit_models.cli.messages import nearest
-from lit_models.keras.adapters import ADAPTERS, adapter_of
+from lit_models.keras.adapters import ADAPTERS, GRAPH_MODEL, adapter_of
 
 
 def parser() -> FlagParser:
@@ -21,7 +21,9 @@ def parser() -> FlagParser:
     )
     flags.add_argument("file", nargs="?", metavar="FILE", help="a model that Keras saved: .keras, or legacy .h5")
     flags.add_argument(
-        "--model", metavar="CLASS", help=f"network: {', '.join(ADAPTERS)}; recognised by its layers unless given"
+        "--model",
+        metavar="CLASS",
+        help=f"network: {', '.join((*ADAPTERS, GRAPH_MODEL))}; recognised by its layers unless given",
     )
     flags.add_argument("--data", metavar="CLASS", help="data for the config, with --data.NAME VALUE; optional")
     flags.add_argument(
@@ -66,11 +68,12 @@ def check_flags(model: str | None, dropout: float | None, experiment: str) -> No
     Raises:
         UserError: the model is unknown, a number is out of its range, or the experiment is a path.
     """
+    known = (*ADAPTERS, GRAPH_MODEL)
     if model in registry.model_names():
-        adapter_of(model)
+        if model != GRAPH_MODEL:
+            adapter_of(model)
     elif model is not None:
-        hint = nearest(model, ADAPTERS)
-        raise UserError(f"--model: no network {model!r}{hint} (known: {', '.join(ADAPTERS)})")
+        raise UserError(f"--model: no network {model!r}{nearest(model, known)} (known: {', '.join(known)})")
     if dropout is not None and not 0 <= dropout < 1:
         raise UserError(f"--dropout must be 0 to below 1, got {dropout}")
     if Path(experiment).name != experiment or experiment in ("", ".", ".."):

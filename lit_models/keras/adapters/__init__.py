@@ -12,6 +12,10 @@ ADAPTERS: dict[str, Adapter] = {adapter.name: adapter for adapter in (RNNAdapter
 """The adapters by the name of the `Lit` class. For a Keras model, the first adapter whose `marks` match is used."""
 
 
+GRAPH_MODEL = "LitKeras"
+"""The `Lit` class for a Keras model that none of them equals."""
+
+
 def adapter_of(name: str) -> Adapter:
     """The adapter of a network.
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from lit_models.keras.files.errors import KerasFileError
 
-
 PUBLIC_NAMES = {"GroupedQueryAttention": "GroupQueryAttention"}
 """Classes that have another name in `keras.layers` than in Keras' source, which an `.h5` file has."""
 

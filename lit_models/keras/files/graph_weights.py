@@ -108,7 +108,9 @@ def places(model: Mapping[str, Any], prefix: str, folder: str) -> Iterator[Place
             continue
         inside = PLACES.get(kind, ("",))
         if kind == "TimeDistributed":
-            inside = tuple(f"layer/{place}".rstrip("/") for place in PLACES.get(entry["config"]["layer"]["class_name"], ("",)))
+            inside = tuple(
+                f"layer/{place}".rstrip("/") for place in PLACES.get(entry["config"]["layer"]["class_name"], ("",))
+            )
         yield Place(prefix + name, group, inside)
 
 
@@ -175,7 +177,9 @@ def divided(datasets: list[Any], layers: Sequence[str], expected: Expected) -> d
     order = [(layer, i) for layer in layers for i, array in enumerate(expected[layer]) if array.trained]
     order += [(layer, i) for layer in layers for i, array in enumerate(expected[layer]) if not array.trained]
     if len(order) != len(datasets):
-        raise KerasFileError(f"{layers[0]!r} has {len(datasets)} arrays of weights, but its settings imply {len(order)}")
+        raise KerasFileError(
+            f"{layers[0]!r} has {len(datasets)} arrays of weights, but its settings imply {len(order)}"
+        )
     by_place = {place: data for place, data in zip(order, datasets, strict=True)}
     for layer in layers:
         found[layer] = [by_place[layer, i] for i in range(len(expected[layer]))]

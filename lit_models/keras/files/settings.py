@@ -4,14 +4,16 @@ Reading is strict. A setting is accepted if the layer here takes it, if it matte
 (null, false or 0). Any other setting is refused, and the error names it. No class is looked up in Keras.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from lit_models.keras.files.chain import SavedLayer, saved_layer
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.graph import Call
 from lit_models.keras.files.layers import dtype_of, function_name, keeps_outputs, plain
-from lit_models.keras.layers import LAYERS, settings_of
+from lit_models.keras.layers import LAYERS, KerasLayer, settings_of
 
 NEUTRAL: dict[str, Any] = {
     "use_cudnn": "auto",
@@ -83,7 +85,7 @@ def layer_settings(saved: SavedLayer) -> dict[str, Any]:
     dtype_of(saved)
     taken, settings = settings_of(LAYERS[saved.kind]), {}
     for key, value in saved.config.items():
-        key = OLD_NAMES.get((saved.kind, key), key)  # noqa: PLW2901
+        key = OLD_NAMES.get((saved.kind, key), key)
         if key in taken:
             settings[key] = setting(saved, key, value)
         elif not is_neutral(key, value):
@@ -101,9 +103,43 @@ def setting(saved: SavedLayer, key: str, value: Any) -> Any:
             return function_name(value)
         except ValueError as error:
             raise KerasFileError(f"{place} has {key} {plain(value)!r}; expected {error}") from error
-    if isinstance(value, Mapping):
-        raise KerasFileError(f"{place} has {key} {plain(value)!r}, an object; this is not supported")
+    hint = hints_of(LAYERS[saved.kind])[key]
+    if not fits(value, hint):
+        shown = f"{plain(value)!r}, an object" if isinstance(value, Mapping) else repr(value)
+        raise KerasFileError(f"{place} has {key} {shown}; {hint_text(hint)} is supported")
     return list(value) if isinstance(value, tuple) else value
+
+
+@cache
+def hints_of(kind: type[KerasLayer]) -> dict[str, Any]:
+    """The types of the settings of a layer."""
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        if "__init__" in vars(base) and issubclass(base, KerasLayer):
+            found |= get_type_hints(base.__init__)
+    return found
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Whether plain data have a type. A whole number is a `float` too, and a truth value is no number."""
+    if hint is Any or hint is None:
+        return hint is Any or value is None
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if origin in (list, Sequence):
+        return isinstance(value, list | tuple) and all(fits(part, arguments[0]) for part in value)
+    if hint in (int, float):
+        return isinstance(value, (int, float) if hint is float else int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def hint_text(hint: Any) -> str:
+    """A type in words."""
+    words = {int: "a whole number", float: "a number", str: "a name", bool: "true or false", type(None): "null"}
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(dict.fromkeys(hint_text(argument) for argument in get_args(hint)))
+    return words.get(hint, "a list of numbers")
 
 
 def wrapped(outer: SavedLayer, entry: Any) -> dict[str, Any]:

@@ -21,7 +21,14 @@ from lit_models.keras.layers.base import KerasLayer as KerasLayer
 from lit_models.keras.layers.base import Mask as Mask
 from lit_models.keras.layers.base import Shape as Shape
 
-BASES = ("KerasLayer", "Convolution", "DepthwiseConvolution", "SeparableConvolution", "TransposedConvolution", "Pooling")
+BASES = (
+    "KerasLayer",
+    "Convolution",
+    "DepthwiseConvolution",
+    "SeparableConvolution",
+    "TransposedConvolution",
+    "Pooling",
+)
 BASES += ("MaxPooling", "AveragePooling", "AdaptivePooling", "GlobalPooling", "GlobalMaxPooling", "Extreme", "Merge")
 BASES += ("GlobalAveragePooling", "Normalizing", "Cropping", "ZeroPadding", "UpSampling", "Rate", "SpatialDropout")
 BASES += ("Recurrent", "Gated", "HeadAttention")

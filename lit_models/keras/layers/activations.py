@@ -178,4 +178,3 @@ class Softmax(KerasLayer):
             x = torch.where(mask, x, -torch.finfo(x.dtype).max / 2 if x.dtype == torch.float16 else MASKED)
         y = x.softmax(self.axes[0]) if len(self.axes) == 1 else (x - x.logsumexp(self.axes, keepdim=True)).exp()
         return y if mask is None else torch.where(mask, y, 0.0)
-

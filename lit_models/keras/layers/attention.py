@@ -53,7 +53,9 @@ class HeadAttention(KerasLayer):
         k, v = (part.repeat_interleave(q.shape[1] // part.shape[1], dim=1) for part in (k, v))
         counts = self.counted(masks, q, k, causal=causal)
         if not dropout:
-            bias = None if counts is None else torch.where(counts, 0.0, -0.7 * torch.finfo(q.dtype).max).to(q.dtype)
+            bias = None
+            if counts is not None:
+                bias = q.new_zeros(counts.shape).masked_fill(~counts, -0.7 * torch.finfo(q.dtype).max)
             return F.scaled_dot_product_attention(q, k, v, bias, scale=self.scale).transpose(1, 2)
         scores = q @ k.transpose(-1, -2) * self.scale
         weights = (scores if counts is None else torch.where(counts, scores, -MASKED_SCORE)).softmax(-1)
@@ -74,7 +76,9 @@ class HeadAttention(KerasLayer):
         return [("query", self.query), ("key", self.key), ("value", self.value)]
 
     def arrays(self) -> list[KerasArray]:
-        return [array._replace(name=f"{name}/{array.name}") for name, part in self.projections() for array in part.arrays()]
+        return [
+            array._replace(name=f"{name}/{array.name}") for name, part in self.projections() for array in part.arrays()
+        ]
 
 
 class MultiHeadAttention(HeadAttention):
@@ -102,7 +106,9 @@ class MultiHeadAttention(HeadAttention):
         value_dim = value_dim or key_dim
         heads, dims = (num_heads, num_heads), (key_dim, value_dim)
         self.project(query, value, key or value, heads=heads, dims=dims, bias=use_bias)
-        sizes = [output_shape] if isinstance(output_shape, int) else list(output_shape or [known(query[-1], "attention")])
+        sizes = (
+            [output_shape] if isinstance(output_shape, int) else list(output_shape or [known(query[-1], "attention")])
+        )
         if len(sizes) != 1:
             raise UserError(f"output_shape is {output_shape}; one number is supported")
         axes = "e" if use_bias else None

@@ -26,8 +26,15 @@ TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3
 
 
 def each(sizes: Sizes, rank: int) -> tuple[int, ...]:
-    """A size for each dimension."""
-    return (sizes,) * rank if isinstance(sizes, int) else tuple(sizes)
+    """A size for each dimension.
+
+    Raises:
+        UserError: there are more or fewer of them.
+    """
+    several = (sizes,) * rank if isinstance(sizes, int) else tuple(sizes)
+    if len(several) != rank:
+        raise UserError(f"needs one number, or {rank} numbers, got {list(several)}")
+    return several
 
 
 def channels_first(x: Tensor, data_format: str) -> Tensor:
@@ -228,9 +235,10 @@ class SeparableConvolution(Convolution):
 
     def arrays(self) -> list[KerasArray]:
         depthwise = depthwise_array(self.depthwise, self.channels, self.multiplier)
-        return [depthwise._replace(name="depthwise_kernel"), self.array("pointwise_kernel", kernel_of(self.pointwise))] + (
-            self.bias_array()
-        )
+        return [
+            depthwise._replace(name="depthwise_kernel"),
+            self.array("pointwise_kernel", kernel_of(self.pointwise)),
+        ] + (self.bias_array())
 
 
 class SeparableConv1D(SeparableConvolution):

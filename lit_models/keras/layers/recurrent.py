@@ -7,7 +7,6 @@ packed.
 Source: `keras/src/layers/rnn` in Keras 3.
 """
 
-from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -15,14 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from lit_models.kernels.recurrence import GRU as FastGRU
-from lit_models.kernels.recurrence import LSTM as FastLSTM
-from lit_models.kernels.recurrence import SimpleRNN as FastSimpleRNN
 from lit_models.keras.layers.activations import Function, function
 from lit_models.keras.layers.base import KerasLayer, Mask, Shape
 from lit_models.keras.layers.dense import known
 from lit_models.keras.rules.initializers import init_like_keras
 from lit_models.keras.rules.weights import KerasArray, recurrent_arrays
+from lit_models.kernels.recurrence import GRU as FastGRU
+from lit_models.kernels.recurrence import LSTM as FastLSTM
+from lit_models.kernels.recurrence import SimpleRNN as FastSimpleRNN
 
 States = list[Tensor]
 
@@ -213,5 +212,3 @@ class GRU(Gated):
             z_r_n = (bias[size : 2 * size], bias[:size], bias[2 * size :])
             arrays[-1] = self.array("bias", *z_r_n)
         return arrays
-
-

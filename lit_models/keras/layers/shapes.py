@@ -205,9 +205,7 @@ class UpSampling2D(UpSampling):
 class Rescaling(KerasLayer):
     """`x * scale + offset`."""
 
-    def __init__(
-        self, shape: Shape, *, scale: float | list[float], offset: float | list[float] = 0.0
-    ) -> None:
+    def __init__(self, shape: Shape, *, scale: float | list[float], offset: float | list[float] = 0.0) -> None:
         super().__init__()
         for name, value in (("scale", scale), ("offset", offset)):
             self.register_buffer(name, torch.as_tensor(value, dtype=torch.get_default_dtype()), persistent=False)

@@ -177,7 +177,7 @@ def test_a_float64_model_stays_one(run: Run) -> None:
         ),
         (
             ["model.keras", "--data", "IMDBDataModule"],
-            "LitMLP reads features or images, but IMDBDataModule gives tokens: models that fit are LitBERT, LitRNN, ",
+            "LitMLP reads features or images, but IMDBDataModule gives tokens: models that fit are LitBERT, LitKeras, LitRNN, ",
         ),
         (
             ["model.keras", "--data", "XORDataModule"],
@@ -214,8 +214,12 @@ def test_a_broken_file_is_one_line(saved: Any, run: Run) -> None:
 
 def test_a_layer_without_a_counterpart_is_one_line(run: Run) -> None:
     sequential((4,), dense(3, "relu"), ("LayerNormalization", {"name": "norm"}), dense(2)).save("model.keras")
-    line = error(run, "import-keras", "model.keras")
+    line = error(run, "import-keras", "model.keras", "--model", "LitMLP")
     assert line.startswith("model.keras: layer 'norm' (LayerNormalization) is not supported; LitMLP consists of ")
+    sequential((4,), ("Hashing", {"num_bins": 3, "name": "hash"}), dense(2)).save("model.keras")
+    assert error(run, "import-keras", "model.keras") == "model.keras: layer 'hash' (Hashing) is not supported"
+    line = error(run, "import-keras", "model.keras", "--dropout", "0.1", "--model", "LitKeras")
+    assert line == "model.keras: --dropout does not apply to LitKeras, which keeps the rates of the file"
 
 
 def test_an_import_whose_outputs_differ_a_little_more_than_rounding_is_refused(
@@ -278,14 +282,14 @@ def test_settings_for_training_alone_do_not_reach_keras(cnn: Any, run: Run) -> N
 @pytest.mark.parametrize(
     ("place", "settings", "text"),
     [
-        (1, {"groups": [1]}, "(Conv2D) has groups [1]; only 1 is supported"),
-        (1, {"strides": [1]}, "(Conv2D) has strides [1]; only 1 is supported"),
+        (1, {"groups": [1]}, "(Conv2D) has groups [1]; a whole number is supported"),
+        (1, {"strides": [1]}, "(Conv2D): needs one number, or 2 numbers, got [1]"),
         (
             1,
             {"data_format": ["channels_last"]},
-            "(Conv2D) has data_format ['channels_last']; only 'channels_last' ",
+            "(Conv2D) has data_format ['channels_last']; a name or null is supported",
         ),
-        (6, {"use_bias": {"class_name": "mine"}}, "(Dense) has use_bias 'mine', an object; only True is supported"),
+        (6, {"use_bias": {"class_name": "mine"}}, "(Dense) has use_bias 'mine', an object; true or false is supported"),
     ],
 )
 def test_a_setting_in_another_form_is_one_line(

@@ -55,7 +55,9 @@ def test_batch_normalization_measures_and_keeps_averages_as_keras(masked: bool) 
     x[0, 2:] = 0
     with float64():
         layers = [keras.layers.Masking()] if masked else []
-        model = keras.Sequential([keras.Input((5, 4), name="x"), *layers, keras.layers.BatchNormalization(momentum=0.9)])
+        model = keras.Sequential(
+            [keras.Input((5, 4), name="x"), *layers, keras.layers.BatchNormalization(momentum=0.9)]
+        )
         network = network_of(keras, randomize(model)).train()
         ours = [network.computed({"x": torch.from_numpy(x)}).detach().numpy() for _ in range(2)]
         theirs = [np.asarray(model(x, training=True)) for _ in range(2)]
@@ -119,7 +121,9 @@ def test_first_weights_are_spread_as_in_keras(kind: str) -> None:
     shape, settings = FIRST[kind]
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        arrays = [array.read().detach().numpy() for array in build_layer({"kind": kind, "settings": settings}, shape).arrays()]
+        arrays = [
+            array.read().detach().numpy() for array in build_layer({"kind": kind, "settings": settings}, shape).arrays()
+        ]
     layer = getattr(keras.layers, kind)(**settings)
     layer.build((None, *shape))
     for one, other in zip(arrays, (np.asarray(weight) for weight in layer.weights), strict=True):
