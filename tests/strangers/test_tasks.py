@@ -80,7 +80,9 @@ def test_mistakes_about_a_task_are_one_line(stranger: Stranger) -> None:
     assert line == "error: Houses has targets for regression, and LitByHand classifies"
 
 
-@pytest.mark.parametrize("model", ["LitRNN", "LitTransformer", "LitBERT"])
+@pytest.mark.parametrize(
+    "model", ["LitTransformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("LitRNN", "LitBERT"))]
+)
 def test_sets_of_labels_fit_validate_test_and_predict(stranger: Stranger, tags: tuple[str, ...], model: str) -> None:
     flags = ("--model.metrics", "[f1_macro, auroc]", "--trainer.max_epochs", "3", "--data.batch_size", "8")
     out = stranger.succeeds("fit", "--model", model, *tags, *flags)
