@@ -23,7 +23,7 @@ from datamodules.storage.downloads import sha256
 from datamodules.storage.image_files import NO_IMAGE, Form, Resize, read_header, read_images, read_pixels
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.lines import home_path
-from datamodules.words.labels import in_order
+from datamodules.words.labels import in_order, require_different
 
 SHOWN_CLASSES = 10
 
@@ -100,6 +100,8 @@ class ImageFolderDataModule(DataModule):
             raise UserError(f"memory_gb must be 0 or a positive number, got {memory_gb}")
         if split_column and not table:
             raise UserError("split_column is a column of a table: give --data.table, or leave it out")
+        if table and path_column == label_column:
+            raise UserError(f"path_column and label_column are both {path_column!r}: name the column with the path")
         self.augment = [augment] if isinstance(augment, str) else augment
         if unknown := [name for name in self.augment if name not in get_args(Augmentation)]:
             raise UserError(f"augment has {unknown[0]!r}, expected {', '.join(get_args(Augmentation))}")
@@ -230,9 +232,13 @@ class ImageFolderDataModule(DataModule):
     def _known_classes(self) -> list[str]:
         if self._classes is None:
             images = self._part("train") or self._found()
-            self._classes = in_order(sorted({image.label for image in images}))
-            if len(self._classes) < 2:
-                raise UserError(f"every image is of the class {self._classes[0]!r}, expected at least two classes")
+            places: dict[str, str] = {}
+            for image in images:
+                places.setdefault(image.label, str(image.path))
+            require_different(places)
+            if len(places) < 2:
+                raise UserError(f"every image is of the class {min(places)!r}, expected at least two classes")
+            self._classes = in_order(sorted(places))
         return self._classes
 
     def _known_form(self) -> Form:

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -18,7 +17,7 @@ from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_par
 from datamodules.storage.checksums import note, recorded_sha256
 from datamodules.storage.dialects import make_dialect
 from datamodules.storage.inputs import Skipped, kept
-from datamodules.storage.lines import home_path
+from datamodules.storage.lines import file_paths
 
 SHOWN = 5
 
@@ -35,7 +34,8 @@ class TableDataModule(DataModule):
     A part without a file is drawn from the training file; each class gives its share. The tables are kept in memory.
 
     Args:
-        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns.
+        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns, or a list of tables with
+            the same columns.
         val_file: the same for validation.
         test_file: the same for testing.
         label_column: name of the column with the class: a name, or an integer.
@@ -73,9 +73,9 @@ class TableDataModule(DataModule):
     def __init__(
         self,
         *,
-        train_file: str | None = None,
-        val_file: str | None = None,
-        test_file: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
         label_column: str = "label",
         label_separator: str | None = None,
         target_columns: str | list[str] | None = None,
@@ -95,8 +95,8 @@ class TableDataModule(DataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers, inputs=inputs)
         require_shares(val_fraction, test_fraction)
-        files = {"train": train_file, "val": val_file, "test": test_file}
-        self.files = {split: home_path(file) if file else None for split, file in files.items()}
+        files: dict[Split, str | list[str] | None] = {"train": train_file, "val": val_file, "test": test_file}
+        self.files = {split: file_paths(names) for split, names in files.items()}
         numbers = None if target_columns is None else as_list(target_columns)
         self.target: TargetColumns = make_target(label_column, label_separator, numbers)
         self.feature_columns = as_list(feature_columns or [])
@@ -115,7 +115,7 @@ class TableDataModule(DataModule):
 
     @property
     def has_validation(self) -> bool:
-        return self.files["val"] is not None or self.val_fraction > 0
+        return bool(self.files["val"]) or self.val_fraction > 0
 
     def setup(self, stage: str) -> None:
         if stage == "predict" and self.inputs is not None:
@@ -136,7 +136,7 @@ class TableDataModule(DataModule):
         missing = stage == "test" and self._part("test") is None
         if stage in ("test", "predict") and self.test_table is None and not missing:
             self.test_table = self.predict_table = self._table("test")
-        check_drawn(self._drawn_in_training, self._drawn, source=self.files["train"], stage=stage)
+        check_drawn(self._drawn_in_training, self._drawn, source=self._named("train"), stage=stage)
 
     def predict_names(self) -> Sequence[str]:
         """The row, or its file and line."""
@@ -146,7 +146,8 @@ class TableDataModule(DataModule):
         return self.input_names
 
     def checksums(self) -> dict[str, str]:
-        return {str(file): recorded_sha256(file) for file in self.files.values() if file and file.is_file()}
+        files = [file for files in self.files.values() for file in files]
+        return {str(file): recorded_sha256(file) for file in files if file.is_file()}
 
     def state_dict(self) -> dict[str, Any]:
         """Columns and classes, so that a checkpoint can predict without the training file."""
@@ -166,27 +167,34 @@ class TableDataModule(DataModule):
 
     def _part(self, split: Split) -> Columns | None:
         """The rows of a part; None if there is none."""
-        if split not in self._parts and (file := self.files[split]) is not None:
-            rows = self._read(file)
+        if split not in self._parts and self.files[split]:
+            rows = self._read(split)
             self._parts |= self._split(rows) if split == "train" else {split: rows}
-        elif split not in self._parts and self.files["train"] is not None and self._fraction(split):
+        elif split not in self._parts and self.files["train"] and self._fraction(split):
             self._part("train")
         return self._parts.get(split)
 
-    def _read(self, file: Path) -> Columns:
-        """The columns of a file that are used."""
-        rows = read_columns(file, dialect=self.dialect)
-        self.target.require(rows, file)
-        named = self.feature_columns
-        require_columns(rows, file, [*named, *self.drop_columns, *self.category_columns])
-        if both := [name for name in named if name in (*self.target.columns, *self.drop_columns)]:
+    def _named(self, split: Split) -> str:
+        """The files of a part, for messages."""
+        return ", ".join(map(str, self.files[split]))
+
+    def _read(self, split: Split) -> Columns:
+        """The columns of the files of a part that are used."""
+        tables = [read_columns(file, dialect=self.dialect) for file in self.files[split]]
+        for file, rows in zip(self.files[split], tables, strict=True):
+            self.target.require(rows, file)
+            require_columns(rows, file, [*self.feature_columns, *self.drop_columns, *self.category_columns])
+            if others := tables[0].cells.keys() ^ rows.cells.keys():
+                only = f"only one of {self.files[split][0]} and {file} has the column {min(others)!r}"
+                raise UserError(f"{only}: all files of a part need the same columns")
+        if both := [name for name in self.feature_columns if name in (*self.target.columns, *self.drop_columns)]:
             raise UserError(f"feature_columns contain {both[0]!r}, which is a target or in drop_columns: choose one")
-        return rows
+        return tables[0] if len(tables) == 1 else joined(tables, list(tables[0].cells))
 
     def _fraction(self, split: Split) -> float:
         """The share of the training file that is drawn for a part."""
         fractions = {"train": 0.0, "val": self.val_fraction, "test": self.test_fraction}
-        return 0.0 if self.files[split] is not None else fractions[split]
+        return 0.0 if self.files[split] else fractions[split]
 
     def _split(self, rows: Columns) -> dict[Split, Columns]:
         """Draws the parts that have no file."""
@@ -216,7 +224,7 @@ class TableDataModule(DataModule):
             }
             self._encoders = [encoder for encoder in learned.values() if encoder is not None]
             if not self._encoders:
-                raise UserError(f"{self.files['train']}: no column with different values is left to predict from")
+                raise UserError(f"{self._named('train')}: no column with different values is left to predict from")
             if constant := [name for name, encoder in learned.items() if encoder is None]:
                 note(f"columns with one value are left out: {', '.join(constant)}")
         return self._encoders
@@ -225,7 +233,7 @@ class TableDataModule(DataModule):
         encoders, rows = self._known_encoders(), self._part(split)
         if rows is None:
             raise UserError(f"there is nothing to {PURPOSES[split]}: give --data.{split}_file")
-        require_columns(rows, self.files[split], [encoder.name for encoder in encoders])
+        require_columns(rows, self._named(split), [encoder.name for encoder in encoders])
         self._note_unknown(rows)
         return TensorTable(self._encoded(rows), self.target.encode(rows))
 

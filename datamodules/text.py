@@ -13,6 +13,7 @@ from datamodules.spec import DataSpec, Kind
 from datamodules.storage.dialects import make_dialect
 from datamodules.storage.downloads import sha256
 from datamodules.storage.inputs import Skipped
+from datamodules.storage.lines import file_paths
 from datamodules.storage.spool import TextSpool
 from datamodules.storage.table_files import suffixes
 from datamodules.words.prepare import WordSettings, encode, learn
@@ -36,8 +37,9 @@ class TextDataModule(DataModule):
     an integer, an integer label is a position in `class_names`.
 
     Args:
-        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns.
-        val_file: the same for validation; if not given, a part of the training file.
+        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns; a folder with a folder of
+            `.txt` files for each class, as `neg` and `pos`; or a list of such files.
+        val_file: the same for validation; if not given, a part of the training texts.
         test_file: the same for testing.
         dataset: name of a dataset of the hub, or a folder with one, used instead of the files; needs the extra `hub`.
             Its split "validation" is used if it has one and `val_fraction` is above 0.
@@ -81,9 +83,9 @@ class TextDataModule(DataModule):
     def __init__(
         self,
         *,
-        train_file: str | None = None,
-        val_file: str | None = None,
-        test_file: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
         dataset: str | None = None,
         text_column: str = "text",
         label_column: str = "label",
@@ -109,7 +111,10 @@ class TextDataModule(DataModule):
         require_at_least(1, max_length=max_length)
         require_fraction(val_fraction=val_fraction)
         check_labels(class_names, label_separator)
-        self.files: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
+        if text_column == label_column:
+            raise UserError(f"text_column and label_column are both {text_column!r}: name the column with the text")
+        files: dict[Split, str | list[str] | None] = {"train": train_file, "val": val_file, "test": test_file}
+        self.files = {split: file_paths(names) for split, names in files.items()}
         dialect = make_dialect(delimiter, encoding)
         self.dataset, self.columns = dataset, Columns(text_column, label_column, label_separator, dialect)
         self.class_names, self.tokenizer, self.vocab_file = class_names, tokenizer, vocab_file
@@ -137,7 +142,7 @@ class TextDataModule(DataModule):
 
     @property
     def has_validation(self) -> bool:
-        return self.files["val"] is not None or self.val_fraction > 0
+        return bool(self.files["val"]) or self.val_fraction > 0
 
     def prepare_data(self) -> None:
         """Fills the data cache, in one process."""

@@ -12,12 +12,12 @@ from torch import Tensor
 from datamodules.columns.cells import Columns, number_in
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec
-from datamodules.words.labels import MOST_LABELS, LabelNumbers, in_order, read_labels
+from datamodules.words.labels import MOST_LABELS, LabelNumbers, in_order, read_labels, require_different
 
 SHOWN, MOST_NAMES = 10, 20
 
 
-def require_columns(rows: Columns, file: Path | None, names: Sequence[str], *, advice: str = "") -> None:
+def require_columns(rows: Columns, file: Path | str, names: Sequence[str], *, advice: str = "") -> None:
     """Checks that a table has some columns.
 
     Raises:
@@ -128,7 +128,16 @@ class Labels(TargetColumns):
             raise UserError(f"{column} has {len(counts):,} labels in {len(rows.places):,} rows: {advice}")
         if len(counts) < 2:
             raise UserError(f"{column} has only {', '.join(map(repr, counts)) or 'empty cells'}, expected two labels")
+        require_different(self._places(rows))
         self.names = in_order(list(counts))
+
+    def _places(self, rows: Columns) -> dict[str, str]:
+        """The first place of each label."""
+        places: dict[str, str] = {}
+        for labels, place in zip(self.cells(rows), rows.places, strict=True):
+            for label in labels:
+                places.setdefault(label, place)
+        return places
 
     def encode(self, rows: Columns) -> Tensor:
         names = self.known_names()

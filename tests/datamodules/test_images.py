@@ -309,3 +309,14 @@ def test_a_checkpoint_without_a_validation_part_predicts_without_the_images(root
     data.load_state_dict(trained.state_dict())
     data.setup("predict")
     assert len(pixels_of(data.predict_table)) == 1
+
+
+def test_classes_in_two_cases_are_refused(tmp_path: Path) -> None:
+    write_classes(tmp_path / "pets", images=3, classes=("cat", "Cat", "dog"))
+    with pytest.raises(UserError, match=r"^labels differ only in case or blanks: 'Cat' .* and 'cat' .*; write each"):
+        ImageFolderDataModule(root=str(tmp_path / "pets")).setup("fit")
+
+
+def test_the_same_column_for_path_and_label_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^path_column and label_column are both 'path': name the column"):
+        ImageFolderDataModule(table="t.csv", label_column="path")

@@ -326,3 +326,29 @@ def test_objects_with_other_keys_than_the_first_are_refused(suffix: str, tmp_pat
 
 def test_an_unknown_home_is_a_missing_file() -> None:
     assert refusal("fit", train_file="~nobody_here/x.csv").startswith("~nobody_here/x.csv: no such file")
+
+
+def test_several_tables_are_one_part(tmp_path: Path) -> None:
+    files = [str(write(tmp_path / f"{name}.csv", rows=20)) for name in "ab"]
+    data = TableDataModule(train_file=files, **USED, val_fraction=0, test_fraction=0)
+    data.setup("fit")
+    assert data.train_table is not None
+    assert len(data.train_table) == 40
+    assert list(data.checksums()) == files
+    (tmp_path / "b.csv").write_text("number,colour,label\n1,red,no\n")
+    with pytest.raises(UserError) as error:
+        TableDataModule(train_file=files, **USED).setup("fit")
+    only = f"only one of {files[0]} and {files[1]} has the column 'price'"
+    assert str(error.value) == f"{only}: all files of a part need the same columns"
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder, expected a file .csv"):
+        TableDataModule(train_file=str(tmp_path)).setup("fit")
+
+
+def test_labels_in_two_cases_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("number,label\n1,yes\n2,no\n3,Yes\n4,no\n")
+    with pytest.raises(UserError, match=f"^labels differ only in case or blanks: 'yes' \\({path}:2\\) and 'Yes'"):
+        TableDataModule(train_file=str(path), val_fraction=0, test_fraction=0).setup("fit")
