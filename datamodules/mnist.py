@@ -61,6 +61,10 @@ class ImageTable(TensorTable):
             return images, target
         return self._augmented(images, seed_from(self.seed, *indices.tolist()), rank, num_replicas), target
 
+    def unchanged(self) -> "ImageTable":
+        """The images without augmentation."""
+        return ImageTable(self.inputs, self.target)
+
     def _augmented(self, images: Tensor, seed: int, rank: int, num_replicas: int) -> Tensor:
         from torchvision.transforms import v2
 

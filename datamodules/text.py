@@ -1,15 +1,20 @@
 """Your own texts and labels, from table files or a dataset of the hub, as token ids of words or of a checkpoint."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from datamodules.base import DataModule, split_validation
+from datamodules.contents.batches import Words, inspected, read_batches
+from datamodules.contents.facts import Contents
+from datamodules.contents.texts import Lengths, TextRows, part_of_row, with_lengths
 from datamodules.errors import UserError, require_at_least, require_fraction
-from datamodules.spec import DataSpec, Kind
+from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.storage.dialects import make_dialect
 from datamodules.storage.downloads import sha256
 from datamodules.storage.inputs import Skipped
@@ -124,6 +129,8 @@ class TextDataModule(DataModule):
         self._tokenizer: Tokenizer | None = None
         self._vocab_checksum: dict[str, str] = {}
         self._classes: list[str] | None = class_names
+        self._rows: dict[str, tuple[Split, Tensor | None]] = {}
+        """For each part that is set up, its source, and the rows of the source; None means all of them."""
 
     def spec(self) -> DataSpec:
         """Reads the training file, unless class names and tokenizer are known without it. With a checkpoint's tokenizer
@@ -165,6 +172,7 @@ class TextDataModule(DataModule):
             self._setup_val()
         if stage in ("test", "predict") and self.test_table is None and self._sources.get("test") is not None:
             self.test_table = self._table("test")
+            self._rows["test"] = "test", None
         self.predict_table = self.test_table
         if stage == "predict" and self.test_table is None:
             raise UserError("there is nothing to predict: give --inputs (sentences or files), or a test_file")
@@ -179,6 +187,33 @@ class TextDataModule(DataModule):
     def token_texts(self, ids: Sequence[int]) -> list[str]:
         tokenizer, _ = self._known()
         return [tokenizer.decode([i]) for i in ids]
+
+    def contents(self, spec: DataSpec) -> Contents:
+        """What is in the parts that are set up, with the lengths of the texts."""
+        return with_lengths(super().contents(spec), self._lengths())
+
+    def inspect(self) -> Contents:
+        self.set_up_all()
+        spec, rows = self.spec(), TextRows(len(self._known()[1]))
+        for split in self.files:
+            parts = {name: indices for name, (source, indices) in self._rows.items() if source == split}
+            if parts and (records := self._sources.get(split)) is not None:
+                rows.add(records.records(), part_of_row(parts))
+        tokenizer = self._known()[0]
+        words = Words(tokenizer.unknown_id, (tokenizer.padding_id, *tokenizer.encode_batch([""])[0]))
+        batches = {name: read_batches(table) for name, table in self.tables().items()}
+        contents = inspected(batches, spec, kind=self.kind, unit=UNITS[self.kind], keys=rows.keys, words=words)
+        contents = replace(contents, samples=tuple(rows.samples))
+        return with_lengths(contents, {n: each._replace(place=rows.place(n)) for n, each in self._lengths().items()})
+
+    def _lengths(self) -> dict[str, Lengths]:
+        """The lengths of the texts of each part that is set up."""
+        tables = {name: table for name, table in self.tables().items() if isinstance(table, TokenTable)}
+        if not tables:
+            return {}
+        tokenizer = self._known()[0]
+        fewest, cut = len(tokenizer.encode_batch([""])[0]), self._cut(tokenizer) is not None
+        return {name: Lengths(t.sizes, fewest, self._longest(tokenizer), cut) for name, t in tables.items()}
 
     def checksums(self) -> dict[str, str]:
         return {**self._vocab_checksum, **self._sources.checksums()}
@@ -224,18 +259,21 @@ class TextDataModule(DataModule):
 
     def _setup_train(self) -> None:
         table = self._table("train")
+        self._rows["train"] = "train", None
         if self.val_fraction == 0 or self._sources.get("val") is not None:
             self.train_table = table
         else:
             num_val = max(1, round(len(table) * self.val_fraction))
             train, val = split_validation(len(table), num_val=num_val, seed=self.seed)
             self.train_table, self.val_table = table.subset(train), table.subset(val)
+            self._rows |= {"train": ("train", train), "val": ("train", val)}
         if self._sources.get("val") is not None:
             self._setup_val()
 
     def _setup_val(self) -> None:
         if self._sources.get("val") is not None:
             self.val_table = self._table("val")
+            self._rows["val"] = "val", None
         elif self.val_fraction > 0:
             self._setup_train()
 

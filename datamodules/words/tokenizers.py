@@ -43,6 +43,8 @@ class Tokenizer(Protocol):
     padding_id: int
     pad_front: bool
     keep_last: bool
+    unknown_id: int | None
+    """The id of unknown words; None if there is none."""
 
     @property
     def vocab_size(self) -> int:
@@ -126,6 +128,7 @@ class WordTokenizer:
     padding_id = 0
     pad_front = True
     keep_last = True
+    unknown_id: int | None = UNKNOWN_ID
 
     def __init__(self, words: Sequence[str], *, form: WordForm = "keras") -> None:
         if form not in get_args(WordForm):
@@ -193,7 +196,8 @@ class VocabTokenizer:
             raise UserError(f"unknown words have no id: expected a word {UNKNOWN_WORD!r} or a default index")
         if not 0 <= unknown < len(self.words):
             raise UserError(f"the default index must be the id of a word, 0 to {len(self.words) - 1}, got {unknown}")
-        self.unknown_id, self.padding_id = unknown, self.ids.get(PADDING_WORD, len(self.words))
+        self.unknown_id: int | None = unknown
+        self.padding_id = self.ids.get(PADDING_WORD, len(self.words))
 
     @property
     def vocab_size(self) -> int:
@@ -269,6 +273,7 @@ class CheckpointTokenizer:
         self._backend.no_padding()
         self.name, self.padding_id, self.padding_side = name, padding_id, padding_side
         self.longest, self._vocab_size = longest, vocab_size
+        self.unknown_id: int | None = self._backend.token_to_id("[UNK]")
         self.pad_front = padding_side == "left"
 
     @classmethod
