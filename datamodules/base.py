@@ -5,7 +5,6 @@ Gathering a batch with one indexing call takes about a tenth of the time of coll
 """
 
 import copy
-import hashlib
 import inspect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -373,14 +372,6 @@ class DataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # so that a loader does not use the model's generator
         )
-
-
-def array_checksum(*arrays: Tensor) -> str:
-    """SHA-256 over the bytes of arrays that do not come from a file."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def split_validation(num_samples: int, *, num_val: int, seed: int) -> tuple[Tensor, Tensor]:

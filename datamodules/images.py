@@ -1,9 +1,9 @@
 """Your own images: a folder for each class, or a table of paths and labels; any size, grey or in colour."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
+from datamodules.contents.facts import Contents
+from datamodules.contents.pictures import Pictures
 from datamodules.errors import UserError
 from datamodules.pictures.folders import LabelledImage, listed, read_folder, read_table
 from datamodules.pictures.reading import each_readable, the_size
@@ -24,8 +26,6 @@ from datamodules.storage.image_files import NO_IMAGE, Form, Resize, read_header,
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.lines import home_path
 from datamodules.words.labels import in_order, require_different
-
-SHOWN_CLASSES = 10
 
 
 class ImageFolderDataModule(DataModule):
@@ -148,7 +148,6 @@ class ImageFolderDataModule(DataModule):
                 self.predict_table = PictureTable(pixels, torch.full((len(pixels),), -1))
             return
         if stage == "fit" and self.train_table is None:
-            self._say()
             self.train_table = self._table("train", self.augment)
         if stage in ("fit", "validate") and self.val_table is None and self._part("val"):
             self.val_table = self._table("val")
@@ -161,6 +160,21 @@ class ImageFolderDataModule(DataModule):
         if self.input_names is not None:
             return self.input_names
         return [self._relative(image.path) for image in self._part("test")]
+
+    def contents(self, spec: DataSpec) -> Contents:
+        """What is in the parts that are set up, with the form of the images."""
+        contents, form = super().contents(spec), self._known_form()
+        colours = "grey" if form.channels == 1 else "colour"
+        facts = ("height x width", f"{form.height} x {form.width}, {colours}")
+        return replace(contents, facts=(*contents.facts, facts))
+
+    def inspect(self) -> Contents:
+        """Reads each image at its own size. Damaged images and differing sizes are mistakes in the contents."""
+        parts = {split: images for split in PURPOSES if (images := self._part(split))}
+        pictures = Pictures(self._known_classes(), self._relative)
+        for split, images in parts.items():
+            pictures.read(split, images)
+        return pictures.contents(self.sides)
 
     def checksums(self) -> dict[str, str]:
         """One SHA-256 over the names and checksums of all images, and that of the table."""
@@ -283,18 +297,6 @@ class ImageFolderDataModule(DataModule):
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if self.root and path.is_relative_to(self.root) else str(path)
-
-    def _say(self) -> None:
-        """Prints what was found."""
-        form, classes = self._known_form(), self._known_classes()
-        images = [image for split in PURPOSES for image in self._part(split)]
-        counts = Counter(image.label for image in images)
-        shown = ", ".join(f"{name} {counts[name]:,}" for name in classes[:SHOWN_CLASSES])
-        more = f" and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
-        colours = "grey" if form.channels == 1 else "colour"
-        sizes = " + ".join(f"{len(self._part(split)):,} {split}" for split in PURPOSES)
-        what = f"{len(images):,} {colours} images, {form.height} x {form.width} (height x width)"
-        note(f"{what}; {sizes}; {len(classes)} classes: {shown}{more}")
 
 
 def both_sides(size: int | list[int]) -> tuple[int, int]:

@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.base import Batch, DataModule, TensorTable, array_checksum, split_validation
+from datamodules.base import Batch, DataModule, TensorTable, split_validation
 from datamodules.errors import MissingFileError, require_at_least
 from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
-from datamodules.storage.checksums import note, recorded_sha256
+from datamodules.storage.checksums import array_checksum, note, recorded_sha256
 from datamodules.storage.idx import SHAPES, download_idx, is_published, read_idx
 from datamodules.storage.image_files import NO_IMAGE, read_images
 from datamodules.storage.inputs import Skipped

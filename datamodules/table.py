@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -11,8 +12,11 @@ from datamodules.base import DataModule, TensorTable
 from datamodules.columns.cells import NO_ROW, Columns, is_missing, joined, read_columns, read_inputs
 from datamodules.columns.encoders import CategoryColumn, Encoder, Fill, NumberColumn, as_plain, from_plain, learn
 from datamodules.columns.targets import Labels, Numbers, TargetColumns, require_columns
+from datamodules.contents.columns import Used, facts_of
+from datamodules.contents.counting import TargetCounts, counted
+from datamodules.contents.facts import Contents, some
 from datamodules.errors import UserError
-from datamodules.spec import DataSpec, Kind
+from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_parts, require_shares
 from datamodules.storage.checksums import note, recorded_sha256
 from datamodules.storage.dialects import make_dialect
@@ -20,6 +24,7 @@ from datamodules.storage.inputs import Skipped, kept
 from datamodules.storage.lines import file_paths
 
 SHOWN = 5
+NO_TRAINING = "no rows to train on were given: use --data.train_file with a table, or --ckpt_path"
 
 
 class TableDataModule(DataModule):
@@ -107,6 +112,7 @@ class TableDataModule(DataModule):
         self._drawn: str | None = None
         self._drawn_in_training: str | None = None
         self._encoders: list[Encoder] | None = None
+        self._constant: list[str] = []
 
     def spec(self) -> DataSpec:
         """Reads the training file, unless a checkpoint has the columns."""
@@ -129,7 +135,6 @@ class TableDataModule(DataModule):
             self.predict_table = TensorTable(encoded, self.target.unknown(len(rows.places)))
             return
         if stage == "fit" and self.train_table is None:
-            self._say()
             self.train_table = self._table("train")
         if stage in ("fit", "validate") and self.val_table is None and self._part("val") is not None:
             self.val_table = self._table("val")
@@ -144,6 +149,41 @@ class TableDataModule(DataModule):
             part = self._part("test")
             self.input_names = [] if part is None else part.places
         return self.input_names
+
+    def contents(self, spec: DataSpec) -> Contents:
+        """What is in the parts that are set up, with the kinds of the columns, and the missing numbers."""
+        contents, encoders, rows = super().contents(spec), self._known_encoders(), self._part("train")
+        kinds = Counter(type(encoder) for encoder in encoders)
+        inputs = sum(encoder.width for encoder in encoders)
+        columns = f"{kinds[NumberColumn]} of numbers, {kinds[CategoryColumn]} of categories: {inputs} inputs"
+        facts = [*contents.facts, ("columns", columns)]
+        numbers = [encoder.name for encoder in encoders if isinstance(encoder, NumberColumn)] if rows else []
+        counts = {name: sum(map(is_missing, rows.cells[name])) for name in numbers} if rows else {}
+        if filled := ", ".join(f"{name} {count:,}" for name, count in counts.items() if count):
+            facts.append(("missing numbers", f"replaced ({self.fill_missing}): {filled}"))
+        return replace(contents, facts=tuple(facts), notes=(*contents.notes, *self._left_out()))
+
+    def _left_out(self) -> list[str]:
+        """A note about the columns with one value."""
+        return [f"columns with one value are left out: {some(self._constant)}"] if self._constant else []
+
+    def inspect(self) -> Contents:
+        """Reads all rows. Columns that cannot be used are mistakes in the contents."""
+        parts = {split: rows for split in PURPOSES if (rows := self._part(split)) is not None}
+        if "train" not in parts:
+            raise UserError(NO_TRAINING)
+        self.target.learn(parts["train"])
+        spec, targets = self.target.spec(num_features=0), {}
+        for split, rows in parts.items():
+            targets[split] = TargetCounts(spec, len(rows.places))
+            targets[split].add(self.target.encode(rows))
+        contents = counted(spec, targets, unit=UNITS[self.kind])
+        features = self._feature_names(parts["train"])
+        facts = facts_of(parts, Used(features, self.target.columns, self.category_columns, self.fill_missing))
+        if not facts.mistakes:
+            self._known_encoders()
+        notes = (*contents.notes, *self._left_out(), *facts.notes)
+        return replace(contents, notes=notes, mistakes=tuple(facts.mistakes), columns=tuple(facts.columns))
 
     def checksums(self) -> dict[str, str]:
         files = [file for files in self.files.values() for file in files]
@@ -212,10 +252,9 @@ class TableDataModule(DataModule):
         if self._encoders is None:
             rows = self._part("train")
             if rows is None:
-                raise UserError("no rows to train on were given: use --data.train_file with a table, or --ckpt_path")
+                raise UserError(NO_TRAINING)
             self.target.learn(rows)
-            others = (name for name in rows.cells if name not in (*self.target.columns, *self.drop_columns))
-            names = self.feature_columns or list(others)
+            names = self._feature_names(rows)
             if unused := [name for name in self.category_columns if name not in names]:
                 raise UserError(f"category_columns contain {unused[0]!r}, which is not used as a feature: leave it out")
             learned = {
@@ -225,9 +264,13 @@ class TableDataModule(DataModule):
             self._encoders = [encoder for encoder in learned.values() if encoder is not None]
             if not self._encoders:
                 raise UserError(f"{self._named('train')}: no column with different values is left to predict from")
-            if constant := [name for name, encoder in learned.items() if encoder is None]:
-                note(f"columns with one value are left out: {', '.join(constant)}")
+            self._constant = [name for name, encoder in learned.items() if encoder is None]
         return self._encoders
+
+    def _feature_names(self, rows: Columns) -> list[str]:
+        """Names of the columns of the inputs."""
+        others = (name for name in rows.cells if name not in (*self.target.columns, *self.drop_columns))
+        return self.feature_columns or list(others)
 
     def _table(self, split: Split) -> TensorTable:
         encoders, rows = self._known_encoders(), self._part(split)
@@ -258,21 +301,6 @@ class TableDataModule(DataModule):
             if isinstance(encoder, CategoryColumn) and (unknown := encoder.unknown(rows.column(encoder.name))):
                 shown = ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN} more" if unknown[SHOWN:] else "")
                 note(f"the column {encoder.name!r} has categories that are not in the training part: {shown}")
-
-    def _say(self) -> None:
-        """Prints what was found."""
-        encoders, rows = self._known_encoders(), self._part("train")
-        if rows is None:
-            return
-        sizes = {split: len(part.places) for split in PURPOSES if (part := self._part(split)) is not None}
-        parts = " + ".join(f"{size:,} {split}" for split, size in sizes.items())
-        kinds = Counter(type(encoder) for encoder in encoders)
-        inputs = sum(encoder.width for encoder in encoders)
-        columns = f"{kinds[NumberColumn]} columns of numbers and {kinds[CategoryColumn]} of categories"
-        note(f"{sum(sizes.values()):,} rows: {parts}; {columns}: {inputs} inputs; {self.target.summary()}")
-        filled = {e.name: sum(map(is_missing, rows.cells[e.name])) for e in encoders if isinstance(e, NumberColumn)}
-        if shown := ", ".join(f"{name} {count:,}" for name, count in filled.items() if count):
-            note(f"missing numbers of the training part are replaced ({self.fill_missing}): {shown}")
 
 
 def as_list(names: str | list[str]) -> list[str]:

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from datamodules.base import Batch, DataModule, Table, TensorTable, array_checksum
+from datamodules.base import Batch, DataModule, Table, TensorTable
 from datamodules.errors import UserError, require_at_least
 from datamodules.spec import DataSpec, Kind
+from datamodules.storage.checksums import array_checksum
 from datamodules.storage.inputs import STANDARD_INPUT, Skipped, input_lines, kept
 
 

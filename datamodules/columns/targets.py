@@ -14,7 +14,7 @@ from datamodules.errors import UserError
 from datamodules.spec import DataSpec
 from datamodules.words.labels import MOST_LABELS, LabelNumbers, in_order, read_labels, require_different
 
-SHOWN, MOST_NAMES = 10, 20
+MOST_NAMES = 20
 
 
 def require_columns(rows: Columns, file: Path | str, names: Sequence[str], *, advice: str = "") -> None:
@@ -82,10 +82,6 @@ class TargetColumns(ABC):
     @abstractmethod
     def spec(self, *, num_features: int) -> DataSpec:
         """The sizes of the data."""
-
-    @abstractmethod
-    def summary(self) -> str:
-        """A few words for the screen."""
 
 
 class Labels(TargetColumns):
@@ -164,11 +160,6 @@ class Labels(TargetColumns):
             class_names=self.known_names(),
         )
 
-    def summary(self) -> str:
-        names = self.known_names()
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        return f"{len(names)} {'classes' if self.separator is None else 'labels'}: {', '.join(names[:SHOWN])}{more}"
-
 
 class Numbers(TargetColumns):
     """One or more numbers, in the units of the table."""
@@ -201,6 +192,3 @@ class Numbers(TargetColumns):
             num_targets=len(self.columns),
             target_names=self.known_names(),
         )
-
-    def summary(self) -> str:
-        return f"to predict: {', '.join(self.columns)}"

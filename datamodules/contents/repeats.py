@@ -5,7 +5,7 @@ hash with a probability of three in a million.
 """
 
 from array import array
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -95,8 +95,3 @@ def _contradictions(rows: Array, firsts: Array, keys: Keys, others: Keys) -> str
     if not differing:
         return ""
     return f"; {len(differing):,} of them with another target, as {keys.place(differing[0])}"
-
-
-def places_in(places: Sequence[str]) -> Callable[[int], str]:
-    """The place of a sample by its position in a list."""
-    return places.__getitem__

@@ -7,10 +7,14 @@ import time
 from contextlib import suppress
 from hashlib import sha256 as digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datamodules.storage.downloads import sha256
 from datamodules.storage.locations import data_cache
 from datamodules.storage.writing import make_folder, part_of, publish, sweep
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SETTLED_NS = 2_000_000_000  # a file that changed less than this before it was read could change again at the same time
 
@@ -42,6 +46,14 @@ def recorded_sha256(path: Path) -> str:
                 part.write_text(json.dumps({"path": str(path), "state": before, "sha256": checksum}), encoding="utf-8")
                 publish(part, record)
     return checksum
+
+
+def array_checksum(*arrays: "Tensor") -> str:
+    """SHA-256 over the bytes of arrays that do not come from a file."""
+    joined = digest()
+    for array in arrays:
+        joined.update(array.numpy().tobytes())
+    return joined.hexdigest()
 
 
 def note(text: str) -> None:
