@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datamodules.contents.counting import TargetCounts, counted
-from datamodules.contents.facts import Array, Contents, Histogram, Sample, some
+from datamodules.contents.facts import Array, Contents, Histogram, Sample, percent, some
 from datamodules.contents.repeats import Keys, repeat_notes
 from datamodules.spec import DataSpec, Kind
 
@@ -20,6 +20,7 @@ MOST_SAMPLES = 12
 MOST_SIDE = 128
 """Pixels of the longer side of an image that is shown; larger ones are reduced."""
 MOST_VALUES = 12
+MOST_BINS = 40
 
 
 class Chosen:
@@ -175,66 +176,18 @@ def read_batches(table: Any) -> Iterator[tuple[Any, Tensor]]:
 
 
 def histogram(title: str, numbers: Array, *, limit: float | None = None, limit_name: str = "") -> Histogram:
-    """How often numbers occur, in at most 40 bins. The longest hundredth is in the last bin."""
-    top = max(float(np.quantile(numbers, 0.99)), limit or 0, float(numbers.min()) + 1)
-    clipped = np.minimum(numbers, top)
-    whole = int(min(40, max(1, top - float(numbers.min()))))
-    counts, edges = np.histogram(clipped, bins=whole)
-    return Histogram(title, counts, edges, limit, limit_name)
+    """How often whole numbers occur, in at most `MOST_BINS` bins.
 
-
-class Words(NamedTuple):
-    """Token ids with a meaning.
-
-    Args:
-        unknown: the id of unknown words; None if there is none.
-        others: ids that are no words, such as padding.
+    If a few numbers are much larger than the others, they are in the last bin. A limit far above all numbers is left
+    out.
     """
-
-    unknown: int | None
-    others: tuple[int, ...]
-
-
-def inspected(
-    parts: Mapping[str, Iterable[tuple[Any, Any]]],
-    spec: DataSpec,
-    *,
-    kind: Kind | None,
-    unit: str,
-    keys: Mapping[str, Keys] | None = None,
-    words: Words | None = None,
-) -> Contents:
-    """What is in the batches of each part.
-
-    Args:
-        parts: the batches, by the name of the part.
-        spec: what the data say of themselves.
-        kind: the type of one sample; None if it is unknown.
-        unit: the samples in words.
-        keys: hashes and places of the samples; those of their tensors if None.
-        words: the token ids of unknown words and of padding; None if there are none.
-    """
-    seen = {name: Seen(name, spec, kind, hashed=keys is None) for name in parts}
-    for name, batches in parts.items():
-        for inputs, target in batches:
-            seen[name].add(inputs, target)
-    contents = counted(spec, {name: each.targets for name, each in seen.items()}, unit=unit)
-    repeats = repeat_notes(keys or {name: each.keys for name, each in seen.items()}, unit=unit)
-    notes = [*contents.notes, *repeats, *(note for each in seen.values() for note in each.notes(unit))]
-    facts = [*contents.facts, *(_unknown(seen, words) if words is not None and words.unknown is not None else [])]
-    return replace(contents, notes=tuple(notes), facts=tuple(facts), samples=joined_samples(seen.values()))
-
-
-def _unknown(seen: Mapping[str, Seen], words: Words) -> list[tuple[str, str]]:
-    """The share of unknown words in each part."""
-    shares = []
-    for name, each in seen.items():
-        total = int(each.tokens.sum()) - sum(int(each.tokens[i]) for i in words.others)
-        if total:
-            shares.append(f"{each.tokens[words.unknown] / total:.1%} of {name}")
-    return [("unknown words", ", ".join(shares))] if shares else []
-
-
-def joined_samples(seen: Iterable[Seen]) -> tuple[Sample, ...]:
-    """The samples of the first part that has some."""
-    return next((tuple(each.samples) for each in seen if each.samples), ())
+    low, high, usual = int(numbers.min()), int(numbers.max()), float(np.quantile(numbers, 0.99))
+    top = high if high <= 2 * usual else int(usual)
+    if limit is not None and limit <= 1.5 * top:
+        top = max(top, int(limit))
+    else:
+        limit = None
+    width = -(-(top + 1 - low) // MOST_BINS)
+    edges = np.arange(low, top + width + 1, width)
+    counts, _ = np.histogram(np.minimum(numbers, top), edges)
+    return Histogram(title, counts, edges, limit, limit_name, clipped=top < high)

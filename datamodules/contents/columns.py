@@ -85,18 +85,19 @@ def _look_for_missing(
     """Notes cells of an input without a value, which are a mistake if nothing replaces them."""
     if encoder is None:
         return
+    missing, places, total = _missing_in(encoder), [], 0
     for part, rows in parts.items():
         if name not in rows.cells:
             facts.mistakes.append(f"the {part} part has no column {name!r}")
             continue
-        missing = _missing_in(encoder)
-        places = [place for cell, place in zip(rows.cells[name], rows.places, strict=True) if missing(cell)]
-        if places:
-            text = f"the column {name!r} has no value in {len(places):,} {part} rows ({some(places)})"
-            advice = ": set --data.fill_missing to mean, median or zero"
-            (facts.notes if used.fill else facts.mistakes).append(text + ("" if used.fill else advice))
+        places += [place for cell, place in zip(rows.cells[name], rows.places, strict=True) if missing(cell)]
+        total += len(rows.places)
         if isinstance(encoder, CategoryColumn) and (unknown := encoder.unknown(rows.column(name))):
             facts.notes.append(f"the column {name!r} has categories that no training row has: {some(unknown)}")
+    if places:
+        text = f"the column {name!r} has no value in {len(places):,} of {total:,} rows ({some(places)})"
+        advice = ": set --data.fill_missing to mean, median or zero"
+        (facts.notes if used.fill else facts.mistakes).append(text + ("" if used.fill else advice))
 
 
 def _values(column: Column) -> str:
@@ -107,7 +108,7 @@ def _values(column: Column) -> str:
         return range_of(np.array(numbers))
     counts = Counter(str(cell).strip() for cell in present)
     shown = [f"{_short(value)} ({times:,})" for value, times in counts.most_common()]
-    return f"{len(counts):,} values: {some(shown)}"
+    return f"{len(counts):,} value{'s' * (len(counts) != 1)}: {some(shown)}"
 
 
 def _short(text: str) -> str:

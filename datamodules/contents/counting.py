@@ -11,6 +11,7 @@ from torch import Tensor
 from datamodules.contents.facts import Array, Contents, Guess, Part, some
 from datamodules.spec import DataSpec
 
+MOST_CLASSES = 10_000
 CHUNK = 100_000
 """Samples whose targets are in memory at once."""
 
@@ -43,6 +44,8 @@ class TargetCounts:
         """Counts the targets of some samples, as `DataModule` documents them."""
         if self.spec.task == "classification" and target.dtype == torch.int64 and target.ndim == 1:
             known = target[target >= 0]
+            if len(known) and int(known.max()) >= max(MOST_CLASSES, self.spec.num_classes or 0):
+                return  # these numbers are no classes
             self._add_counts(torch.bincount(known, minlength=self.spec.num_classes or 0).numpy(), len(known))
         elif self.spec.task == "multilabel" and target.is_floating_point() and target.ndim == 2:
             known = target[~target.isnan().any(dim=1)]

@@ -50,6 +50,7 @@ class Histogram(NamedTuple):
         edges: limits of the bins, float `(n + 1,)`.
         limit: a number that is marked, such as the longest text that a model reads; None if there is none.
         limit_name: its name.
+        clipped: whether the last bin also has all larger numbers.
     """
 
     title: str
@@ -57,6 +58,7 @@ class Histogram(NamedTuple):
     edges: Array
     limit: float | None = None
     limit_name: str = ""
+    clipped: bool = False
 
 
 class Sample(NamedTuple):
@@ -126,3 +128,8 @@ def some(items: list[str]) -> str:
     """The first items, and how many more there are."""
     more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
     return ", ".join(items[:SHOWN]) + more
+
+
+def percent(share: float) -> str:
+    """A fraction in percent."""
+    return f"{100 * share:.1f} %"

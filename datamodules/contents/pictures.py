@@ -19,6 +19,9 @@ from datamodules.spec import UNITS, DataSpec
 from datamodules.storage.image_files import Form, Header, read_header, read_pixels
 from datamodules.storage.progress import progress
 
+MOST_MISTAKES = 20
+"""Images with the same problem that are named."""
+
 
 class Pictures:
     """The images of all parts. Each image is read at its own size.
@@ -72,7 +75,7 @@ class Pictures:
         """
         contents = counted(self._spec, self.targets, unit=UNITS["images"])
         headers = [header for part in self.headers.values() for header in part]
-        mistakes = [*self.unreadable, *self.unknown]
+        mistakes = [*_first(self.unreadable), *_first(self.unknown)]
         if sides is None and self.headers.get("train"):
             try:
                 the_size(self.headers["train"])
@@ -86,6 +89,12 @@ class Pictures:
             histograms=_histograms(headers),
             samples=tuple(self.samples),
         )
+
+
+def _first(mistakes: list[str]) -> list[str]:
+    """The first mistakes of one kind, and how many more there are."""
+    more = len(mistakes) - MOST_MISTAKES
+    return mistakes if more <= 0 else [*mistakes[:MOST_MISTAKES], f"{more:,} more images with this problem"]
 
 
 def _facts(headers: Sequence[Header]) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from datamodules.contents.batches import Chosen, histogram
-from datamodules.contents.facts import Array, Contents, Sample, some
+from datamodules.contents.facts import Array, Contents, Sample, percent, some
 from datamodules.contents.repeats import Keys
 from datamodules.storage.spool import TextSpool
 from datamodules.words.records import Record
@@ -36,30 +36,24 @@ class Lengths(NamedTuple):
 
 
 def with_lengths(contents: Contents, parts: Mapping[str, Lengths]) -> Contents:
-    """Adds how long the texts are, how many are cut, and which have no words."""
-    facts, notes = [], []
+    """Adds how long the training texts are, how many of them are cut, and which texts have no words."""
+    notes = []
     for name, lengths in parts.items():
-        tokens, size = lengths.tokens - lengths.fewest, len(lengths.tokens)
-        if not size:
-            continue
-        empty = np.flatnonzero(tokens <= 0)
+        empty = np.flatnonzero(lengths.tokens <= lengths.fewest)
         if len(empty):
-            where = ""
-            if lengths.place is not None:
-                where = f" ({some([lengths.place(i) for i in empty.tolist()])})"
-            notes.append(f"{len(empty):,} of {size:,} {name} texts have no words{where}")
-        long = lengths.tokens >= lengths.most if lengths.cut else lengths.tokens > lengths.most
-        share = f"{long.mean():.1%} {'reach' if lengths.cut else 'are cut to'} max_length {lengths.most:,}"
-        longest = "" if lengths.cut else f", longest {tokens.max():,}"
-        facts.append((f"tokens of a {name} text", f"median {np.median(tokens):.0f}{longest}; {share}"))
-    drawn = [lengths for name, lengths in parts.items() if name == "train" and len(lengths.tokens)]
-    bars = [histogram("tokens in a training text", d.tokens, limit=d.most, limit_name="max_length") for d in drawn]
-    return replace(
-        contents,
-        facts=(*contents.facts, *facts),
-        notes=(*contents.notes, *notes),
-        histograms=(*contents.histograms, *bars),
-    )
+            place = lengths.place
+            where = "" if place is None else f" ({some([place(i) for i in empty.tolist()])})"
+            notes.append(f"{len(empty):,} of {len(lengths.tokens):,} {name} texts have no words{where}")
+    contents = replace(contents, notes=(*contents.notes, *notes))
+    train = parts.get("train")
+    if train is None or not len(train.tokens):
+        return contents
+    long = train.tokens >= train.most if train.cut else train.tokens > train.most
+    share = f"{percent(long.mean())} {'reach' if train.cut else 'are longer than'} max_length {train.most:,}"
+    longest = "" if train.cut else f", longest {train.tokens.max():,}"
+    fact = ("tokens of a training text", f"median {np.median(train.tokens):,.0f}{longest}; {share}")
+    bars = histogram("tokens of a training text", train.tokens, limit=train.most, limit_name="max_length")
+    return replace(contents, facts=(*contents.facts, fact), histograms=(*contents.histograms, bars))
 
 
 class TextRows:

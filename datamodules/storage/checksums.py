@@ -57,12 +57,15 @@ def array_checksum(*arrays: "Tensor") -> str:
 
 
 def note(text: str) -> None:
-    """Prints a note about data on standard error, in the first process only. Characters of the data that could control
-    a terminal are shown as escapes."""
+    """Prints a note about data on standard error, in the first process only."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    rank_zero_only(print)(f"note: {shown}", file=sys.stderr, flush=True)
+    rank_zero_only(print)(f"note: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """A text of the data for a terminal: characters that could control it are shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _record_path(path: Path) -> Path:
