@@ -191,3 +191,60 @@ def histogram(title: str, numbers: Array, *, limit: float | None = None, limit_n
     edges = np.arange(low, top + width + 1, width)
     counts, _ = np.histogram(np.minimum(numbers, top), edges)
     return Histogram(title, counts, edges, limit, limit_name, clipped=top < high)
+
+
+class Words(NamedTuple):
+    """Token ids with a meaning.
+
+    Args:
+        unknown: the id of unknown words; None if there is none.
+        others: ids that are no words, such as padding.
+    """
+
+    unknown: int | None
+    others: tuple[int, ...]
+
+
+def inspected(
+    parts: Mapping[str, Iterable[tuple[Any, Any]]],
+    spec: DataSpec,
+    *,
+    kind: Kind | None,
+    unit: str,
+    keys: Mapping[str, Keys] | None = None,
+    words: Words | None = None,
+) -> Contents:
+    """What is in the batches of each part.
+
+    Args:
+        parts: the batches, by the name of the part.
+        spec: what the data say of themselves.
+        kind: the type of one sample; None if it is unknown.
+        unit: the samples in words.
+        keys: hashes and places of the samples; those of their tensors if None.
+        words: the token ids of unknown words and of padding; None if there are none.
+    """
+    seen = {name: Seen(name, spec, kind, hashed=keys is None) for name in parts}
+    for name, batches in parts.items():
+        for inputs, target in batches:
+            seen[name].add(inputs, target)
+    contents = counted(spec, {name: each.targets for name, each in seen.items()}, unit=unit)
+    repeats = repeat_notes(keys or {name: each.keys for name, each in seen.items()}, unit=unit)
+    notes = [*contents.notes, *repeats, *(note for each in seen.values() for note in each.notes(unit))]
+    facts = [*contents.facts, *(_unknown(seen, words) if words is not None and words.unknown is not None else [])]
+    return replace(contents, notes=tuple(notes), facts=tuple(facts), samples=joined_samples(seen.values()))
+
+
+def _unknown(seen: Mapping[str, Seen], words: Words) -> list[tuple[str, str]]:
+    """The share of unknown words in each part."""
+    shares = []
+    for name, each in seen.items():
+        total = int(each.tokens.sum()) - sum(int(each.tokens[i]) for i in words.others)
+        if total:
+            shares.append(f"{percent(each.tokens[words.unknown] / total)} of {name}")
+    return [("unknown words", ", ".join(shares))] if shares else []
+
+
+def joined_samples(seen: Iterable[Seen]) -> tuple[Sample, ...]:
+    """The samples of the first part that has some."""
+    return next((tuple(each.samples) for each in seen if each.samples), ())
