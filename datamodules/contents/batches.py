@@ -1,5 +1,6 @@
 """Reads the batches of any data once, and says what can be counted in them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -109,13 +110,13 @@ class Seen:
         """What may be a mistake."""
         notes = []
         if self.infinite:
-            notes.append(f"{self.infinite:,} {self.name} {unit} have numbers that are NaN or infinite")
+            total = f"{self.targets.rows:,} {self.name} {unit}"
+            notes.append(f"{self.infinite:,} of {total} have numbers that are NaN or infinite")
         if self.kind == "features" and self.low is not None and self.high is not None:
             constant = torch.nonzero(self.low == self.high).flatten().tolist()
             if constant:
-                notes.append(
-                    f"the same number in each of the {self.name} {unit}: inputs {some(list(map(str, constant)))}"
-                )
+                inputs = some(list(map(str, constant)))
+                notes.append(f"inputs with the same number in each of the {self.name} {unit}: {inputs}")
         return notes
 
 
@@ -132,7 +133,8 @@ def contents_of(inputs: Any, rows: int) -> Iterator[bytes]:
     parts = [inputs[name] for name in sorted(inputs)] if isinstance(inputs, Mapping) else [inputs]
     if not all(isinstance(part, Tensor) and len(part) == rows for part in parts):
         return iter([])
-    arrays = [part.detach().cpu().contiguous().view(torch.uint8).numpy() for part in parts]
+    wide = [part.detach().cpu().reshape(rows, math.prod(part.shape[1:])).contiguous() for part in parts]
+    arrays = [part.view(torch.uint8).numpy() for part in wide]  # (rows, bytes)
     return (b"".join(array[i].tobytes() for array in arrays) for i in range(rows))
 
 
