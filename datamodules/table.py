@@ -169,11 +169,12 @@ class TableDataModule(DataModule):
 
     def inspect(self) -> Contents:
         """Reads all rows. Columns that cannot be used are mistakes in the contents."""
-        parts = {split: rows for split in PURPOSES if (rows := self._part(split)) is not None}
+        parts: dict[str, Columns] = {split: rows for split in PURPOSES if (rows := self._part(split)) is not None}
         if "train" not in parts:
             raise UserError(NO_TRAINING)
         self.target.learn(parts["train"])
-        spec, targets = self.target.spec(num_features=0), {}
+        spec = self.target.spec(num_features=0)
+        targets: dict[str, TargetCounts] = {}
         for split, rows in parts.items():
             targets[split] = TargetCounts(spec, len(rows.places))
             targets[split].add(self.target.encode(rows))

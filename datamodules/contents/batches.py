@@ -243,7 +243,7 @@ def _unknown(seen: Mapping[str, Seen], words: Words) -> list[tuple[str, str]]:
     for name, each in seen.items():
         total = int(each.tokens.sum()) - sum(int(each.tokens[i]) for i in words.others)
         if total:
-            shares.append(f"{percent(each.tokens[words.unknown] / total)} of {name}")
+            shares.append(f"{percent(int(each.tokens[words.unknown]) / total)} of {name}")
     return [("unknown words", ", ".join(shares))] if shares else []
 
 

@@ -20,6 +20,8 @@ CHUNK = 100_000
 class HasTargets(Protocol):
     """A table that gives its targets without its inputs."""
 
+    def __len__(self) -> int: ...
+
     def targets_of(self, indices: Tensor) -> Tensor:
         """The targets of the samples `indices`, int64 `(B,)`."""
         ...

@@ -22,8 +22,8 @@ class Keys:
 
     def __init__(self, place: Callable[[int], str]) -> None:
         self.place = place
-        self._keys, self.targets = array("Q"), []
-        self.targets: list[object]
+        self._keys = array("Q")
+        self.targets: list[object] = []
 
     def add(self, content: bytes, target: object = None) -> None:
         """Adds a sample.

@@ -196,7 +196,7 @@ class VocabTokenizer:
             raise UserError(f"unknown words have no id: expected a word {UNKNOWN_WORD!r} or a default index")
         if not 0 <= unknown < len(self.words):
             raise UserError(f"the default index must be the id of a word, 0 to {len(self.words) - 1}, got {unknown}")
-        self.unknown_id: int | None = unknown
+        self._unknown, self.unknown_id = unknown, unknown
         self.padding_id = self.ids.get(PADDING_WORD, len(self.words))
 
     @property
@@ -206,7 +206,7 @@ class VocabTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of all words."""
-        find, unknown = self.ids.get, self.unknown_id
+        find, unknown = self.ids.get, self._unknown
         return [find(word, unknown) for word in split_words(text, "basic_english")]
 
     def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
