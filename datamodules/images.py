@@ -14,8 +14,8 @@ from torch import Tensor
 from datamodules.base import DataModule
 from datamodules.contents.facts import Contents
 from datamodules.contents.pictures import Pictures
-from datamodules.errors import UserError
-from datamodules.pictures.folders import LabelledImage, listed, read_folder, read_table
+from datamodules.errors import UserError, listed
+from datamodules.pictures.folders import LabelledImage, read_folder, read_table
 from datamodules.pictures.reading import each_readable, the_size
 from datamodules.pictures.tables import Augmentation, ImageFiles, PictureTable
 from datamodules.spec import DataSpec, Kind

@@ -14,8 +14,8 @@ from datamodules.columns.encoders import CategoryColumn, Encoder, Fill, NumberCo
 from datamodules.columns.targets import Labels, Numbers, TargetColumns, require_columns
 from datamodules.contents.columns import Used, facts_of
 from datamodules.contents.counting import TargetCounts, counted
-from datamodules.contents.facts import Contents, some
-from datamodules.errors import UserError
+from datamodules.contents.facts import Contents
+from datamodules.errors import UserError, listed
 from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_parts, require_shares
 from datamodules.storage.checksums import note, recorded_sha256
@@ -23,7 +23,6 @@ from datamodules.storage.dialects import make_dialect
 from datamodules.storage.inputs import Skipped, kept
 from datamodules.storage.lines import file_paths
 
-SHOWN = 5
 NO_TRAINING = "no rows to train on were given: use --data.train_file with a table, or --ckpt_path"
 
 
@@ -165,7 +164,7 @@ class TableDataModule(DataModule):
 
     def _left_out(self) -> list[str]:
         """A note about the columns with one value."""
-        return [f"columns with one value are left out: {some(self._constant)}"] if self._constant else []
+        return [f"columns with one value are left out: {listed(self._constant)}"] if self._constant else []
 
     def inspect(self) -> Contents:
         """Reads all rows. Columns that cannot be used are mistakes in the contents."""
@@ -300,7 +299,7 @@ class TableDataModule(DataModule):
         """Names the categories that are not in the training part."""
         for encoder in self._known_encoders():
             if isinstance(encoder, CategoryColumn) and (unknown := encoder.unknown(rows.column(encoder.name))):
-                shown = ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN} more" if unknown[SHOWN:] else "")
+                shown = listed(unknown)
                 note(f"the column {encoder.name!r} has categories that are not in the training part: {shown}")
 
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from datamodules.contents.counting import TargetCounts, counted
-from datamodules.contents.facts import Array, Contents, Histogram, Sample, percent, some
+from datamodules.contents.facts import Array, Contents, Histogram, Sample, percent
 from datamodules.contents.repeats import Keys, repeat_notes
+from datamodules.errors import listed
 from datamodules.spec import DataSpec, Kind
 
 CHUNK = 256
@@ -115,7 +116,7 @@ class Seen:
         if self.kind == "features" and self.low is not None and self.high is not None:
             constant = torch.nonzero(self.low == self.high).flatten().tolist()
             if constant:
-                inputs = some(list(map(str, constant)))
+                inputs = listed(list(map(str, constant)))
                 notes.append(f"inputs with the same number in each of the {self.name} {unit}: {inputs}")
         return notes
 

@@ -9,9 +9,9 @@ import numpy as np
 from datamodules.columns.cells import Column, Columns, is_missing, number_in
 from datamodules.columns.encoders import CategoryColumn, Encoder, Fill, NumberColumn, is_empty, learn
 from datamodules.contents.counting import range_of
-from datamodules.contents.facts import ColumnFacts, some
+from datamodules.contents.facts import ColumnFacts
 from datamodules.contents.repeats import Keys, repeat_notes
-from datamodules.errors import UserError
+from datamodules.errors import UserError, listed
 from datamodules.spec import UNITS
 
 MOST_LETTERS = 30
@@ -93,9 +93,9 @@ def _look_for_missing(
         places += [place for cell, place in zip(rows.cells[name], rows.places, strict=True) if missing(cell)]
         total += len(rows.places)
         if isinstance(encoder, CategoryColumn) and (unknown := encoder.unknown(rows.column(name))):
-            facts.notes.append(f"the column {name!r} has categories that no training row has: {some(unknown)}")
+            facts.notes.append(f"the column {name!r} has categories that no training row has: {listed(unknown)}")
     if places:
-        text = f"the column {name!r} has no value in {len(places):,} of {total:,} rows ({some(places)})"
+        text = f"the column {name!r} has no value in {len(places):,} of {total:,} rows ({listed(places)})"
         advice = ": set --data.fill_missing to mean, median or zero"
         (facts.notes if used.fill else facts.mistakes).append(text + ("" if used.fill else advice))
 
@@ -108,7 +108,7 @@ def _values(column: Column) -> str:
         return range_of(np.array(numbers))
     counts = Counter(str(cell).strip() for cell in present)
     shown = [f"{_short(value)} ({times:,})" for value, times in counts.most_common()]
-    return f"{len(counts):,} value{'s' * (len(counts) != 1)}: {some(shown)}"
+    return f"{len(counts):,} value{'s' * (len(counts) != 1)}: {listed(shown)}"
 
 
 def _short(text: str) -> str:

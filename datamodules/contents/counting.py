@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datamodules.contents.facts import Array, Contents, Guess, Part, some
+from datamodules.contents.facts import Array, Contents, Guess, Part
+from datamodules.errors import listed
 from datamodules.spec import DataSpec
 
 MOST_CLASSES = 10_000
@@ -96,7 +97,7 @@ def _absent(parts: Iterable[Part], names: tuple[str, ...]) -> tuple[str, ...]:
     if train is None or train.counts is None or not train.counts.any():
         return ()
     absent = [name for name, count in zip(names, train.counts.tolist(), strict=False) if not count]
-    return (f"no training sample has the label {some(absent)}",) if absent else ()
+    return (f"no training sample has the label {listed(absent)}",) if absent else ()
 
 
 def with_guess(contents: Contents, targets: Mapping[str, TargetCounts]) -> Contents:
@@ -118,7 +119,7 @@ def with_guess(contents: Contents, targets: Mapping[str, TargetCounts]) -> Conte
         assert each.counts is not None, "labels are counted"
         scores[name] = float(np.where(often, each.counts, each.known - each.counts).mean() / each.known)
     chosen = [label for label, has in zip(contents.names, often.tolist(), strict=True) if has]
-    return replace(contents, guess=Guess(some(chosen) or "no label", "acc", scores))
+    return replace(contents, guess=Guess(listed(chosen) or "no label", "acc", scores))
 
 
 def _with_median(contents: Contents, numbers: Mapping[str, Array]) -> Contents:

@@ -9,8 +9,6 @@ import numpy.typing as npt
 from datamodules.spec import TaskName
 
 Array = npt.NDArray[Any]
-SHOWN = 5
-"""Places or names that a note lists."""
 
 
 class Part(NamedTuple):
@@ -122,12 +120,6 @@ class Contents:
     histograms: tuple[Histogram, ...] = ()
     columns: tuple[ColumnFacts, ...] = ()
     samples: tuple[Sample, ...] = ()
-
-
-def some(items: list[str]) -> str:
-    """The first items, and how many more there are."""
-    more = f" and {len(items) - SHOWN:,} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more
 
 
 def percent(share: float) -> str:

@@ -10,9 +10,9 @@ import torch
 
 from datamodules.contents.batches import Chosen, histogram, picture
 from datamodules.contents.counting import TargetCounts, counted
-from datamodules.contents.facts import Contents, Histogram, Sample, some
+from datamodules.contents.facts import Contents, Histogram, Sample
 from datamodules.contents.repeats import Keys, repeat_notes
-from datamodules.errors import UserError
+from datamodules.errors import UserError, listed
 from datamodules.pictures.folders import LabelledImage
 from datamodules.pictures.reading import the_size
 from datamodules.spec import UNITS, DataSpec
@@ -103,7 +103,7 @@ def _facts(headers: Sequence[Header]) -> list[tuple[str, str]]:
     sizes = Counter((header.height, header.width) for header in headers).most_common()
     colours = Counter("grey" if header.channels == 1 else "colour" for header in headers)
     return [
-        ("height x width", some([f"{height} x {width} ({times:,})" for (height, width), times in sizes])),
+        ("height x width", listed([f"{height} x {width} ({times:,})" for (height, width), times in sizes])),
         ("colours", ", ".join(f"{times:,} {name}" for name, times in sorted(colours.items()))),
     ]
 

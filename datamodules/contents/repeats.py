@@ -10,7 +10,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from datamodules.contents.facts import SHOWN, Array
+from datamodules.contents.facts import Array
+from datamodules.errors import SHOWN
 
 
 class Keys:

@@ -8,8 +8,9 @@ import numpy as np
 from torch import Tensor
 
 from datamodules.contents.batches import Chosen, histogram
-from datamodules.contents.facts import Array, Contents, Sample, percent, some
+from datamodules.contents.facts import Array, Contents, Sample, percent
 from datamodules.contents.repeats import Keys
+from datamodules.errors import listed
 from datamodules.storage.spool import TextSpool
 from datamodules.words.records import Record
 
@@ -42,7 +43,7 @@ def with_lengths(contents: Contents, parts: Mapping[str, Lengths]) -> Contents:
         empty = np.flatnonzero(lengths.tokens <= lengths.fewest)
         if len(empty):
             place = lengths.place
-            where = "" if place is None else f" ({some([place(i) for i in empty.tolist()])})"
+            where = "" if place is None else f" ({listed([place(i) for i in empty.tolist()])})"
             notes.append(f"{len(empty):,} of {len(lengths.tokens):,} {name} texts have no words{where}")
     contents = replace(contents, notes=(*contents.notes, *notes))
     train = parts.get("train")

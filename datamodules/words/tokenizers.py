@@ -43,8 +43,11 @@ class Tokenizer(Protocol):
     padding_id: int
     pad_front: bool
     keep_last: bool
-    unknown_id: int | None
-    """The id of unknown words; None if there is none."""
+
+    @property
+    def unknown_id(self) -> int | None:
+        """The id of unknown words; None if there is none."""
+        ...
 
     @property
     def vocab_size(self) -> int:
@@ -128,7 +131,7 @@ class WordTokenizer:
     padding_id = 0
     pad_front = True
     keep_last = True
-    unknown_id: int | None = UNKNOWN_ID
+    unknown_id = UNKNOWN_ID
 
     def __init__(self, words: Sequence[str], *, form: WordForm = "keras") -> None:
         if form not in get_args(WordForm):
@@ -196,8 +199,7 @@ class VocabTokenizer:
             raise UserError(f"unknown words have no id: expected a word {UNKNOWN_WORD!r} or a default index")
         if not 0 <= unknown < len(self.words):
             raise UserError(f"the default index must be the id of a word, 0 to {len(self.words) - 1}, got {unknown}")
-        self._unknown, self.unknown_id = unknown, unknown
-        self.padding_id = self.ids.get(PADDING_WORD, len(self.words))
+        self.unknown_id, self.padding_id = unknown, self.ids.get(PADDING_WORD, len(self.words))
 
     @property
     def vocab_size(self) -> int:
@@ -206,7 +208,7 @@ class VocabTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of all words."""
-        find, unknown = self.ids.get, self._unknown
+        find, unknown = self.ids.get, self.unknown_id
         return [find(word, unknown) for word in split_words(text, "basic_english")]
 
     def encode_batch(self, texts: Sequence[str], *, max_length: int | None = None) -> list[list[int]]:
@@ -273,7 +275,7 @@ class CheckpointTokenizer:
         self._backend.no_padding()
         self.name, self.padding_id, self.padding_side = name, padding_id, padding_side
         self.longest, self._vocab_size = longest, vocab_size
-        self.unknown_id: int | None = self._backend.token_to_id("[UNK]")
+        self.unknown_id = self._backend.token_to_id("[UNK]")
         self.pad_front = padding_side == "left"
 
     @classmethod

@@ -6,7 +6,8 @@ from typing import Any, cast
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from datamodules.contents.facts import Contents, Part, some
+from datamodules.contents.facts import Contents, Part
+from datamodules.errors import listed
 from datamodules.spec import DataSpec, HasContents
 from datamodules.storage.checksums import printable
 from lit_models.runs.progress import say
@@ -73,7 +74,7 @@ def _classes(contents: Contents, part: Part) -> str:
     if len(pairs) > MOST_CLASSES:
         pairs.sort(key=lambda pair: -pair[1])
     shown = [f"{name}{UNBROKEN}({count:,})" for name, count in pairs]
-    return ", ".join(shown) if len(pairs) <= MOST_CLASSES else f"{some(shown)}; the rarest is {shown[-1]}"
+    return ", ".join(shown) if len(pairs) <= MOST_CLASSES else f"{listed(shown)}; the rarest is {shown[-1]}"
 
 
 def _wrapped(line: str) -> list[str]:
