@@ -155,7 +155,8 @@ class IMDBDataModule(DataModule):
     def _lengths(self) -> dict[str, Lengths]:
         """The lengths of the reviews of each part; a review without words has the start id."""
         sizes = {name: table.sizes[rows] for name, (table, rows) in self._reviews.items() if len(rows)}
-        return {name: Lengths(each, 1, self.max_length) for name, each in sizes.items()}
+        place = "{}[{}]".format
+        return {n: Lengths(each, 1, self.max_length, place=partial(place, n)) for n, each in sizes.items()}
 
     def _samples(self) -> tuple[Sample, ...]:
         """Some training reviews, with the words that have ids."""

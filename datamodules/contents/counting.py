@@ -118,7 +118,7 @@ def with_guess(contents: Contents, targets: Mapping[str, TargetCounts]) -> Conte
     for name, each in known.items():
         assert each.counts is not None, "labels are counted"
         scores[name] = float(np.where(often, each.counts, each.known - each.counts).mean() / each.known)
-    chosen = [label for label, has in zip(contents.names, often.tolist(), strict=True) if has]
+    chosen = [label for label, has in zip(contents.names, often.tolist(), strict=False) if has]
     return replace(contents, guess=Guess(listed(chosen) or "no label", "acc", scores))
 
 

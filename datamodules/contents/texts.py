@@ -11,6 +11,7 @@ from datamodules.contents.batches import Chosen, histogram
 from datamodules.contents.facts import Array, Contents, Sample, percent
 from datamodules.contents.repeats import Keys
 from datamodules.errors import listed
+from datamodules.storage.progress import progress
 from datamodules.storage.spool import TextSpool
 from datamodules.words.records import Record
 
@@ -43,8 +44,8 @@ def with_lengths(contents: Contents, parts: Mapping[str, Lengths]) -> Contents:
         empty = np.flatnonzero(lengths.tokens <= lengths.fewest)
         if len(empty):
             place = lengths.place
-            where = "" if place is None else f" ({listed([place(i) for i in empty.tolist()])})"
-            notes.append(f"{len(empty):,} of {len(lengths.tokens):,} {name} texts have no words{where}")
+            where = "data-check lists them" if place is None else listed([place(i) for i in empty.tolist()])
+            notes.append(f"{len(empty):,} of {len(lengths.tokens):,} {name} texts have no words ({where})")
     contents = replace(contents, notes=(*contents.notes, *notes))
     train = parts.get("train")
     if train is None or not len(train.tokens):
@@ -77,7 +78,7 @@ class TextRows:
             records: the rows.
             part_of: the part of a row by its position.
         """
-        for position, record in enumerate(records):
+        for position, record in enumerate(progress(records, doing="reading", unit="texts")):
             part, label = part_of(position), ", ".join(record.labels) or "no label"
             if part not in self.keys:
                 self._places[part] = TextSpool()

@@ -27,6 +27,10 @@ class DataBuilder(Builder):
         """Returns an empty module."""
         return L.LightningModule()
 
+    def build_part(self, class_type: type, *args: Any, **kwargs: Any) -> Any:
+        """Builds no callback and no logger."""
+        return None
+
 
 class DataCLI(LitCLI):
     """Builds the data of a `fit`. It has no Trainer, and runs nothing."""

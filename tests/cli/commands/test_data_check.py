@@ -14,7 +14,7 @@ from tests.cli.conftest import Run
 from tests.datamodules.image_folders import write_classes
 
 NO_PAGE = ("--report", "none")
-FIT = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu")
+FIT = ("--trainer.max_epochs", "1", "--trainer.accelerator", "cpu", "--kernels", "plain")
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_fit_says_what_is_in_the_data_without_reading_them_again(
     assert first[0] == "data: 63 train + 7 val texts"
     assert first[1].startswith("2 classes in train: neg (")
     assert first[2].startswith("always answering ")
-    assert "train texts have no words\n" in out
+    assert "train texts have no words (data-check lists them)\n" in out
     assert [cost < 0.5 for cost in seconds] == [True]
 
 
@@ -127,6 +127,17 @@ def test_several_files_are_absolute_in_the_config_of_the_run(run: Run, colours: 
     assert status == 0, err
     config = Path("runs/text_rnn/version_0/config.yaml").read_text()
     assert f"    - {colours}\n    - {empty_folder}/more.csv\n" in config
+
+
+def test_callbacks_and_loggers_of_a_config_are_not_built(run: Run, empty_folder: Path) -> None:
+    logger = "{class_path: CSVLogger, init_args: {save_dir: logs}}"
+    callback = (
+        "{class_path: EarlyStopping, init_args: {monitor: x, mode: none}}"  # this mode is refused when it is built
+    )
+    (empty_folder / "mine.yaml").write_text(f"trainer: {{logger: {logger}, callbacks: [{callback}]}}\n")
+    status, out, err = run("data-check", "--config", "xor_mlp", "--config", "mine.yaml", *NO_PAGE)
+    assert (status, out.splitlines()[0]) == (0, "data: 4 train rows"), err
+    assert [path.name for path in empty_folder.iterdir()] == ["mine.yaml"]
 
 
 def test_images_that_cannot_be_used_are_all_listed(run: Run, empty_folder: Path) -> None:
