@@ -75,11 +75,12 @@ class Seen:
         rows = rows_of(inputs, target)
         if isinstance(target, Tensor):
             self.targets.add(target)
-        plain = target.tolist() if isinstance(target, Tensor) else [None] * rows
+        each = isinstance(target, Tensor) and target.ndim and len(target) == rows
+        plain = target.tolist() if each else [None] * rows
         if self.hashed:
             for content, value in zip(contents_of(inputs, rows), plain, strict=False):
                 self.keys.add(content, value)
-        if isinstance(inputs, Tensor):
+        if isinstance(inputs, Tensor) and inputs.ndim > 1:
             self._look_at(inputs, plain)
         self.targets.rows += rows
 
@@ -123,7 +124,7 @@ class Seen:
 
 def rows_of(inputs: Any, target: Any) -> int:
     """The number of samples in a batch."""
-    for part in (target, *(inputs.values() if isinstance(inputs, Mapping) else [inputs])):
+    for part in (*(inputs.values() if isinstance(inputs, Mapping) else [inputs]), target):
         if isinstance(part, Tensor) and part.ndim:
             return len(part)
     return 0
@@ -131,7 +132,7 @@ def rows_of(inputs: Any, target: Any) -> int:
 
 def contents_of(inputs: Any, rows: int) -> Iterator[bytes]:
     """The bytes of each sample of a batch; nothing if the samples are not tensors."""
-    parts = [inputs[name] for name in sorted(inputs)] if isinstance(inputs, Mapping) else [inputs]
+    parts = [inputs[name] for name in sorted(inputs, key=str)] if isinstance(inputs, Mapping) else [inputs]
     if not all(isinstance(part, Tensor) and len(part) == rows for part in parts):
         return iter([])
     wide = [part.detach().cpu().reshape(rows, math.prod(part.shape[1:])).contiguous() for part in parts]

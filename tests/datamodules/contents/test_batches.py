@@ -40,6 +40,12 @@ def test_mappings_and_batches_without_targets_are_counted() -> None:
     assert contents.notes == ("2 of 4 train samples repeat an earlier one (train[2] = train[0], train[3] = train[1])",)
 
 
+def test_batches_in_other_forms_are_counted_too() -> None:
+    parts = {"train": [(torch.arange(3.0), torch.tensor(1.0)), (["text"], None), (torch.arange(2.0), torch.zeros(5))]}
+    contents = inspected(parts, DataSpec(), kind=None, unit="samples")
+    assert contents.notes == ("2 of 5 train samples repeat an earlier one (train[3] = train[0], train[4] = train[1])",)
+
+
 def test_a_large_image_is_reduced_and_a_small_one_is_not() -> None:
     assert picture(torch.zeros(3, 256, 64, dtype=torch.uint8)).shape == (128, 32, 3)
     small = torch.arange(6, dtype=torch.uint8).reshape(1, 2, 3)
