@@ -18,7 +18,7 @@ def parser() -> FlagParser:
         passes_on="-",
         examples=(
             "data-check --config text_rnn --data.train_file my.csv",
-            "data-check --data ImageFolderDataModule --data.root shapes",
+            "data-check --data ImageFolderDataModule --data.root pets",
         ),
     )
     flags.add_argument(
