@@ -105,14 +105,14 @@ def home_path(text: str) -> Path:
     return Path(os.path.expanduser(text))
 
 
-def file_paths(files: str | Sequence[str] | None) -> list[Path]:
-    """The paths in a setting that names no file, one, or several.
+def file_paths(files: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    """The paths in a setting that names no file, one, or several. From Python, they may be paths already.
 
     Raises:
         UserError: a file is named twice.
     """
-    names = [files] if isinstance(files, str) else list(files or [])
-    paths = [home_path(name) for name in names if name]
+    names = [files] if isinstance(files, str | Path) else list(files or [])
+    paths = [home_path(str(name)) for name in names if name]
     if doubled := next((path for i, path in enumerate(paths) if path in paths[:i]), None):
         raise UserError(f"{doubled} is named twice: leave one out")
     return paths
