@@ -45,6 +45,11 @@ class Tokenizer(Protocol):
     keep_last: bool
 
     @property
+    def unknown_id(self) -> int | None:
+        """The id of unknown words; None if there is none."""
+        ...
+
+    @property
     def vocab_size(self) -> int:
         """The number of token ids, including padding."""
         ...
@@ -126,6 +131,7 @@ class WordTokenizer:
     padding_id = 0
     pad_front = True
     keep_last = True
+    unknown_id = UNKNOWN_ID
 
     def __init__(self, words: Sequence[str], *, form: WordForm = "keras") -> None:
         if form not in get_args(WordForm):
@@ -269,6 +275,7 @@ class CheckpointTokenizer:
         self._backend.no_padding()
         self.name, self.padding_id, self.padding_side = name, padding_id, padding_side
         self.longest, self._vocab_size = longest, vocab_size
+        self.unknown_id = self._backend.token_to_id("[UNK]")
         self.pad_front = padding_side == "left"
 
     @classmethod

@@ -24,6 +24,7 @@ from lit_models.runs import folder as folders
 from lit_models.runs import processes, results, torchrun
 from lit_models.runs.checkpoint_files import with_checkpoint_files
 from lit_models.runs.checkpoints import Checkpoints
+from lit_models.runs.data_lines import DataLines
 from lit_models.runs.environment import environment
 from lit_models.runs.finite import FiniteGuard, check_metrics
 from lit_models.runs.loaders import has_test_loader, prepare_loaders
@@ -181,7 +182,7 @@ class Run:
         self.checkpoints = Checkpoints(
             place, saved=saved, every=settings.save_every, continues=self.continues, **wanted
         )
-        return [FiniteGuard(place), EpochLines(), ScheduleLengths(), *reporting, self.checkpoints]
+        return [FiniteGuard(place), DataLines(), EpochLines(), ScheduleLengths(), *reporting, self.checkpoints]
 
     def _loggers(self, given: Any) -> Any:
         """`metrics.csv` and TensorBoard events in the run folder, beside the user's loggers."""
