@@ -16,6 +16,7 @@ from datamodules.errors import UserError
 from datamodules.pictures.folders import LabelledImage, listed, read_folder, read_table
 from datamodules.pictures.reading import each_readable, the_size
 from datamodules.pictures.tables import Augmentation, ImageFiles, PictureTable
+from datamodules.preprocessing import Preprocessing, of_images
 from datamodules.spec import DataSpec, Kind
 from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_parts, require_shares
 from datamodules.storage.checksums import note
@@ -159,6 +160,10 @@ class ImageFolderDataModule(DataModule):
         if self.input_names is not None:
             return self.input_names
         return [self._relative(image.path) for image in self._part("test")]
+
+    def preprocessing(self) -> Preprocessing:
+        form = self._known_form()
+        return of_images(height=form.height, width=form.width, channels=form.channels)
 
     def checksums(self) -> dict[str, str]:
         """One SHA-256 over the names and checksums of all images, and that of the table."""

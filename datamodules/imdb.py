@@ -14,11 +14,13 @@ from torch import Tensor
 
 from datamodules.base import Batch, DataModule, TensorTable
 from datamodules.errors import UserError, require_at_least, require_fraction
+from datamodules.preprocessing import Preprocessing
 from datamodules.spec import DataSpec, Kind
 from datamodules.storage.checksums import note
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.limits import most_bytes
 from datamodules.storage.locations import resolve_data_dir
+from datamodules.words.described import of_texts
 from datamodules.words.records import NO_TEXT, read_texts
 from datamodules.words.reviews import NPZ, WORD_INDEX, cached_reviews, content_checksum, find_source, is_published
 from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, UNKNOWN_ID, WordTokenizer, tokenizer_from_dict
@@ -129,6 +131,9 @@ class IMDBDataModule(DataModule):
             return [str(i) if i >= FIRST_WORD_ID else "" for i in ids]
         return [self._tokenizer.decode([i]) for i in ids]
 
+    def preprocessing(self) -> Preprocessing:
+        return of_texts(self._words(), max_length=self.max_length, fixed=True)
+
     def checksums(self) -> dict[str, str]:
         source = find_source(self.data_dir)
         return {} if source is None else {source.name: content_checksum(source)}
@@ -154,14 +159,19 @@ class IMDBDataModule(DataModule):
             self.input_names = read_texts(inputs, text_column=self.text_column, skipped=skipped)
             skipped.report(found=any(text.strip() for text in self.input_names), nothing=NO_TEXT)
             self.num_skipped = skipped.count
+        tokenizer = self._words()
+        self._check_memory(min(len(self.input_names), self.batch_size))
+        encode = partial(tokenizer.encode_batch, max_length=self.max_length)
+        chunks = map(encode, chunked(self.input_names))
+        self.predict_table = TokenTable.from_chunks(chunks, max_length=self.max_length, fixed=True)
+
+    def _words(self) -> WordTokenizer:
+        """The tokenizer of a loaded checkpoint, otherwise that of the reviews."""
         if self._tokenizer is None:
             self._set_words(read_metadata(cached_reviews(self.data_dir))["words"])
         if self._tokenizer is None:
             raise UserError(f"the words of the ids are unknown: put {WORD_INDEX} beside {NPZ} in {self.data_dir}")
-        self._check_memory(min(len(self.input_names), self.batch_size))
-        encode = partial(self._tokenizer.encode_batch, max_length=self.max_length)
-        chunks = map(encode, chunked(self.input_names))
-        self.predict_table = TokenTable.from_chunks(chunks, max_length=self.max_length, fixed=True)
+        return self._tokenizer
 
     def _setup_reviews(self, *, train: bool) -> None:
         path = cached_reviews(self.data_dir)

@@ -13,6 +13,7 @@ from datamodules.columns.cells import NO_ROW, Columns, is_missing, joined, read_
 from datamodules.columns.encoders import CategoryColumn, Encoder, Fill, NumberColumn, as_plain, from_plain, learn
 from datamodules.columns.targets import Labels, Numbers, TargetColumns, require_columns
 from datamodules.errors import UserError
+from datamodules.preprocessing import Preprocessing, of_columns
 from datamodules.spec import DataSpec, Kind
 from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_parts, require_shares
 from datamodules.storage.checksums import note, recorded_sha256
@@ -144,6 +145,9 @@ class TableDataModule(DataModule):
             part = self._part("test")
             self.input_names = [] if part is None else part.places
         return self.input_names
+
+    def preprocessing(self) -> Preprocessing:
+        return of_columns([as_plain(encoder) for encoder in self._known_encoders()])
 
     def checksums(self) -> dict[str, str]:
         return {str(file): recorded_sha256(file) for file in self.files.values() if file and file.is_file()}

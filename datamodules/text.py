@@ -9,12 +9,14 @@ import numpy as np
 
 from datamodules.base import DataModule, split_validation
 from datamodules.errors import UserError, require_at_least, require_fraction
+from datamodules.preprocessing import Preprocessing
 from datamodules.spec import DataSpec, Kind
 from datamodules.storage.dialects import make_dialect
 from datamodules.storage.downloads import sha256
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.spool import TextSpool
 from datamodules.storage.table_files import suffixes
+from datamodules.words.described import of_texts
 from datamodules.words.prepare import WordSettings, encode, learn
 from datamodules.words.records import NO_TEXT, Columns, read_texts
 from datamodules.words.sources import Sources, Split
@@ -174,6 +176,10 @@ class TextDataModule(DataModule):
     def token_texts(self, ids: Sequence[int]) -> list[str]:
         tokenizer, _ = self._known()
         return [tokenizer.decode([i]) for i in ids]
+
+    def preprocessing(self) -> Preprocessing:
+        tokenizer = self._checkpoint_tokenizer() if self._no_classes() else self._known()[0]
+        return of_texts(tokenizer, max_length=self._longest(tokenizer))
 
     def checksums(self) -> dict[str, str]:
         return {**self._vocab_checksum, **self._sources.checksums()}
