@@ -1,7 +1,6 @@
 """Describes tokenizers for programs that do not use this package; see `datamodules.preprocessing`."""
 
 import json
-import re
 
 from datamodules.preprocessing import Preprocessing
 from datamodules.words.tokenizers import (

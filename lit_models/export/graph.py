@@ -58,7 +58,7 @@ def trace(source: Source) -> Graph:
     for axes in _choices(samples):
         try:
             with quiet_torch(), torch.no_grad(), whole_layers():
-                shapes = tuple({axis: Dim.DYNAMIC for axis in each} for each in axes)
+                shapes = tuple(dict.fromkeys(each, Dim.DYNAMIC) for each in axes)
                 program = torch.export.export(
                     computation, tuple(tensors.values()), dynamic_shapes=(shapes,), strict=False
                 )
