@@ -68,7 +68,7 @@ def trace(source: Source) -> Graph:
             failures.append(error)
             continue
         return Graph(program, computation, axes, _notes(axes, failures, tensors))
-    raise UserError(f"{source.name} cannot be traced as a graph: {reason_of(failures[-1])}") from failures[-1]
+    raise UserError(f"{source.name} cannot be traced as a graph: {reason_of(failures[-1])}{place_of(failures[-1])}") from failures[-1]
 
 
 def at_least_two(tensor: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ def _choices(samples: Samples) -> Iterator[list[dict[int, str]]]:
 def _notes(axes: list[dict[int, str]], failures: list[Exception], tensors: dict[str, Tensor]) -> list[str]:
     if not failures:
         return []
-    reason = reason_of(failures[0])
+    reason = reason_of(failures[0]) + place_of(failures[0])
     if not any(axes):
         shapes = ", ".join(str(tuple(tensor.shape)) for tensor in tensors.values())
         return [FIXED.format(shapes=shapes, reason=reason)]
@@ -102,7 +102,7 @@ def _notes(axes: list[dict[int, str]], failures: list[Exception], tensors: dict[
 
 
 def reason_of(error: BaseException) -> str:
-    """The reason of a failed export on one line: the operation, and the line of the module that calls it."""
+    """The reason of a failed export on one line, such as the operation."""
     deepest: BaseException = error
     while deepest.__cause__ is not None:
         deepest = deepest.__cause__
@@ -110,12 +110,12 @@ def reason_of(error: BaseException) -> str:
     if operation := re.search(r"No ONNX function found for <OpOverload\(op='([^']+)'", text):
         return f"the operation {operation[1]} has no counterpart in ONNX"
     if violated := re.search(r"specialized it to be a constant \((\d+)\)", text):
-        return f"its code works only for the size {violated[1]} of a dimension{_place(error)}"
-    return f"{first_line(deepest)}{_place(error)}"
+        return f"its code works only for the size {violated[1]} of a dimension"
+    return first_line(deepest)
 
 
-def _place(error: BaseException) -> str:
-    """The last line of code of the module itself in the traceback; empty if it is not there."""
+def place_of(error: BaseException) -> str:
+    """The last line of code of the module itself in the traceback of a failed trace; empty if it is not there."""
     here = Path(__file__).parent
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         path = Path(frame.filename)

@@ -1,6 +1,6 @@
 """The recurrent layers of an exported graph as ONNX's operators RNN, GRU and LSTM.
 
-Source: the definitions of these operators, opset 22. ONNX has the gates of a GRU in the order z, r, n (PyTorch r, z, n)
+Source: the definitions of these operators, opset 18. ONNX has the gates of a GRU in the order z, r, n (PyTorch r, z, n)
 and those of an LSTM in the order i, o, f, g (PyTorch i, f, g, o).
 """
 
@@ -33,7 +33,7 @@ def _layers(
 ) -> tuple[Any, ...]:
     """All layers of a module, with the arguments and results of PyTorch's operation. There is no dropout, because an
     exported module is in evaluation mode."""
-    from onnxscript import opset22 as op
+    from onnxscript import opset18 as op
 
     directions = 2 if bidirectional else 1
     parts = (4 if has_biases else 2) * directions
@@ -78,7 +78,7 @@ def _operator(op: Any, name: str) -> Callable[..., Any]:
 
 def _weights(name: str, directions: Sequence[Any]) -> Any:
     """A parameter of each direction, with ONNX's order of gates: `(D, gates * H, …)`."""
-    from onnxscript import opset22 as op
+    from onnxscript import opset18 as op
 
     ordered = []
     for weight in directions:

@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 
 from datamodules.errors import UserError
 from lit_models.kernels.recurrence import Recurrence
-from lit_models.rnn import RNN, left_align
+from lit_models.rnn import RNN
 
 NAMESPACE = "lit_models_export"
 LAYERS = {"lstm": torch.ops.aten.lstm.input, "gru": torch.ops.aten.gru.input, "rnn_tanh": torch.ops.aten.rnn_tanh.input}
@@ -113,7 +113,7 @@ class MaskedRNN(nn.Module):
         """`tokens`: int64 `(B, T)`; returns `(B, num_outputs)`."""
         network = self.network
         empty = (tokens == network.padding_id).all(dim=1, keepdim=True)  # (B, 1)
-        aligned, lengths = left_align(tokens, network.padding_id)
+        aligned, lengths = moved_to_front(tokens, network.padding_id)
         steps = torch.arange(tokens.shape[1], device=tokens.device)  # (T,)
         reverse = (lengths[:, None] - 1 - steps).clamp(min=0)  # (B, T), the place that is read at each step
         x = F.embedding(aligned, network.embedding.weight)  # (B, T, E)
@@ -124,6 +124,18 @@ class MaskedRNN(nn.Module):
             last = F.relu(dense(last))
         outputs: Tensor = network.output(last)
         return outputs
+
+
+def moved_to_front(tokens: Tensor, padding_id: int) -> tuple[Tensor, Tensor]:
+    """The same as `rnn.left_align`, without sorting, which has no counterpart in ONNX that keeps the order.
+
+    Returns:
+        Tokens `(B, T)` with each row's padding behind them, and lengths `(B,)`, at least 1.
+    """
+    real = tokens != padding_id
+    counts = real.sum(dim=1, keepdim=True)  # (B, 1)
+    places = torch.where(real, real.cumsum(dim=1), counts + (~real).cumsum(dim=1)) - 1  # (B, T), each place once
+    return torch.zeros_like(tokens).scatter(1, places, tokens), counts[:, 0].clamp(min=1)
 
 
 def _masked_cells(cells: Recurrence, x: Tensor, lengths: Tensor, reverse: Tensor) -> tuple[Tensor, Tensor]:
