@@ -63,7 +63,7 @@ def _checked(name: str) -> Callable[..., Any]:
     """
 
     def call(*arguments: Any) -> Any:
-        if len(arguments) != 9 or not isinstance(arguments[-1], bool):
+        if not isinstance(arguments[3], bool):  # the second argument is the batch sizes
             raise UserError(f"{name} of packed sequences has no counterpart in an exported file")
         params, has_biases = arguments[2], arguments[3]
         if len(params) % (4 if has_biases else 2) or (
