@@ -36,7 +36,8 @@ class HasPreprocessing(Protocol):
 
 
 IMAGE_CODE = """\
-image = Image.new("{mode}", ({width}, {height}))  # or Image.open("my.png").convert("{mode}").resize(({width}, {height}))
+image = Image.new("{mode}", ({width}, {height}))
+# image = Image.open("my.png").convert("{mode}").resize(({width}, {height}))
 inputs = {array}  # (1, {channels}, {height}, {width})"""
 
 

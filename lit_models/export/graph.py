@@ -68,7 +68,9 @@ def trace(source: Source) -> Graph:
             failures.append(error)
             continue
         return Graph(program, computation, axes, _notes(axes, failures, tensors))
-    raise UserError(f"{source.name} cannot be traced as a graph: {reason_of(failures[-1])}{place_of(failures[-1])}") from failures[-1]
+    raise UserError(
+        f"{source.name} cannot be traced as a graph: {reason_of(failures[-1])}{place_of(failures[-1])}"
+    ) from failures[-1]
 
 
 def at_least_two(tensor: Tensor) -> Tensor:

@@ -86,14 +86,12 @@ def _convert(source: Source, graph: Graph) -> Any:
 
 def _rename(model: Any, old: str, new: str) -> None:
     """Gives a dimension of the graph a name for readers."""
-    import onnx_ir
+    from onnxscript import ir
 
     for value in [*model.graph.inputs, *model.graph.outputs]:
         if value.shape is not None:
-            sides = [
-                onnx_ir.SymbolicDim(new) if str(getattr(side, "value", side)) == old else side for side in value.shape
-            ]
-            value.shape = onnx_ir.Shape(sides)
+            sides = [ir.SymbolicDim(new) if str(getattr(side, "value", side)) == old else side for side in value.shape]
+            value.shape = ir.Shape(sides)
 
 
 def _run(session: Any, tensors: dict[str, Tensor]) -> list[Any]:
@@ -102,10 +100,12 @@ def _run(session: Any, tensors: dict[str, Tensor]) -> list[Any]:
 
 def first_difference(program: Any, source: Source) -> str:
     """Where the values inside the graph begin to differ, for the message; empty if that is not known."""
+    from torch.onnx.verification import verify_onnx_program
+
     try:
         with quiet_torch(), torch.no_grad():
             inputs = tuple(at_least_two(tensor) for tensor in source.samples.tensors.values())
-            values = torch.onnx.verification.verify_onnx_program(program, inputs, compare_intermediates=True)
+            values = verify_onnx_program(program, inputs, compare_intermediates=True)
     except Exception:  # this is only additional information
         return ""
     differs = next((v for v in values if not (v.max_abs_diff <= OTHER or v.max_rel_diff <= OTHER)), None)

@@ -20,7 +20,9 @@ def source_of(module: L.LightningModule) -> Source:
 
 def texts(batch: int, length: int, *, vocab_size: int = 30) -> Tensor:
     """Token ids `(B, T)` with padding at the front of some texts, at the end of others, and everywhere in the first."""
-    tokens = torch.randint(1, vocab_size, (batch, length), generator=torch.Generator().manual_seed(batch * 100 + length))
+    tokens = torch.randint(
+        1, vocab_size, (batch, length), generator=torch.Generator().manual_seed(batch * 100 + length)
+    )
     for row in range(batch):
         size = row * length // batch
         place = slice(0, length - size) if row % 2 == 0 else slice(size, length)

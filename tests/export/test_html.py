@@ -92,7 +92,10 @@ def test_the_width_of_a_line_is_measured() -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        (LitCNN(num_channels=3, image_size=28), r"takes grey images \(1, height, width\), and LitCNN reads \(3, 28, 28\)"),
+        (
+            LitCNN(num_channels=3, image_size=28),
+            r"takes grey images \(1, height, width\), and LitCNN reads \(3, 28, 28\)",
+        ),
         (LitRNN(vocab_size=20), "takes LitCNN and LitMLP, and the checkpoint has LitRNN"),
         (LitMLP(num_features=16, task="regression"), "takes models of classes, and LitMLP has targets for regression"),
     ],

@@ -17,7 +17,9 @@ from lit_models.export.source import make_source
 from tests.export.sources import SIZES, predicted, source_of, texts
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of torch and onnxscript
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::FutureWarning"
+)  # of torch and onnxscript
 
 TEXT: dict[str, Any] = {"vocab_size": 30, "num_classes": 3}
 CELLS = [
@@ -82,7 +84,9 @@ def check(module: Any, folder: Path) -> None:
     source = source_of(module)
     export.write(source, folder)
     for batch, length in SIZES:
-        for ours, theirs in zip(run(folder, texts(batch, length)), predicted(module, texts(batch, length)), strict=True):
+        for ours, theirs in zip(
+            run(folder, texts(batch, length)), predicted(module, texts(batch, length)), strict=True
+        ):
             np.testing.assert_allclose(ours, theirs.numpy(), rtol=0, atol=1e-5)
 
 

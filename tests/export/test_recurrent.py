@@ -32,7 +32,10 @@ def test_padding_is_moved_as_the_network_does_it() -> None:
 
 def test_a_packed_sequence_and_a_projection_are_refused() -> None:
     packed = torch.nn.utils.rnn.pack_sequence([torch.ones(3, 4), torch.ones(2, 4)])
-    with whole_layers(), pytest.raises(UserError, match="gru of packed sequences has no counterpart in an exported file"):
+    with (
+        whole_layers(),
+        pytest.raises(UserError, match="gru of packed sequences has no counterpart in an exported file"),
+    ):
         torch.nn.GRU(4, 5)(packed)
     with whole_layers(), pytest.raises(UserError, match=r"lstm with a projection \(proj_size\) has no counterpart"):
         torch.nn.LSTM(4, 5, proj_size=2)(torch.ones(2, 3, 4))

@@ -48,7 +48,11 @@ def test_a_new_interpreter_without_this_package_runs_the_file(tmp_path: Path) ->
         "print(json.dumps([json.loads(about['metadata.json'])['class_names'], outputs[0].tolist()]))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script], cwd=tmp_path / "model", capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", "-c", script],
+        cwd=tmp_path / "model",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     names, probabilities = json.loads(done.stdout)

@@ -74,8 +74,8 @@ def main(words: list[str]) -> int:
 
 
 def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
-    """The new file or folder: `output` if it is given, otherwise `name` in the checkpoint's run folder, with a number if
-    needed.
+    """The new file or folder: `output` if it is given, otherwise `name` in the checkpoint's run folder, with a number
+    if it exists.
 
     Raises:
         UserError: `output` exists already.
