@@ -1,11 +1,12 @@
 """Traces a module as a graph of operations that takes any number of samples, and texts of any length."""
 
+import io
 import logging
 import re
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from datamodules.errors import UserError
 from lit_models.export.recurrent import whole_layers
-from lit_models.export.source import Computation, Samples, Source, first_line
+from lit_models.export.source import Computation, Samples, Source, first_line, has_lengths
 
 AXES = {0: "batch", 1: "length"}
 """The names of the dimensions that may have another size in each call."""
@@ -39,7 +40,7 @@ class Graph(NamedTuple):
     notes: list[str]
 
     @property
-    def has_lengths(self) -> bool:
+    def any_length(self) -> bool:
         """Whether texts may have any length."""
         return any(1 in axes for axes in self.axes)
 
@@ -76,19 +77,14 @@ def trace(source: Source) -> Graph:
 def at_least_two(tensor: Tensor) -> Tensor:
     """The samples, repeated if there is only one, because a size of 1 would be fixed in the graph. So is one step."""
     tensor = torch.cat([tensor, tensor]) if len(tensor) == 1 else tensor
-    return torch.cat([tensor, tensor], dim=1) if _has_lengths(tensor) and tensor.shape[1] == 1 else tensor
-
-
-def _has_lengths(tensor: Tensor) -> bool:
-    """Whether an input is token ids `(B, T)`."""
-    return tensor.ndim == 2 and not tensor.is_floating_point() and not tensor.is_complex()
+    return torch.cat([tensor, tensor], dim=1) if has_lengths(tensor) and tensor.shape[1] == 1 else tensor
 
 
 def _choices(samples: Samples) -> Iterator[list[dict[int, str]]]:
     """The dimensions that may have any size, the best choice first."""
     tensors = list(samples.tensors.values())
-    if any(map(_has_lengths, tensors)):
-        yield [dict(AXES) if _has_lengths(tensor) else {0: AXES[0]} for tensor in tensors]
+    if any(map(has_lengths, tensors)):
+        yield [dict(AXES) if has_lengths(tensor) else {0: AXES[0]} for tensor in tensors]
     yield [{0: AXES[0]} for _ in tensors]
     yield [{} for _ in tensors]
 
@@ -113,6 +109,8 @@ def reason_of(error: BaseException) -> str:
         return f"the operation {operation[1]} has no counterpart in ONNX"
     if violated := re.search(r"specialized it to be a constant \((\d+)\)", text):
         return f"its code works only for the size {violated[1]} of a dimension"
+    if "data-dependent" in text:
+        return "what its code does depends on the numbers in a tensor"
     return first_line(deepest)
 
 
@@ -128,8 +126,8 @@ def place_of(error: BaseException) -> str:
 
 @contextmanager
 def quiet_torch() -> Iterator[None]:
-    """Hides the warnings and the log lines of torch about a module that is traced."""
-    with warnings.catch_warnings():
+    """Hides the warnings, the log lines and the listings that torch prints about a module that is traced."""
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
         logger = logging.getLogger("torch")
         before = logger.level

@@ -48,7 +48,7 @@ def write(source: Source, path: Path) -> list[str]:
                 source,
                 graph.computation,
                 lambda tensors: _run(session, tensors),
-                lengths=graph.has_lengths,
+                lengths=graph.any_length,
                 shapes=any(graph.axes),
                 where=where,
             )

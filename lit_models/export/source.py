@@ -265,6 +265,11 @@ def described(data: L.LightningDataModule | None, samples: Samples) -> Preproces
     return Preprocessing(f"The inputs are {'; '.join(shapes)}, where B is the number of samples.", "\n".join(lines))
 
 
+def has_lengths(tensor: Tensor) -> bool:
+    """Whether an input is token ids `(B, T)`."""
+    return tensor.ndim == 2 and not tensor.is_floating_point() and not tensor.is_complex()
+
+
 def variations(samples: Samples, *, lengths: bool) -> Iterator[dict[str, Tensor]]:
     """Batches of other sizes, made of the samples: one sample, two, and more than there are. With `lengths`, also texts
     of other lengths, of the same ids in another order."""
@@ -276,8 +281,10 @@ def variations(samples: Samples, *, lengths: bool) -> Iterator[dict[str, Tensor]
         yield {name: tensor[rows] for name, tensor in tensors.items()}
     if not lengths:
         return
-    width = next(iter(tensors.values())).shape[1]
+    width = next(tensor.shape[1] for tensor in tensors.values() if has_lengths(tensor))
     for size, length in ((1, 1), (3, 2), (2, width + 1), (5, max(1, width // 2)), (2, 2 * width + 3)):
         rows = torch.randint(0, count, (size,), generator=generator)
         steps = torch.randint(0, width, (length,), generator=generator)
-        yield {name: tensor[rows][:, steps] for name, tensor in tensors.items()}
+        yield {
+            name: tensor[rows][:, steps] if has_lengths(tensor) else tensor[rows] for name, tensor in tensors.items()
+        }

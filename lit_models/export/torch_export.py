@@ -49,7 +49,7 @@ def write(source: Source, path: Path) -> list[str]:
             source,
             graph.computation,
             run,
-            lengths=graph.has_lengths,
+            lengths=graph.any_length,
             shapes=any(graph.axes),
             where=f"PyTorch {torch.__version__}, from the file",
         )

@@ -1,5 +1,7 @@
 """`export` of a stranger's modules, and one line about those that cannot be exported."""
 
+import re
+
 import pytest
 import torch
 
@@ -28,13 +30,14 @@ def test_a_module_of_ones_own_takes_any_length(stranger: Stranger) -> None:
 
 def test_code_that_depends_on_numbers_is_named_with_its_line(stranger: Stranger) -> None:
     line = stranger.refused("export", "--format", "torch", "--ckpt_path", trained(stranger, "Branching"))
-    assert line.startswith("error: Branching cannot be traced as a graph: ")
-    assert line.endswith(', at sequences.py:50: if outputs["score"].mean() > 0:')
+    reason = "what its code does depends on the numbers in a tensor"
+    assert line.startswith(f"error: Branching cannot be traced as a graph: {reason}, at ")
+    assert line.endswith(' sequences.py:50: if outputs["score"].mean() > 0:')
 
 
 def test_an_operation_that_onnx_does_not_have_is_named(stranger: Stranger) -> None:
     pytest.importorskip("onnxscript", reason="the extra `export` is not installed")
     line = stranger.refused("export", "--format", "onnx", "--ckpt_path", trained(stranger, "Exotic"))
-    operation = "the operation aten.special_bessel_j0 has no counterpart in ONNX"
-    assert line == f"error: Exotic cannot be written as ONNX: {operation}"
+    expected = r"error: Exotic cannot be written as ONNX: the operation \w+\.bessel_j0 has no counterpart in ONNX"
+    assert re.fullmatch(expected, line)
     assert not (stranger.folder / "runs" / "Exotic-Words" / "version_0" / "onnx").exists()

@@ -103,8 +103,11 @@ def read_source(checkpoint: Path, words: list[str]) -> "Source":
     Raises:
         UserError: the file is damaged, or names a class that may not be imported.
     """
+    import torch
+
     from lit_models.cli.python import LoadCLI, load_checkpoint
     from lit_models.export.source import make_source
+    from lit_models.runs.progress import say
 
     class ExportCLI(LoadCLI):
         """A command line that also takes a model without data."""
@@ -113,4 +116,7 @@ def read_source(checkpoint: Path, words: list[str]) -> "Source":
 
     cli = load_checkpoint(checkpoint, ["--trainer.accelerator", "cpu", *words], program=ExportCLI)
     cli.load_late_layers()
+    if short := {p.dtype for p in cli.model.parameters() if p.dtype in (torch.bfloat16, torch.float16)}:
+        say(f"note: the weights are {str(short.pop()).removeprefix('torch.')}, and the file has them in float32")
+        cli.model.float()
     return make_source(cli.model, cli.datamodule)
