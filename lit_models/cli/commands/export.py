@@ -114,6 +114,11 @@ def read_source(checkpoint: Path, words: list[str]) -> "Source":
 
         data_needed = False
 
+        def _check_settings(self) -> None:
+            if not self.settings.get("model"):
+                raise UserError(f"{checkpoint} does not say which model it is of: add --model CLASS")
+            super()._check_settings()
+
     cli = load_checkpoint(checkpoint, ["--trainer.accelerator", "cpu", *words], program=ExportCLI)
     cli.load_late_layers()
     if short := {p.dtype for p in cli.model.parameters() if p.dtype in (torch.bfloat16, torch.float16)}:
