@@ -23,7 +23,11 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+LONG = ("rnn", "bert")  # other tests export such networks, too
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in NETWORKS]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_text_of_any_length_gives_the_same_outputs(name: str, tmp_path: Path) -> None:
     source = source_of(NETWORKS[name]())
     first, second, _ = write(source, tmp_path / "model")
