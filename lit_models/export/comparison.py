@@ -4,12 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.errors import UserError
-from lit_models.export.source import Computation, Source, variations
+from lit_models.export.source import Source, variations
 
 PROBABILITY, OTHER = 1e-5, 1e-4
 """Largest differences that rounding explains: a float32 sum of some thousands of terms in another order differs by 1e-6
@@ -31,14 +30,11 @@ class Difference(NamedTuple):
         return self.largest <= self.limit
 
 
-def compare(
-    source: Source, computation: Computation, run: Run, *, lengths: bool, shapes: bool, where: str
-) -> list[str]:
+def compare(source: Source, run: Run, *, lengths: bool, shapes: bool, where: str) -> list[str]:
     """Compares the file's outputs with the model's, on the samples and on batches of other sizes.
 
     Args:
         source: the model and its samples.
-        computation: what the file should compute.
         run: computes the file.
         lengths: also compare texts of other lengths.
         shapes: also compare other numbers of samples.
@@ -55,7 +51,7 @@ def compare(
     worst: dict[str, Difference] = {}
     compared = 0
     for tensors in batches:
-        expected = _outputs(computation, tensors)
+        expected = _outputs(source, tensors)
         if expected is None:  # the model itself does not take this size
             continue
         shape = tuple(next(iter(tensors.values())).shape)
@@ -68,22 +64,23 @@ def compare(
             if name not in worst or difference.largest > worst[name].largest:
                 worst[name] = difference
         compared += 1
+    return _lines(source, worst, compared - 1, lengths=lengths, where=where)
+
+
+def _lines(source: Source, worst: dict[str, Difference], others: int, *, lengths: bool, where: str) -> list[str]:
+    """What was compared, and the largest differences."""
     sizes = " and lengths" if lengths else ""
-    other = f" and {compared - 1} batches of other sizes{sizes}" if compared > 1 else ""
+    more = f" and {others} batches of other sizes{sizes}" if others else ""
     found = ", ".join(f"{name} {d.largest:.1e} (allowed: {d.limit:.0e})" for name, d in worst.items())
     notes = [] if source.samples.note is None else [source.samples.note]
-    return [
-        *notes,
-        f"compared with the model on {source.samples.origin}{other}, in {where}",
-        f"largest differences: {found}",
-    ]
+    compared = f"compared with the model on {source.samples.origin}{more}, in {where}"
+    return [*notes, compared, f"largest differences: {found}"]
 
 
-def _outputs(computation: Computation, tensors: dict[str, Tensor]) -> list[NDArray[Any]] | None:
-    """The model's outputs, by its own fast code; None if it does not take inputs of this size."""
+def _outputs(source: Source, tensors: dict[str, Tensor]) -> list[NDArray[Any]] | None:
+    """The model's outputs; None if it does not take inputs of this size."""
     try:
-        with torch.no_grad():
-            return [output.numpy() for output in computation(*tensors.values())]
+        return [output.numpy() for output in source.outputs(tensors)]
     except (RuntimeError, IndexError, ValueError):
         return None
 

@@ -16,7 +16,7 @@ from torch.export import Dim, ExportedProgram
 
 from datamodules.errors import UserError
 from lit_models.export.recurrent import whole_layers
-from lit_models.export.source import Computation, Samples, Source, first_line, has_lengths
+from lit_models.export.source import Samples, Source, first_line, has_lengths
 
 AXES = {0: "batch", 1: "length"}
 """The names of the dimensions that may have another size in each call."""
@@ -29,13 +29,11 @@ class Graph(NamedTuple):
 
     Args:
         program: the graph, in which each recurrent layer is one operation.
-        computation: the module that was traced.
         axes: names of the dimensions of each input that may have any size.
         notes: what the graph cannot do.
     """
 
     program: ExportedProgram
-    computation: Computation
     axes: list[dict[int, str]]
     notes: list[str]
 
@@ -68,7 +66,7 @@ def trace(source: Source) -> Graph:
         except Exception as error:  # torch raises many types
             failures.append(error)
             continue
-        return Graph(program, computation, axes, _notes(axes, failures, tensors))
+        return Graph(program, axes, _notes(axes, failures, tensors))
     raise UserError(
         f"{source.name} cannot be traced as a graph: {reason_of(failures[-1])}{place_of(failures[-1])}"
     ) from failures[-1]

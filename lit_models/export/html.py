@@ -53,7 +53,6 @@ def write(source: Source, path: Path) -> list[str]:
     model = json.loads(text[start : text.index("</script>", start)])
     lines = compare(
         source,
-        source.computation(),
         lambda tensors: computed(model, next(iter(tensors.values())).numpy()),
         lengths=False,
         shapes=False,

@@ -46,7 +46,6 @@ def write(source: Source, path: Path) -> list[str]:
         try:
             lines = compare(
                 source,
-                graph.computation,
                 lambda tensors: _run(session, tensors),
                 lengths=graph.any_length,
                 shapes=any(graph.axes),

@@ -35,27 +35,17 @@ def _layers(
     exported module is in evaluation mode."""
     from onnxscript import opset18 as op
 
-    directions = 2 if bidirectional else 1
-    parts = (4 if has_biases else 2) * directions
+    directions, each = 2 if bidirectional else 1, 4 if has_biases else 2  # parameters of one direction
+    operator = _operator(op, name, directions, hidden_size=params[1].shape[1])
     x = op.Transpose(input, perm=[1, 0, 2]) if batch_first else input  # (T, B, I)
     initial = list(hx) if name == "lstm" else [hx]
     last: list[list[Any]] = []
     for layer in range(num_layers):
-        weights = [
-            _weights(name, params[layer * parts + i :: parts // directions][:directions])
-            for i in range(parts // directions)
-        ]
+        own = params[layer * each * directions :][: each * directions]
+        weights = [_weights(name, own[i::each]) for i in range(each)]
         biases = op.Concat(*weights[2:], axis=1) if has_biases else None  # (D, 2 * gates * H)
         states = [op.Slice(h, [layer * directions], [(layer + 1) * directions], [0]) for h in initial]  # each (D, B, H)
-        y, *ends = _operator(op, name)(
-            x,
-            *weights[:2],
-            biases,
-            None,
-            *states,
-            hidden_size=params[1].shape[1],
-            direction="bidirectional" if bidirectional else "forward",
-        )
+        y, *ends = operator(x, *weights[:2], biases, None, *states)
         x = op.Reshape(op.Transpose(y, perm=[0, 2, 1, 3]), [0, 0, -1])  # (T, D, B, H) -> (T, B, D * H)
         last.append(ends)
     outputs = op.Transpose(x, perm=[1, 0, 2]) if batch_first else x
@@ -63,17 +53,15 @@ def _layers(
     return outputs, *joined
 
 
-def _operator(op: Any, name: str) -> Callable[..., Any]:
+def _operator(op: Any, name: str, directions: int, *, hidden_size: int) -> Callable[..., Any]:
+    """The operator of a layer, with its settings."""
+    settings: dict[str, Any] = {"direction": "bidirectional" if directions == 2 else "forward"}
+    settings["hidden_size"] = hidden_size
     if name == "gru":
-        return partial(op.GRU, linear_before_reset=1)
+        return partial(op.GRU, linear_before_reset=1, **settings)
     if name == "lstm":
-        return partial(op.LSTM)
-    return lambda *inputs, direction, **settings: op.RNN(
-        *inputs,
-        direction=direction,
-        activations=[name.removeprefix("rnn_").capitalize()] * (2 if direction == "bidirectional" else 1),
-        **settings,
-    )
+        return partial(op.LSTM, **settings)
+    return partial(op.RNN, activations=[name.removeprefix("rnn_").capitalize()] * directions, **settings)
 
 
 def _weights(name: str, directions: Sequence[Any]) -> Any:

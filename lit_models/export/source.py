@@ -1,7 +1,7 @@
 """What is exported: a module with its weights, samples of its data, and how inputs become samples."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import lightning as L
@@ -70,10 +70,15 @@ class Computation(nn.Module):
                 outputs = self.network(dict(zip(self.input_names, tensors, strict=True)))
             case "keywords":
                 outputs = self.network(**dict(zip(self.input_names, tensors, strict=True)))
-        if self.predictions is None:
-            return tuple(named_tensors(outputs).values())
-        predictions = self.predictions(outputs)
-        return (outputs,) if predictions is outputs else (predictions, outputs)
+        return as_outputs(outputs, self.predictions)
+
+
+def as_outputs(outputs: Any, predictions: Callable[[Tensor], Tensor] | None) -> tuple[Tensor, ...]:
+    """What `forward` returns, as the outputs of a file: with a LitTask's predictions before it, if they differ."""
+    if predictions is None:
+        return tuple(named_tensors(outputs).values())
+    predicted = predictions(outputs)
+    return (outputs,) if predicted is outputs else (predicted, outputs)
 
 
 def named_tensors(outputs: Any, name: str = "output") -> dict[str, Tensor]:
@@ -121,6 +126,12 @@ class Source:
     def computation(self) -> Computation:
         """What the exported file computes."""
         return Computation(self.module, self.samples.form, list(self.samples.tensors)).eval()
+
+    def outputs(self, tensors: dict[str, Tensor]) -> tuple[Tensor, ...]:
+        """What the module itself computes for other inputs, with its fast code, in the order of `output_names`."""
+        predictions = self.module.predictions if isinstance(self.module, LitTask) else None
+        with torch.no_grad():
+            return as_outputs(call(self.module, replace(self.samples, tensors=tensors)), predictions)
 
     def output_names(self) -> list[str]:
         """The names of the outputs, in their order."""

@@ -47,7 +47,6 @@ def write(source: Source, path: Path) -> list[str]:
 
         lines = compare(
             source,
-            graph.computation,
             run,
             lengths=graph.any_length,
             shapes=any(graph.axes),
