@@ -104,7 +104,9 @@ def render(source: Source, *, height: int, width: int) -> str:
 
 def page_model(module: LitTask, *, height: int, width: int) -> dict[str, Any]:
     """Layers and weights as the page reads them."""
-    network, arrays, layers = module.network, [], []
+    network = module.network
+    arrays: list[Array] = []
+    layers: list[dict[str, Any]] = []
 
     def place(weight: Tensor) -> dict[str, int]:
         start = sum(array.size for array in arrays)
@@ -188,7 +190,7 @@ def computed(model: dict[str, Any], images: NDArray[Any]) -> list[NDArray[Any]]:
     def numbers(place: dict[str, int]) -> Array:
         return weights[place["start"] : place["start"] + place["count"]]
 
-    x = images.astype(np.float32).reshape(len(images), 1, model["height"], model["width"])
+    x: Array = images.astype(np.float32).reshape(len(images), 1, model["height"], model["width"])
     for layer in model["layers"]:
         weight, bias = numbers(layer["weight"]), numbers(layer["bias"])
         if layer["kind"] == "convolution":

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +22,7 @@ from tests.export.sources import predicted, source_of
 
 SEVEN = [[[0.2, 0.2], [0.8, 0.2], [0.4, 0.9]]]
 SMALL: dict[str, Any] = {"image_size": 8, "filters": [4, 6], "pool_size": [2, 1], "padding": "same", "dense_sizes": [5]}
-MODELS = {
+MODELS: dict[str, Callable[[], Any]] = {
     "cnn": lambda: LitCNN(filters=[4, 6], kernel_size=[3, 5], pool_size=[3, 1]),
     "8x8": lambda: LitCNN(**SMALL, activation="tanh", num_classes=2, class_names=["</script>", "b&"]),
     "mlp": lambda: LitMLP(hidden_sizes=[12], activation="sigmoid", loss="half_squared_error"),

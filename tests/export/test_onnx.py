@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 TEXT: dict[str, Any] = {"vocab_size": 30, "num_classes": 3}
 CELLS = [
-    LitRNN(**TEXT, cell=cell, embedding_size=4, hidden_size=5, bidirectional=both, mask_padding=mask, upper_sizes=[3])  # type: ignore[arg-type]
+    LitRNN(**TEXT, cell=cell, embedding_size=4, hidden_size=5, bidirectional=both, mask_padding=mask, upper_sizes=[3])
     for cell in ("simple", "lstm", "gru")
     for both in (False, True)
     for mask in (False, True)

@@ -17,7 +17,13 @@ from tests.export.sources import SIZES, source_of, texts
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell", ["simple", "lstm", "gru"])
 def test_a_masked_network_is_the_same_without_packed_sequences(cell: Any, bidirectional: bool) -> None:
-    settings = {"upper_sizes": [5], "dense_sizes": [4], "embedding_size": 6, "hidden_size": 7, "mask_padding": True}
+    settings: dict[str, Any] = {
+        "upper_sizes": [5],
+        "dense_sizes": [4],
+        "embedding_size": 6,
+        "hidden_size": 7,
+        "mask_padding": True,
+    }
     module = LitRNN(vocab_size=30, cell=cell, bidirectional=bidirectional, **settings).eval()
     for batch, length in SIZES:
         tokens = texts(batch, length)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lit_models.export.torch_export import write
 from tests.export.sources import SIZES, predicted, source_of, texts
 
 TEXT: dict[str, Any] = {"vocab_size": 30, "num_classes": 3}
-NETWORKS = {
+NETWORKS: dict[str, Callable[[], Any]] = {
     "rnn": lambda: LitRNN(**TEXT, cell="simple", embedding_size=4, hidden_size=5, bidirectional=True),
     "lstm": lambda: LitRNN(**TEXT, cell="lstm", embedding_size=4, hidden_size=5, mask_padding=True),
     "gru": lambda: LitRNN(**TEXT, cell="gru", embedding_size=4, hidden_size=5, bidirectional=True, upper_sizes=[3]),

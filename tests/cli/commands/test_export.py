@@ -147,7 +147,7 @@ def test_a_checkpoint_of_another_kind_is_not_exported(colours: Path, run: Run) -
 
 
 def test_a_second_bias_that_keras_does_not_have_is_said(run: Run) -> None:
-    settings = {"vocab_size": 9, "embedding_size": 3, "hidden_size": 2}
+    settings: dict[str, Any] = {"vocab_size": 9, "embedding_size": 3, "hidden_size": 2}
     module = LitRNN(**settings)
     with torch.no_grad():
         module.network.cells.bias_hh_l0.fill_(0.1)  # type: ignore[union-attr, operator]
