@@ -260,7 +260,7 @@ def random_samples(module: LitTask, reason: str) -> Samples | None:
     return Samples({"inputs": inputs}, "tensor", f"{NUM_SAMPLES} random samples", note)
 
 
-def described(data: L.LightningDataModule | None, samples: Samples) -> Preprocessing:
+def described(data: object, samples: Samples) -> Preprocessing:
     """How an input becomes a sample, as the data describe it; otherwise the shape of the inputs."""
     if isinstance(data, HasPreprocessing):
         try:
