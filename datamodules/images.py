@@ -18,6 +18,7 @@ from datamodules.errors import UserError, listed
 from datamodules.pictures.folders import LabelledImage, read_folder, read_table
 from datamodules.pictures.reading import each_readable, the_size
 from datamodules.pictures.tables import Augmentation, ImageFiles, PictureTable
+from datamodules.preprocessing import Preprocessing, of_images
 from datamodules.spec import DataSpec, Kind
 from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_parts, require_shares
 from datamodules.storage.checksums import note
@@ -175,6 +176,10 @@ class ImageFolderDataModule(DataModule):
         for split, images in parts.items():
             pictures.read(split, images)
         return pictures.contents(self.sides)
+
+    def preprocessing(self) -> Preprocessing:
+        form = self._known_form()
+        return of_images(height=form.height, width=form.width, channels=form.channels)
 
     def checksums(self) -> dict[str, str]:
         """One SHA-256 over the names and checksums of all images, and that of the table."""

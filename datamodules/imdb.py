@@ -19,11 +19,13 @@ from datamodules.contents.facts import Contents, Sample
 from datamodules.contents.repeats import Keys
 from datamodules.contents.texts import Lengths, shortened, with_lengths
 from datamodules.errors import UserError, require_at_least, require_fraction
+from datamodules.preprocessing import Preprocessing
 from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.storage.checksums import note
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.limits import most_bytes
 from datamodules.storage.locations import resolve_data_dir
+from datamodules.words.described import of_texts
 from datamodules.words.records import NO_TEXT, read_texts
 from datamodules.words.reviews import NPZ, WORD_INDEX, cached_reviews, content_checksum, find_source, is_published
 from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, UNKNOWN_ID, WordTokenizer, tokenizer_from_dict
@@ -170,6 +172,9 @@ class IMDBDataModule(DataModule):
                 samples.append(Sample(CLASSES[target], f"train[{i}]", shortened(text)))
         return tuple(samples)
 
+    def preprocessing(self) -> Preprocessing:
+        return of_texts(self._words(), max_length=self.max_length, fixed=True)
+
     def checksums(self) -> dict[str, str]:
         source = find_source(self.data_dir)
         return {} if source is None else {source.name: content_checksum(source)}
@@ -195,14 +200,19 @@ class IMDBDataModule(DataModule):
             self.input_names = read_texts(inputs, text_column=self.text_column, skipped=skipped)
             skipped.report(found=any(text.strip() for text in self.input_names), nothing=NO_TEXT)
             self.num_skipped = skipped.count
+        tokenizer = self._words()
+        self._check_memory(min(len(self.input_names), self.batch_size))
+        encode = partial(tokenizer.encode_batch, max_length=self.max_length)
+        chunks = map(encode, chunked(self.input_names))
+        self.predict_table = TokenTable.from_chunks(chunks, max_length=self.max_length, fixed=True)
+
+    def _words(self) -> WordTokenizer:
+        """The tokenizer of a loaded checkpoint, otherwise that of the reviews."""
         if self._tokenizer is None:
             self._set_words(read_metadata(cached_reviews(self.data_dir))["words"])
         if self._tokenizer is None:
             raise UserError(f"the words of the ids are unknown: put {WORD_INDEX} beside {NPZ} in {self.data_dir}")
-        self._check_memory(min(len(self.input_names), self.batch_size))
-        encode = partial(self._tokenizer.encode_batch, max_length=self.max_length)
-        chunks = map(encode, chunked(self.input_names))
-        self.predict_table = TokenTable.from_chunks(chunks, max_length=self.max_length, fixed=True)
+        return self._tokenizer
 
     def _setup_reviews(self, *, train: bool) -> None:
         path = cached_reviews(self.data_dir)

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from datamodules.base import Batch, DataModule, TensorTable, split_validation
 from datamodules.errors import MissingFileError, require_at_least
+from datamodules.preprocessing import Preprocessing, of_images
 from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
 from datamodules.storage.checksums import array_checksum, note, recorded_sha256
 from datamodules.storage.idx import SHAPES, download_idx, is_published, read_idx
-from datamodules.storage.image_files import NO_IMAGE, read_images
+from datamodules.storage.image_files import NO_IMAGE, SIDE, read_images
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.locations import resolve_data_dir
 
@@ -154,6 +155,9 @@ class MNISTDataModule(DataModule):
 
     def predict_names(self) -> Sequence[str]:
         return self.input_names if self.input_names is not None else super().predict_names()
+
+    def preprocessing(self) -> Preprocessing:
+        return of_images(height=SIDE, width=SIDE, channels=1, note="The strokes are light on a dark background.")
 
     def checksums(self) -> dict[str, str]:
         if self.dataset != "digits":

@@ -16,6 +16,7 @@ from datamodules.contents.columns import Used, facts_of
 from datamodules.contents.counting import TargetCounts, counted
 from datamodules.contents.facts import Contents
 from datamodules.errors import UserError, listed
+from datamodules.preprocessing import Preprocessing, of_columns
 from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_parts, require_shares
 from datamodules.storage.checksums import note, recorded_sha256
@@ -184,6 +185,9 @@ class TableDataModule(DataModule):
             self._known_encoders()
         notes = (*contents.notes, *self._left_out(), *facts.notes)
         return replace(contents, notes=notes, mistakes=tuple(facts.mistakes), columns=tuple(facts.columns))
+
+    def preprocessing(self) -> Preprocessing:
+        return of_columns([as_plain(encoder) for encoder in self._known_encoders()])
 
     def checksums(self) -> dict[str, str]:
         files = [file for files in self.files.values() for file in files]

@@ -14,6 +14,7 @@ from datamodules.contents.batches import Words, inspected, read_batches
 from datamodules.contents.facts import Contents
 from datamodules.contents.texts import Lengths, TextRows, part_of_row, with_lengths
 from datamodules.errors import UserError, require_at_least, require_fraction
+from datamodules.preprocessing import Preprocessing
 from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.storage.dialects import make_dialect
 from datamodules.storage.downloads import sha256
@@ -21,6 +22,7 @@ from datamodules.storage.inputs import Skipped
 from datamodules.storage.lines import file_paths
 from datamodules.storage.spool import TextSpool
 from datamodules.storage.table_files import suffixes
+from datamodules.words.described import of_texts
 from datamodules.words.prepare import WordSettings, encode, learn
 from datamodules.words.records import NO_TEXT, Columns, read_texts
 from datamodules.words.sources import Sources, Split
@@ -214,6 +216,10 @@ class TextDataModule(DataModule):
         tokenizer = self._known()[0]
         fewest, cut = len(tokenizer.encode_batch([""])[0]), self._cut(tokenizer) is not None
         return {name: Lengths(t.sizes, fewest, self._longest(tokenizer), cut) for name, t in tables.items()}
+
+    def preprocessing(self) -> Preprocessing:
+        tokenizer = self._checkpoint_tokenizer() if self._no_classes() else self._known()[0]
+        return of_texts(tokenizer, max_length=self._longest(tokenizer))
 
     def checksums(self) -> dict[str, str]:
         return {**self._vocab_checksum, **self._sources.checksums()}

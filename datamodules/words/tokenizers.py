@@ -81,6 +81,14 @@ def split_words(text: str, form: WordForm) -> list[str]:
     return text.split()
 
 
+def replacements(form: WordForm) -> list[tuple[str, str]]:
+    """What `split_words` replaces in a text of lower case, as pairs of a regular expression and the new text. The words
+    are then what spaces separate."""
+    if form == "keras":
+        return [(f"[{re.escape(''.join(map(chr, _KERAS_FILTER)))}]", " ")]
+    return [(pattern.pattern, replacement) for pattern, replacement in _BASIC_ENGLISH]
+
+
 def by_rank(counts: Counter[str]) -> list[str]:
     """Words by decreasing frequency, and equally frequent words in the order in which they were counted first."""
     return sorted(counts, key=lambda word: -counts[word])
