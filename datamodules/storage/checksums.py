@@ -10,6 +10,7 @@ from pathlib import Path
 
 from datamodules.storage.downloads import sha256
 from datamodules.storage.locations import data_cache
+from datamodules.storage.progress import are_hidden
 from datamodules.storage.writing import make_folder, part_of, publish, sweep
 
 SETTLED_NS = 2_000_000_000  # a file that changed less than this before it was read could change again at the same time
@@ -45,10 +46,12 @@ def recorded_sha256(path: Path) -> str:
 
 
 def note(text: str) -> None:
-    """Prints a note about data on standard error, in the first process only. Characters of the data that could control
-    a terminal are shown as escapes."""
+    """Prints a note about data on standard error, in the first process only, unless notes are hidden. Characters of the
+    data that could control a terminal are shown as escapes."""
     from lightning.pytorch.utilities import rank_zero_only
 
+    if are_hidden():
+        return
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     rank_zero_only(print)(f"note: {shown}", file=sys.stderr, flush=True)
 
