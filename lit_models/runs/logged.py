@@ -198,8 +198,8 @@ def _width(column: str) -> int:
 
 
 def _grid(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """A table of named rows with at most six columns and 80 characters per line. Further columns follow below. Long names
-    of rows are shortened."""
+    """A table of named rows with at most six columns and 80 characters per line. Further columns follow below. Long
+    names of rows are shortened."""
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
     first = min(LONGEST_ROW, max(5, *(len(name) for name in rows))) if rows else 0
     lines: list[str] = []

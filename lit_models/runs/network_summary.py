@@ -1,24 +1,34 @@
 """The layers of the network, with their output shapes and parameters, before the first epoch's line."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.hooks import RemovableHandle
 
+from lit_models import kernels
 from lit_models.runs.progress import say, trainable
+from lit_models.runs.showing import undisturbed
+from lit_models.tasks.task import LitTask
 
 NAME, SHAPE, COUNT = 40, 22, 14
 """Widths of the columns, below 80 with the margin of 2."""
 
 
 class NetworkSummary(Callback):
-    """Prints the layers that have parameters. Their output shapes are those of the first training step."""
+    """Prints the layers that have parameters.
+
+    The output shapes are those of two samples of the first batch, which a LitTask predicts before its first step. For
+    other modules, they are those of the first step.
+    """
 
     def __init__(self) -> None:
         self.shapes: dict[str, tuple[int, ...]] = {}
@@ -38,6 +48,17 @@ class NetworkSummary(Callback):
         shape = shape_of(output)
         if shape is not None:
             self.shapes.setdefault(name, shape)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)  # this process has all weights
+        if self.title and whole and isinstance(pl_module, LitTask):
+            inputs = samples_of(batch[0])
+            precision = trainer.precision_plugin.forward_context()
+            with suppress(Exception), kernels.plain(), undisturbed(pl_module), torch.no_grad(), precision:
+                pl_module(inputs)  # if it fails, so does the step, with the better message
+            self._print(shape_of(inputs))
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -66,6 +87,11 @@ class NetworkSummary(Callback):
         for handle in self.handles:
             handle.remove()
         self.handles = []
+
+
+def samples_of(inputs: Any) -> Any:
+    """The first two samples of a batch."""
+    return {name: value[:2] for name, value in inputs.items()} if isinstance(inputs, Mapping) else inputs[:2]
 
 
 def layers_of(module: L.LightningModule) -> list[tuple[str, nn.Module]]:

@@ -37,7 +37,8 @@ class Output:
     quiet: bool = False
 
 
-_output: ContextVar[Output] = ContextVar("output", default=Output())
+ALL = Output()
+_output: ContextVar[Output] = ContextVar("output", default=ALL)
 
 
 def say(text: str = "") -> None:
@@ -106,8 +107,8 @@ class NoProfiler(PassThroughProfiler):
 class Bar(TQDMProgressBar):
     """A progress bar with rate, time left, and the metrics of the epoch so far.
 
-    It is drawn at most ten times a second. Lightning draws it after each step, which takes a part of the time of a short
-    one.
+    It is drawn at most ten times a second. Lightning draws it after each step, which takes a part of the time of a
+    short one.
     """
 
     def __init__(self) -> None:
