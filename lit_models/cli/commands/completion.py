@@ -1,4 +1,4 @@
-"""a script with which the shell completes commands, flags and names"""
+"""a script with which your shell completes commands and flags"""
 
 from lit_models import startup
 from lit_models.cli.flags import FlagParser

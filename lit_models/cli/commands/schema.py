@@ -1,4 +1,4 @@
-"""the JSON schema of the configs, with which an editor completes and checks them"""
+"""a JSON schema of the configs, for completion in an editor"""
 
 import json
 from contextlib import suppress
