@@ -28,7 +28,7 @@ LONGEST_HELP = 60
 
 def script(shell: str) -> str:
     """The script of "bash", "zsh" or "fish"."""
-    preamble = {name: text.replace("{names}", config_names()) for name, text in PREAMBLES.items()}
+    preamble = PREAMBLES.get(shell, "").replace("{names}", config_names())
     return f"{shtab.complete(program(), shell=shell, preamble=preamble)}\n{ENDINGS[shell]}"
 
 

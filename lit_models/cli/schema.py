@@ -47,7 +47,7 @@ class Parsers(LitCLI):
 @cache
 def command_schemas() -> dict[str, dict[str, Any]]:
     """The schema of the settings of each command, with the definitions that they share."""
-    maker = ConfigSchema()
+    maker = ConfigSchema()  # type: ignore[no-untyped-call]
     schemas = {command: maker.generate(parser) for command, parser in Parsers(args=[]).by_command().items()}
     for schema in schemas.values():
         schema["$defs"] = maker.defs
@@ -60,7 +60,7 @@ def config_schema() -> dict[str, Any]:
     whole: dict[str, Any] = {}
     for schema in command_schemas().values():
         whole = {**schema, **whole, "properties": schema["properties"] | whole.get("properties", {})}
-    used = ConfigSchema()
+    used = ConfigSchema()  # type: ignore[no-untyped-call]
     used.defs = whole.pop("$defs")
     properties = {name: part for name, part in whole.pop("properties").items() if name != "quiet"}
     about = {"title": TITLE, "description": "The settings of a run. `python -m lit_models list` shows what there is."}

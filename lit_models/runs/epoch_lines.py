@@ -117,10 +117,10 @@ def time_left(trainer: L.Trainer, seconds: list[float]) -> float | None:
         seconds: of each epoch so far.
     """
     recent = seconds[-RECENT:]
-    epochs = []
+    epochs: list[float] = []
     if trainer.max_epochs is not None and trainer.max_epochs >= 0:
         epochs.append(trainer.max_epochs - trainer.current_epoch - 1)
-    if trainer.max_steps is not None and trainer.max_steps >= 0 and trainer.global_step:
+    if trainer.max_steps >= 0 and trainer.global_step:
         done = trainer.current_epoch + 1
         epochs.append((trainer.max_steps - trainer.global_step) * done / trainer.global_step)
     return max(0.0, min(epochs)) * sum(recent) / len(recent) if epochs else None

@@ -1,6 +1,6 @@
 """The layers of the network, with their output shapes and parameters, before the first epoch's line."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -41,7 +41,7 @@ class NetworkSummary(Callback):
         """Counts the parameters, before a strategy may distribute them over processes."""
         self.title = title(pl_module)
         for name, layer in layers_of(pl_module):
-            self.rows.append((name, f"{name} ({type(layer).__name__})", sum(map(size, layer.parameters()))))
+            self.rows.append((name, f"{name} ({type(layer).__name__})", count(layer.parameters())))
             self.handles.append(layer.register_forward_hook(partial(self._note, name)))
 
     def _note(self, name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
@@ -110,15 +110,15 @@ def layers_of(module: L.LightningModule) -> list[tuple[str, nn.Module]]:
 
 def title(module: L.LightningModule) -> str:
     """The line above the layers."""
-    frozen = sum(size(p) for p in module.parameters() if not p.requires_grad)
+    frozen = count(p for p in module.parameters() if not p.requires_grad)
     more = f", {frozen:,} frozen" if frozen else ""
     lazy = ", without those of lazy layers" if any(is_lazy(p) for p in module.parameters()) else ""
     return f"{type(module).__name__}: {trainable(module):,} trainable parameters{more}{lazy}"
 
 
-def size(parameter: nn.Parameter) -> int:
-    """Numbers in a parameter; 0 if its shape is unknown, as in a lazy layer."""
-    return 0 if is_lazy(parameter) else parameter.numel()
+def count(parameters: Iterable[nn.Parameter]) -> int:
+    """Numbers in parameters, without those whose shape is unknown, as in a lazy layer."""
+    return sum(parameter.numel() for parameter in parameters if not is_lazy(parameter))
 
 
 def shape_of(value: Any) -> tuple[int, ...] | None:

@@ -10,6 +10,7 @@ from typing import Any, TextIO, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
@@ -123,7 +124,7 @@ class Bar(TQDMProgressBar):
         self.next_time = now + 0.1
         return True
 
-    def init_test_tqdm(self) -> tqdm:  # type: ignore[type-arg]
+    def init_test_tqdm(self) -> Tqdm:
         """The bar of a test, which is removed at the end, as those of the other commands are."""
         bar = super().init_test_tqdm()
         bar.leave = False
