@@ -41,7 +41,7 @@ class NetworkSummary(Callback):
         """Counts the parameters, before a strategy may distribute them over processes."""
         self.title = title(pl_module)
         for name, layer in layers_of(pl_module):
-            self.rows.append((name, f"{name} ({type(layer).__name__})", count(layer.parameters())))
+            self.rows.append((name, f"{name} ({type(layer).__name__})", num_parameters(layer.parameters())))
             self.handles.append(layer.register_forward_hook(partial(self._note, name)))
 
     def _note(self, name: str, layer: nn.Module, inputs: Any, output: Any) -> None:
@@ -110,13 +110,13 @@ def layers_of(module: L.LightningModule) -> list[tuple[str, nn.Module]]:
 
 def title(module: L.LightningModule) -> str:
     """The line above the layers."""
-    frozen = count(p for p in module.parameters() if not p.requires_grad)
+    frozen = num_parameters(p for p in module.parameters() if not p.requires_grad)
     more = f", {frozen:,} frozen" if frozen else ""
     lazy = ", without those of lazy layers" if any(is_lazy(p) for p in module.parameters()) else ""
     return f"{type(module).__name__}: {trainable(module):,} trainable parameters{more}{lazy}"
 
 
-def count(parameters: Iterable[nn.Parameter]) -> int:
+def num_parameters(parameters: Iterable[nn.Parameter]) -> int:
     """Numbers in parameters, without those whose shape is unknown, as in a lazy layer."""
     return sum(parameter.numel() for parameter in parameters if not is_lazy(parameter))
 
