@@ -116,7 +116,7 @@ def title(module: L.LightningModule) -> str:
     return f"{type(module).__name__}: {trainable(module):,} trainable parameters{more}{lazy}"
 
 
-def num_parameters(parameters: Iterable[nn.Parameter]) -> int:
+def num_parameters(parameters: Iterable[Any]) -> int:
     """Numbers in parameters, without those whose shape is unknown, as in a lazy layer."""
     return sum(parameter.numel() for parameter in parameters if not is_lazy(parameter))
 

@@ -90,3 +90,14 @@ def test_predictions_of_another_shape_are_not_counted() -> None:
         scores_after_a_test(Other(num_features=3, num_classes=4), torch.zeros(4, 3), torch.zeros(4, dtype=torch.int64))
         == {}
     )
+
+
+class Broken(LitMLP):
+    """Cannot predict."""
+
+    def predictions(self, outputs: Tensor) -> Tensor:
+        raise RuntimeError("no predictions")
+
+
+def test_a_test_needs_no_predictions() -> None:
+    assert scores_after_a_test(Broken(num_features=3, num_classes=4), torch.zeros(4, 3), torch.zeros(4).long()) == {}
