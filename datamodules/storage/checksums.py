@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from datamodules.storage.downloads import sha256
 from datamodules.storage.locations import data_cache
+from datamodules.storage.progress import are_hidden
 from datamodules.storage.writing import make_folder, part_of, publish, sweep
 
 if TYPE_CHECKING:
@@ -57,10 +58,11 @@ def array_checksum(*arrays: "Tensor") -> str:
 
 
 def note(text: str) -> None:
-    """Prints a note about data on standard error, in the first process only."""
+    """Prints a note about data on standard error, in the first process only, unless notes are hidden."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    rank_zero_only(print)(f"note: {printable(text)}", file=sys.stderr, flush=True)
+    if not are_hidden():
+        rank_zero_only(print)(f"note: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:
