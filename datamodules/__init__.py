@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # the table of public names; a new datamodule is one line her
     from datamodules.mnist import MNISTDataModule as MNISTDataModule
     from datamodules.spec import DataSpec as DataSpec
     from datamodules.spec import HasChecksums as HasChecksums
+    from datamodules.spec import HasContents as HasContents
     from datamodules.spec import HasFixedSettings as HasFixedSettings
     from datamodules.spec import HasKind as HasKind
     from datamodules.spec import HasPredictNames as HasPredictNames

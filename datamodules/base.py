@@ -5,7 +5,6 @@ Gathering a batch with one indexing call takes about a tenth of the time of coll
 """
 
 import copy
-import hashlib
 import inspect
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,9 +16,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
+from datamodules.contents.batches import inspected, read_batches
+from datamodules.contents.counting import counted, targets_of
+from datamodules.contents.facts import Contents
 from datamodules.errors import UserError, require_at_least
 from datamodules.seeds import seed_from
-from datamodules.spec import DataSpec, Kind
+from datamodules.spec import UNITS, DataSpec, Kind
 
 Batch = tuple[Any, Tensor]
 """`(inputs, target)`. The inputs are a tensor `(B, ...)` or a mapping of such tensors; they go to the network as they
@@ -61,6 +63,15 @@ class HasShare(Protocol):
 
     def share(self, indices: Tensor, rank: int, num_replicas: int) -> Batch:
         """The rows `rank`, `rank + num_replicas`, and so on, of the batch of the samples `indices`."""
+        ...
+
+
+@runtime_checkable
+class HasChanges(Protocol):
+    """A table that changes its samples, as by augmentation or noise."""
+
+    def unchanged(self) -> Table:
+        """The table with the samples as they are."""
         ...
 
 
@@ -112,6 +123,10 @@ class TensorTable:
         if isinstance(self.inputs, Mapping):
             return {name: part[indices] for name, part in self.inputs.items()}, self.target[indices]
         return self.inputs[indices], self.target[indices]
+
+    def targets_of(self, indices: Tensor) -> Tensor:
+        """The targets of some samples, without their inputs."""
+        return self.target[indices]
 
 
 def _check_target(target: Tensor, *, num_samples: int) -> None:
@@ -283,6 +298,36 @@ class DataModule(L.LightningDataModule):
         """SHA-256 of each file (or built-in array) that the splits come from, for `results.json`."""
         return {}
 
+    def tables(self) -> dict[str, Table]:
+        """The parts that are set up, without augmentation."""
+        tables = {"train": self.train_table, "val": self.val_table, "test": self.test_table}
+        return {
+            name: table.unchanged() if isinstance(table, HasChanges) else table
+            for name, table in tables.items()
+            if table is not None
+        }
+
+    def contents(self, spec: DataSpec) -> Contents:
+        """What is in the parts that are set up. No file is read."""
+        targets = {name: targets_of(table, spec) for name, table in self.tables().items()}
+        return counted(spec, targets, unit=UNITS[self.kind])
+
+    def inspect(self) -> Contents:
+        """Sets up all parts, reads all samples, and says what is in them.
+
+        Raises:
+            UserError: a mistake in the data.
+        """
+        self.set_up_all()
+        batches = {name: read_batches(table) for name, table in self.tables().items()}
+        return inspected(batches, self.spec(), kind=self.kind, unit=UNITS[self.kind])
+
+    def set_up_all(self) -> None:
+        """Prepares the files, and sets up the parts for training, validation and testing."""
+        self.prepare_data()
+        self.setup("fit")
+        self.setup("test")
+
     def predict_names(self) -> Sequence[str]:
         """One name for each sample of `predict_table`: its text, its file, or its position in the test split."""
         return [f"test[{i}]" for i in range(len(self.predict_table or ()))]
@@ -327,14 +372,6 @@ class DataModule(L.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
             generator=torch.Generator().manual_seed(self.seed),  # so that a loader does not use the model's generator
         )
-
-
-def array_checksum(*arrays: Tensor) -> str:
-    """SHA-256 over the bytes of arrays that do not come from a file."""
-    digest = hashlib.sha256()
-    for array in arrays:
-        digest.update(array.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def split_validation(num_samples: int, *, num_val: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -4,6 +4,11 @@ The command line prints such an error on one line and exits with status 2. Any o
 or of a library, and keeps its traceback.
 """
 
+from collections.abc import Sequence
+
+SHOWN = 5
+"""Names that a message lists."""
+
 
 class UserError(ValueError):
     """A mistake in the user's input. The message says what is wrong, where, and what to type instead."""
@@ -11,6 +16,12 @@ class UserError(ValueError):
 
 class MissingFileError(UserError, FileNotFoundError):
     """A file, folder, dataset or checkpoint that the user named cannot be found or downloaded."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first names, and how many more there are, for a message."""
+    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
 
 
 def require_at_least(minimum: int, **settings: int) -> None:

@@ -1,9 +1,9 @@
 """Your own images: a folder for each class, or a table of paths and labels; any size, grey or in colour."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
-from datamodules.errors import UserError
-from datamodules.pictures.folders import LabelledImage, listed, read_folder, read_table
+from datamodules.contents.facts import Contents
+from datamodules.contents.pictures import Pictures
+from datamodules.errors import UserError, listed
+from datamodules.pictures.folders import LabelledImage, read_folder, read_table
 from datamodules.pictures.reading import each_readable, the_size
 from datamodules.pictures.tables import Augmentation, ImageFiles, PictureTable
+from datamodules.preprocessing import Preprocessing, of_images
 from datamodules.spec import DataSpec, Kind
 from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_parts, require_shares
 from datamodules.storage.checksums import note
@@ -23,9 +26,7 @@ from datamodules.storage.downloads import sha256
 from datamodules.storage.image_files import NO_IMAGE, Form, Resize, read_header, read_images, read_pixels
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.lines import home_path
-from datamodules.words.labels import in_order
-
-SHOWN_CLASSES = 10
+from datamodules.words.labels import in_order, require_different
 
 
 class ImageFolderDataModule(DataModule):
@@ -100,6 +101,8 @@ class ImageFolderDataModule(DataModule):
             raise UserError(f"memory_gb must be 0 or a positive number, got {memory_gb}")
         if split_column and not table:
             raise UserError("split_column is a column of a table: give --data.table, or leave it out")
+        if table and path_column == label_column:
+            raise UserError(f"path_column and label_column are both {path_column!r}: name the column with the path")
         self.augment = [augment] if isinstance(augment, str) else augment
         if unknown := [name for name in self.augment if name not in get_args(Augmentation)]:
             raise UserError(f"augment has {unknown[0]!r}, expected {', '.join(get_args(Augmentation))}")
@@ -146,7 +149,6 @@ class ImageFolderDataModule(DataModule):
                 self.predict_table = PictureTable(pixels, torch.full((len(pixels),), -1))
             return
         if stage == "fit" and self.train_table is None:
-            self._say()
             self.train_table = self._table("train", self.augment)
         if stage in ("fit", "validate") and self.val_table is None and self._part("val"):
             self.val_table = self._table("val")
@@ -159,6 +161,25 @@ class ImageFolderDataModule(DataModule):
         if self.input_names is not None:
             return self.input_names
         return [self._relative(image.path) for image in self._part("test")]
+
+    def contents(self, spec: DataSpec) -> Contents:
+        """What is in the parts that are set up, with the form of the images."""
+        contents, form = super().contents(spec), self._known_form()
+        colours = "grey" if form.channels == 1 else "colour"
+        facts = ("height x width", f"{form.height} x {form.width}, {colours}")
+        return replace(contents, facts=(*contents.facts, facts))
+
+    def inspect(self) -> Contents:
+        """Reads each image at its own size. Damaged images and differing sizes are mistakes in the contents."""
+        parts = {split: images for split in PURPOSES if (images := self._part(split))}
+        pictures = Pictures(self._known_classes(), self._relative)
+        for split, images in parts.items():
+            pictures.read(split, images)
+        return pictures.contents(self.sides)
+
+    def preprocessing(self) -> Preprocessing:
+        form = self._known_form()
+        return of_images(height=form.height, width=form.width, channels=form.channels)
 
     def checksums(self) -> dict[str, str]:
         """One SHA-256 over the names and checksums of all images, and that of the table."""
@@ -230,9 +251,13 @@ class ImageFolderDataModule(DataModule):
     def _known_classes(self) -> list[str]:
         if self._classes is None:
             images = self._part("train") or self._found()
-            self._classes = in_order(sorted({image.label for image in images}))
-            if len(self._classes) < 2:
-                raise UserError(f"every image is of the class {self._classes[0]!r}, expected at least two classes")
+            places: dict[str, str] = {}
+            for image in images:
+                places.setdefault(image.label, str(image.path))
+            require_different(places)
+            if len(places) < 2:
+                raise UserError(f"every image is of the class {min(places)!r}, expected at least two classes")
+            self._classes = in_order(sorted(places))
         return self._classes
 
     def _known_form(self) -> Form:
@@ -277,18 +302,6 @@ class ImageFolderDataModule(DataModule):
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix() if self.root and path.is_relative_to(self.root) else str(path)
-
-    def _say(self) -> None:
-        """Prints what was found."""
-        form, classes = self._known_form(), self._known_classes()
-        images = [image for split in PURPOSES for image in self._part(split)]
-        counts = Counter(image.label for image in images)
-        shown = ", ".join(f"{name} {counts[name]:,}" for name in classes[:SHOWN_CLASSES])
-        more = f" and {len(classes) - SHOWN_CLASSES} more" if len(classes) > SHOWN_CLASSES else ""
-        colours = "grey" if form.channels == 1 else "colour"
-        sizes = " + ".join(f"{len(self._part(split)):,} {split}" for split in PURPOSES)
-        what = f"{len(images):,} {colours} images, {form.height} x {form.width} (height x width)"
-        note(f"{what}; {sizes}; {len(classes)} classes: {shown}{more}")
 
 
 def both_sides(size: int | list[int]) -> tuple[int, int]:

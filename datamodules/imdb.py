@@ -5,6 +5,7 @@ Sources: Maas et al., "Learning Word Vectors for Sentiment Analysis", ACL 2011; 
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -13,12 +14,18 @@ import torch
 from torch import Tensor
 
 from datamodules.base import Batch, DataModule, TensorTable
+from datamodules.contents.batches import Chosen, Words, inspected, read_batches
+from datamodules.contents.facts import Contents, Sample
+from datamodules.contents.repeats import Keys
+from datamodules.contents.texts import Lengths, shortened, with_lengths
 from datamodules.errors import UserError, require_at_least, require_fraction
-from datamodules.spec import DataSpec, Kind
+from datamodules.preprocessing import Preprocessing
+from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.storage.checksums import note
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.limits import most_bytes
 from datamodules.storage.locations import resolve_data_dir
+from datamodules.words.described import of_texts
 from datamodules.words.records import NO_TEXT, read_texts
 from datamodules.words.reviews import NPZ, WORD_INDEX, cached_reviews, content_checksum, find_source, is_published
 from datamodules.words.tokenizers import FIRST_WORD_ID, START_ID, UNKNOWN_ID, WordTokenizer, tokenizer_from_dict
@@ -92,6 +99,8 @@ class IMDBDataModule(DataModule):
         self._tokenizer: WordTokenizer | None = None
         self._stage: str | None = None
         self._noted = False
+        self._reviews: dict[str, tuple[TokenTable, Any]] = {}
+        """The uncut reviews of each part that is set up: all reviews, and the rows of the part, int64 `(N,)`."""
 
     def spec(self) -> DataSpec:
         return DataSpec(
@@ -129,6 +138,43 @@ class IMDBDataModule(DataModule):
             return [str(i) if i >= FIRST_WORD_ID else "" for i in ids]
         return [self._tokenizer.decode([i]) for i in ids]
 
+    def contents(self, spec: DataSpec) -> Contents:
+        """What is in the parts that are set up, with the lengths of the reviews."""
+        return with_lengths(super().contents(spec), self._lengths())
+
+    def inspect(self) -> Contents:
+        self.set_up_all()
+        keys = {}
+        for name, (table, rows) in self._reviews.items():
+            keys[name] = Keys(partial("{}[{}]".format, name))
+            for row, target in zip(rows.tolist(), table.targets(rows).tolist(), strict=True):
+                keys[name].add(table.whole(row).tobytes(), target)
+        batches = {name: read_batches(table) for name, table in self.tables().items()}
+        words, unit = Words(UNKNOWN_ID, (0, START_ID)), UNITS[self.kind]
+        contents = inspected(batches, self.spec(), kind=self.kind, unit=unit, keys=keys, words=words)
+        return with_lengths(replace(contents, samples=self._samples()), self._lengths())
+
+    def _lengths(self) -> dict[str, Lengths]:
+        """The lengths of the reviews of each part; a review without words has the start id."""
+        sizes = {name: table.sizes[rows] for name, (table, rows) in self._reviews.items() if len(rows)}
+        place = "{}[{}]".format
+        return {n: Lengths(each, 1, self.max_length, place=partial(place, n)) for n, each in sizes.items()}
+
+    def _samples(self) -> tuple[Sample, ...]:
+        """Some training reviews, with the words that have ids."""
+        table, rows = self._reviews["train"]
+        chosen, samples = Chosen(len(CLASSES)), []
+        for i, (row, target) in enumerate(zip(rows.tolist(), table.targets(rows).tolist(), strict=True)):
+            if chosen.full:
+                break
+            if chosen.takes(CLASSES[target]):
+                text = " ".join(self.token_texts(table.whole(row).tolist()))
+                samples.append(Sample(CLASSES[target], f"train[{i}]", shortened(text)))
+        return tuple(samples)
+
+    def preprocessing(self) -> Preprocessing:
+        return of_texts(self._words(), max_length=self.max_length, fixed=True)
+
     def checksums(self) -> dict[str, str]:
         source = find_source(self.data_dir)
         return {} if source is None else {source.name: content_checksum(source)}
@@ -154,14 +200,19 @@ class IMDBDataModule(DataModule):
             self.input_names = read_texts(inputs, text_column=self.text_column, skipped=skipped)
             skipped.report(found=any(text.strip() for text in self.input_names), nothing=NO_TEXT)
             self.num_skipped = skipped.count
+        tokenizer = self._words()
+        self._check_memory(min(len(self.input_names), self.batch_size))
+        encode = partial(tokenizer.encode_batch, max_length=self.max_length)
+        chunks = map(encode, chunked(self.input_names))
+        self.predict_table = TokenTable.from_chunks(chunks, max_length=self.max_length, fixed=True)
+
+    def _words(self) -> WordTokenizer:
+        """The tokenizer of a loaded checkpoint, otherwise that of the reviews."""
         if self._tokenizer is None:
             self._set_words(read_metadata(cached_reviews(self.data_dir))["words"])
         if self._tokenizer is None:
             raise UserError(f"the words of the ids are unknown: put {WORD_INDEX} beside {NPZ} in {self.data_dir}")
-        self._check_memory(min(len(self.input_names), self.batch_size))
-        encode = partial(self._tokenizer.encode_batch, max_length=self.max_length)
-        chunks = map(encode, chunked(self.input_names))
-        self.predict_table = TokenTable.from_chunks(chunks, max_length=self.max_length, fixed=True)
+        return self._tokenizer
 
     def _setup_reviews(self, *, train: bool) -> None:
         path = cached_reviews(self.data_dir)
@@ -179,12 +230,14 @@ class IMDBDataModule(DataModule):
         rng.shuffle(test_rows)
         if not train:
             self.test_table = id_table(table, test_rows, kept)
+            self._reviews["test"] = table, test_rows
             return
         num_fit = math.floor(num_train * (1 - self.val_fraction))
         if num_fit == 0:
             raise UserError(f"val_fraction {self.val_fraction} leaves none of {num_train} reviews for training")
         self.train_table = id_table(table, train_rows[:num_fit], kept)
         self.val_table = id_table(table, train_rows[num_fit:], kept) if num_fit < num_train else None
+        self._reviews |= {"train": (table, train_rows[:num_fit]), "val": (table, train_rows[num_fit:])}
 
     def _check_memory(self, num_reviews: int) -> None:
         """Refuses a `max_length` that would fill the memory, because every review is padded to it."""

@@ -12,13 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from datamodules.base import Batch, DataModule, TensorTable, array_checksum, split_validation
+from datamodules.base import Batch, DataModule, TensorTable, split_validation
 from datamodules.errors import MissingFileError, require_at_least
+from datamodules.preprocessing import Preprocessing, of_images
 from datamodules.seeds import seed_from
 from datamodules.spec import DataSpec, Kind
-from datamodules.storage.checksums import note, recorded_sha256
+from datamodules.storage.checksums import array_checksum, note, recorded_sha256
 from datamodules.storage.idx import SHAPES, download_idx, is_published, read_idx
-from datamodules.storage.image_files import NO_IMAGE, read_images
+from datamodules.storage.image_files import NO_IMAGE, SIDE, read_images
 from datamodules.storage.inputs import Skipped
 from datamodules.storage.locations import resolve_data_dir
 
@@ -60,6 +61,10 @@ class ImageTable(TensorTable):
         if not self.augment or not len(images):
             return images, target
         return self._augmented(images, seed_from(self.seed, *indices.tolist()), rank, num_replicas), target
+
+    def unchanged(self) -> "ImageTable":
+        """The images without augmentation."""
+        return ImageTable(self.inputs, self.target)
 
     def _augmented(self, images: Tensor, seed: int, rank: int, num_replicas: int) -> Tensor:
         from torchvision.transforms import v2
@@ -150,6 +155,9 @@ class MNISTDataModule(DataModule):
 
     def predict_names(self) -> Sequence[str]:
         return self.input_names if self.input_names is not None else super().predict_names()
+
+    def preprocessing(self) -> Preprocessing:
+        return of_images(height=SIDE, width=SIDE, channels=1, note="The strokes are light on a dark background.")
 
     def checksums(self) -> dict[str, str]:
         if self.dataset != "digits":

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from datamodules.contents.facts import Contents
+
 Kind = Literal["features", "images", "tokens"]
 """The type of one sample: numbers, float `(F,)`; an image, float `(C, H, W)` in 0 to 1; token ids, int64 `(T,)`."""
+UNITS: dict[Kind | None, str] = {"features": "rows", "images": "images", "tokens": "texts", None: "samples"}
+"""The samples of each kind in words."""
 TaskName = Literal["classification", "multilabel", "regression"]
 """The type of one target: a class, int64 `()`; a set of labels, float `(L,)` of 0 and 1; numbers, float `(D,)`."""
 
@@ -126,6 +130,27 @@ class HasPredictNames(Protocol):
 
     def predict_names(self) -> Sequence[str]:
         """One name for each sample, in the order of the samples."""
+        ...
+
+
+@runtime_checkable
+class HasContents(Protocol):
+    """Data that say what is in them. `fit` prints it, and `data-check` shows it."""
+
+    def contents(self, spec: DataSpec) -> "Contents":
+        """What is in the parts that are set up. No file is read.
+
+        Args:
+            spec: what the data or the model say of the targets.
+        """
+        ...
+
+    def inspect(self) -> "Contents":
+        """Sets up all parts, reads all samples, and says what is in them.
+
+        Raises:
+            UserError: a mistake in the data that ends the reading.
+        """
         ...
 
 

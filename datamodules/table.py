@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -12,15 +12,19 @@ from datamodules.base import DataModule, TensorTable
 from datamodules.columns.cells import NO_ROW, Columns, is_missing, joined, read_columns, read_inputs
 from datamodules.columns.encoders import CategoryColumn, Encoder, Fill, NumberColumn, as_plain, from_plain, learn
 from datamodules.columns.targets import Labels, Numbers, TargetColumns, require_columns
-from datamodules.errors import UserError
-from datamodules.spec import DataSpec, Kind
+from datamodules.contents.columns import Used, facts_of
+from datamodules.contents.counting import TargetCounts, counted
+from datamodules.contents.facts import Contents
+from datamodules.errors import UserError, listed
+from datamodules.preprocessing import Preprocessing, of_columns
+from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.splits import PURPOSES, Split, check_drawn, digest_of, draw_parts, require_shares
 from datamodules.storage.checksums import note, recorded_sha256
 from datamodules.storage.dialects import make_dialect
 from datamodules.storage.inputs import Skipped, kept
-from datamodules.storage.lines import home_path
+from datamodules.storage.lines import file_paths
 
-SHOWN = 5
+NO_TRAINING = "no rows to train on were given: use --data.train_file with a table, or --ckpt_path"
 
 
 class TableDataModule(DataModule):
@@ -35,7 +39,8 @@ class TableDataModule(DataModule):
     A part without a file is drawn from the training file; each class gives its share. The tables are kept in memory.
 
     Args:
-        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns.
+        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns, or a list of tables with
+            the same columns.
         val_file: the same for validation.
         test_file: the same for testing.
         label_column: name of the column with the class: a name, or an integer.
@@ -73,9 +78,9 @@ class TableDataModule(DataModule):
     def __init__(
         self,
         *,
-        train_file: str | None = None,
-        val_file: str | None = None,
-        test_file: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
         label_column: str = "label",
         label_separator: str | None = None,
         target_columns: str | list[str] | None = None,
@@ -95,8 +100,8 @@ class TableDataModule(DataModule):
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, num_workers=num_workers, inputs=inputs)
         require_shares(val_fraction, test_fraction)
-        files = {"train": train_file, "val": val_file, "test": test_file}
-        self.files = {split: home_path(file) if file else None for split, file in files.items()}
+        files: dict[Split, str | list[str] | None] = {"train": train_file, "val": val_file, "test": test_file}
+        self.files = {split: file_paths(names) for split, names in files.items()}
         numbers = None if target_columns is None else as_list(target_columns)
         self.target: TargetColumns = make_target(label_column, label_separator, numbers)
         self.feature_columns = as_list(feature_columns or [])
@@ -107,6 +112,7 @@ class TableDataModule(DataModule):
         self._drawn: str | None = None
         self._drawn_in_training: str | None = None
         self._encoders: list[Encoder] | None = None
+        self._constant: list[str] = []
 
     def spec(self) -> DataSpec:
         """Reads the training file, unless a checkpoint has the columns."""
@@ -115,7 +121,7 @@ class TableDataModule(DataModule):
 
     @property
     def has_validation(self) -> bool:
-        return self.files["val"] is not None or self.val_fraction > 0
+        return bool(self.files["val"]) or self.val_fraction > 0
 
     def setup(self, stage: str) -> None:
         if stage == "predict" and self.inputs is not None:
@@ -129,14 +135,13 @@ class TableDataModule(DataModule):
             self.predict_table = TensorTable(encoded, self.target.unknown(len(rows.places)))
             return
         if stage == "fit" and self.train_table is None:
-            self._say()
             self.train_table = self._table("train")
         if stage in ("fit", "validate") and self.val_table is None and self._part("val") is not None:
             self.val_table = self._table("val")
         missing = stage == "test" and self._part("test") is None
         if stage in ("test", "predict") and self.test_table is None and not missing:
             self.test_table = self.predict_table = self._table("test")
-        check_drawn(self._drawn_in_training, self._drawn, source=self.files["train"], stage=stage)
+        check_drawn(self._drawn_in_training, self._drawn, source=self._named("train"), stage=stage)
 
     def predict_names(self) -> Sequence[str]:
         """The row, or its file and line."""
@@ -145,8 +150,48 @@ class TableDataModule(DataModule):
             self.input_names = [] if part is None else part.places
         return self.input_names
 
+    def contents(self, spec: DataSpec) -> Contents:
+        """What is in the parts that are set up, with the kinds of the columns, and the missing numbers."""
+        contents, encoders, rows = super().contents(spec), self._known_encoders(), self._part("train")
+        kinds = Counter(type(encoder) for encoder in encoders)
+        inputs = sum(encoder.width for encoder in encoders)
+        columns = f"{kinds[NumberColumn]} of numbers, {kinds[CategoryColumn]} of categories: {inputs} inputs"
+        facts = [*contents.facts, ("columns", columns)]
+        numbers = [encoder.name for encoder in encoders if isinstance(encoder, NumberColumn)] if rows else []
+        counts = {name: sum(map(is_missing, rows.cells[name])) for name in numbers} if rows else {}
+        if filled := ", ".join(f"{name} {count:,}" for name, count in counts.items() if count):
+            facts.append(("missing numbers", f"replaced ({self.fill_missing}): {filled}"))
+        return replace(contents, facts=tuple(facts), notes=(*contents.notes, *self._left_out()))
+
+    def _left_out(self) -> list[str]:
+        """A note about the columns with one value."""
+        return [f"columns with one value are left out: {listed(self._constant)}"] if self._constant else []
+
+    def inspect(self) -> Contents:
+        """Reads all rows. Columns that cannot be used are mistakes in the contents."""
+        parts: dict[str, Columns] = {split: rows for split in PURPOSES if (rows := self._part(split)) is not None}
+        if "train" not in parts:
+            raise UserError(NO_TRAINING)
+        self.target.learn(parts["train"])
+        spec = self.target.spec(num_features=0)
+        targets: dict[str, TargetCounts] = {}
+        for split, rows in parts.items():
+            targets[split] = TargetCounts(spec, len(rows.places))
+            targets[split].add(self.target.encode(rows))
+        contents = counted(spec, targets, unit=UNITS[self.kind])
+        features = self._feature_names(parts["train"])
+        facts = facts_of(parts, Used(features, self.target.columns, self.category_columns, self.fill_missing))
+        if not facts.mistakes:
+            self._known_encoders()
+        notes = (*contents.notes, *self._left_out(), *facts.notes)
+        return replace(contents, notes=notes, mistakes=tuple(facts.mistakes), columns=tuple(facts.columns))
+
+    def preprocessing(self) -> Preprocessing:
+        return of_columns([as_plain(encoder) for encoder in self._known_encoders()])
+
     def checksums(self) -> dict[str, str]:
-        return {str(file): recorded_sha256(file) for file in self.files.values() if file and file.is_file()}
+        files = [file for files in self.files.values() for file in files]
+        return {str(file): recorded_sha256(file) for file in files if file.is_file()}
 
     def state_dict(self) -> dict[str, Any]:
         """Columns and classes, so that a checkpoint can predict without the training file."""
@@ -166,27 +211,34 @@ class TableDataModule(DataModule):
 
     def _part(self, split: Split) -> Columns | None:
         """The rows of a part; None if there is none."""
-        if split not in self._parts and (file := self.files[split]) is not None:
-            rows = self._read(file)
+        if split not in self._parts and self.files[split]:
+            rows = self._read(split)
             self._parts |= self._split(rows) if split == "train" else {split: rows}
-        elif split not in self._parts and self.files["train"] is not None and self._fraction(split):
+        elif split not in self._parts and self.files["train"] and self._fraction(split):
             self._part("train")
         return self._parts.get(split)
 
-    def _read(self, file: Path) -> Columns:
-        """The columns of a file that are used."""
-        rows = read_columns(file, dialect=self.dialect)
-        self.target.require(rows, file)
-        named = self.feature_columns
-        require_columns(rows, file, [*named, *self.drop_columns, *self.category_columns])
-        if both := [name for name in named if name in (*self.target.columns, *self.drop_columns)]:
+    def _named(self, split: Split) -> str:
+        """The files of a part, for messages."""
+        return ", ".join(map(str, self.files[split]))
+
+    def _read(self, split: Split) -> Columns:
+        """The columns of the files of a part that are used."""
+        tables = [read_columns(file, dialect=self.dialect) for file in self.files[split]]
+        for file, rows in zip(self.files[split], tables, strict=True):
+            self.target.require(rows, file)
+            require_columns(rows, file, [*self.feature_columns, *self.drop_columns, *self.category_columns])
+            if others := tables[0].cells.keys() ^ rows.cells.keys():
+                only = f"only one of {self.files[split][0]} and {file} has the column {min(others)!r}"
+                raise UserError(f"{only}: all files of a part need the same columns")
+        if both := [name for name in self.feature_columns if name in (*self.target.columns, *self.drop_columns)]:
             raise UserError(f"feature_columns contain {both[0]!r}, which is a target or in drop_columns: choose one")
-        return rows
+        return tables[0] if len(tables) == 1 else joined(tables, list(tables[0].cells))
 
     def _fraction(self, split: Split) -> float:
         """The share of the training file that is drawn for a part."""
         fractions = {"train": 0.0, "val": self.val_fraction, "test": self.test_fraction}
-        return 0.0 if self.files[split] is not None else fractions[split]
+        return 0.0 if self.files[split] else fractions[split]
 
     def _split(self, rows: Columns) -> dict[Split, Columns]:
         """Draws the parts that have no file."""
@@ -204,10 +256,9 @@ class TableDataModule(DataModule):
         if self._encoders is None:
             rows = self._part("train")
             if rows is None:
-                raise UserError("no rows to train on were given: use --data.train_file with a table, or --ckpt_path")
+                raise UserError(NO_TRAINING)
             self.target.learn(rows)
-            others = (name for name in rows.cells if name not in (*self.target.columns, *self.drop_columns))
-            names = self.feature_columns or list(others)
+            names = self._feature_names(rows)
             if unused := [name for name in self.category_columns if name not in names]:
                 raise UserError(f"category_columns contain {unused[0]!r}, which is not used as a feature: leave it out")
             learned = {
@@ -216,16 +267,20 @@ class TableDataModule(DataModule):
             }
             self._encoders = [encoder for encoder in learned.values() if encoder is not None]
             if not self._encoders:
-                raise UserError(f"{self.files['train']}: no column with different values is left to predict from")
-            if constant := [name for name, encoder in learned.items() if encoder is None]:
-                note(f"columns with one value are left out: {', '.join(constant)}")
+                raise UserError(f"{self._named('train')}: no column with different values is left to predict from")
+            self._constant = [name for name, encoder in learned.items() if encoder is None]
         return self._encoders
+
+    def _feature_names(self, rows: Columns) -> list[str]:
+        """Names of the columns of the inputs."""
+        others = (name for name in rows.cells if name not in (*self.target.columns, *self.drop_columns))
+        return self.feature_columns or list(others)
 
     def _table(self, split: Split) -> TensorTable:
         encoders, rows = self._known_encoders(), self._part(split)
         if rows is None:
             raise UserError(f"there is nothing to {PURPOSES[split]}: give --data.{split}_file")
-        require_columns(rows, self.files[split], [encoder.name for encoder in encoders])
+        require_columns(rows, self._named(split), [encoder.name for encoder in encoders])
         self._note_unknown(rows)
         return TensorTable(self._encoded(rows), self.target.encode(rows))
 
@@ -248,23 +303,8 @@ class TableDataModule(DataModule):
         """Names the categories that are not in the training part."""
         for encoder in self._known_encoders():
             if isinstance(encoder, CategoryColumn) and (unknown := encoder.unknown(rows.column(encoder.name))):
-                shown = ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN} more" if unknown[SHOWN:] else "")
+                shown = listed(unknown)
                 note(f"the column {encoder.name!r} has categories that are not in the training part: {shown}")
-
-    def _say(self) -> None:
-        """Prints what was found."""
-        encoders, rows = self._known_encoders(), self._part("train")
-        if rows is None:
-            return
-        sizes = {split: len(part.places) for split in PURPOSES if (part := self._part(split)) is not None}
-        parts = " + ".join(f"{size:,} {split}" for split, size in sizes.items())
-        kinds = Counter(type(encoder) for encoder in encoders)
-        inputs = sum(encoder.width for encoder in encoders)
-        columns = f"{kinds[NumberColumn]} columns of numbers and {kinds[CategoryColumn]} of categories"
-        note(f"{sum(sizes.values()):,} rows: {parts}; {columns}: {inputs} inputs; {self.target.summary()}")
-        filled = {e.name: sum(map(is_missing, rows.cells[e.name])) for e in encoders if isinstance(e, NumberColumn)}
-        if shown := ", ".join(f"{name} {count:,}" for name, count in filled.items() if count):
-            note(f"missing numbers of the training part are replaced ({self.fill_missing}): {shown}")
 
 
 def as_list(names: str | list[str]) -> list[str]:

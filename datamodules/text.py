@@ -1,20 +1,28 @@
 """Your own texts and labels, from table files or a dataset of the hub, as token ids of words or of a checkpoint."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from torch import Tensor
 
 from datamodules.base import DataModule, split_validation
+from datamodules.contents.batches import Words, inspected, read_batches
+from datamodules.contents.facts import Contents
+from datamodules.contents.texts import Lengths, TextRows, part_of_row, with_lengths
 from datamodules.errors import UserError, require_at_least, require_fraction
-from datamodules.spec import DataSpec, Kind
+from datamodules.preprocessing import Preprocessing
+from datamodules.spec import UNITS, DataSpec, Kind
 from datamodules.storage.dialects import make_dialect
 from datamodules.storage.downloads import sha256
 from datamodules.storage.inputs import Skipped
+from datamodules.storage.lines import file_paths
 from datamodules.storage.spool import TextSpool
 from datamodules.storage.table_files import suffixes
+from datamodules.words.described import of_texts
 from datamodules.words.prepare import WordSettings, encode, learn
 from datamodules.words.records import NO_TEXT, Columns, read_texts
 from datamodules.words.sources import Sources, Split
@@ -36,8 +44,9 @@ class TextDataModule(DataModule):
     an integer, an integer label is a position in `class_names`.
 
     Args:
-        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns.
-        val_file: the same for validation; if not given, a part of the training file.
+        train_file: a table such as `.csv`, `.tsv`, `.jsonl` or `.parquet` with named columns; a folder with a folder of
+            `.txt` files for each class, as `neg` and `pos`; or a list of such files.
+        val_file: the same for validation; if not given, a part of the training texts.
         test_file: the same for testing.
         dataset: name of a dataset of the hub, or a folder with one, used instead of the files; needs the extra `hub`.
             Its split "validation" is used if it has one and `val_fraction` is above 0.
@@ -81,9 +90,9 @@ class TextDataModule(DataModule):
     def __init__(
         self,
         *,
-        train_file: str | None = None,
-        val_file: str | None = None,
-        test_file: str | None = None,
+        train_file: str | list[str] | None = None,
+        val_file: str | list[str] | None = None,
+        test_file: str | list[str] | None = None,
         dataset: str | None = None,
         text_column: str = "text",
         label_column: str = "label",
@@ -109,7 +118,10 @@ class TextDataModule(DataModule):
         require_at_least(1, max_length=max_length)
         require_fraction(val_fraction=val_fraction)
         check_labels(class_names, label_separator)
-        self.files: dict[Split, str | None] = {"train": train_file, "val": val_file, "test": test_file}
+        if text_column == label_column:
+            raise UserError(f"text_column and label_column are both {text_column!r}: name the column with the text")
+        files: dict[Split, str | list[str] | None] = {"train": train_file, "val": val_file, "test": test_file}
+        self.files = {split: file_paths(names) for split, names in files.items()}
         dialect = make_dialect(delimiter, encoding)
         self.dataset, self.columns = dataset, Columns(text_column, label_column, label_separator, dialect)
         self.class_names, self.tokenizer, self.vocab_file = class_names, tokenizer, vocab_file
@@ -119,6 +131,8 @@ class TextDataModule(DataModule):
         self._tokenizer: Tokenizer | None = None
         self._vocab_checksum: dict[str, str] = {}
         self._classes: list[str] | None = class_names
+        self._rows: dict[str, tuple[Split, Tensor | None]] = {}
+        """For each part that is set up, its source, and the rows of the source; None means all of them."""
 
     def spec(self) -> DataSpec:
         """Reads the training file, unless class names and tokenizer are known without it. With a checkpoint's tokenizer
@@ -137,7 +151,7 @@ class TextDataModule(DataModule):
 
     @property
     def has_validation(self) -> bool:
-        return self.files["val"] is not None or self.val_fraction > 0
+        return bool(self.files["val"]) or self.val_fraction > 0
 
     def prepare_data(self) -> None:
         """Fills the data cache, in one process."""
@@ -160,6 +174,7 @@ class TextDataModule(DataModule):
             self._setup_val()
         if stage in ("test", "predict") and self.test_table is None and self._sources.get("test") is not None:
             self.test_table = self._table("test")
+            self._rows["test"] = "test", None
         self.predict_table = self.test_table
         if stage == "predict" and self.test_table is None:
             raise UserError("there is nothing to predict: give --inputs (sentences or files), or a test_file")
@@ -174,6 +189,37 @@ class TextDataModule(DataModule):
     def token_texts(self, ids: Sequence[int]) -> list[str]:
         tokenizer, _ = self._known()
         return [tokenizer.decode([i]) for i in ids]
+
+    def contents(self, spec: DataSpec) -> Contents:
+        """What is in the parts that are set up, with the lengths of the texts."""
+        return with_lengths(super().contents(spec), self._lengths())
+
+    def inspect(self) -> Contents:
+        self.set_up_all()
+        spec, rows = self.spec(), TextRows(len(self._known()[1]))
+        for split in self.files:
+            parts = {name: indices for name, (source, indices) in self._rows.items() if source == split}
+            if parts and (records := self._sources.get(split)) is not None:
+                rows.add(records.records(), part_of_row(parts))
+        tokenizer = self._known()[0]
+        words = Words(tokenizer.unknown_id, (tokenizer.padding_id, *tokenizer.encode_batch([""])[0]))
+        batches = {name: read_batches(table) for name, table in self.tables().items()}
+        contents = inspected(batches, spec, kind=self.kind, unit=UNITS[self.kind], keys=rows.keys, words=words)
+        contents = replace(contents, samples=tuple(rows.samples))
+        return with_lengths(contents, {n: each._replace(place=rows.place(n)) for n, each in self._lengths().items()})
+
+    def _lengths(self) -> dict[str, Lengths]:
+        """The lengths of the texts of each part that is set up."""
+        tables = {name: table for name, table in self.tables().items() if isinstance(table, TokenTable)}
+        if not tables:
+            return {}
+        tokenizer = self._known()[0]
+        fewest, cut = len(tokenizer.encode_batch([""])[0]), self._cut(tokenizer) is not None
+        return {name: Lengths(t.sizes, fewest, self._longest(tokenizer), cut) for name, t in tables.items()}
+
+    def preprocessing(self) -> Preprocessing:
+        tokenizer = self._checkpoint_tokenizer() if self._no_classes() else self._known()[0]
+        return of_texts(tokenizer, max_length=self._longest(tokenizer))
 
     def checksums(self) -> dict[str, str]:
         return {**self._vocab_checksum, **self._sources.checksums()}
@@ -219,18 +265,21 @@ class TextDataModule(DataModule):
 
     def _setup_train(self) -> None:
         table = self._table("train")
+        self._rows["train"] = "train", None
         if self.val_fraction == 0 or self._sources.get("val") is not None:
             self.train_table = table
         else:
             num_val = max(1, round(len(table) * self.val_fraction))
             train, val = split_validation(len(table), num_val=num_val, seed=self.seed)
             self.train_table, self.val_table = table.subset(train), table.subset(val)
+            self._rows |= {"train": ("train", train), "val": ("train", val)}
         if self._sources.get("val") is not None:
             self._setup_val()
 
     def _setup_val(self) -> None:
         if self._sources.get("val") is not None:
             self.val_table = self._table("val")
+            self._rows["val"] = "val", None
         elif self.val_fraction > 0:
             self._setup_train()
 

@@ -6,9 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from datamodules.base import Batch, DataModule, TensorTable, array_checksum
+from datamodules.base import Batch, DataModule, Table, TensorTable
 from datamodules.errors import UserError, require_at_least
 from datamodules.spec import DataSpec, Kind
+from datamodules.storage.checksums import array_checksum
 from datamodules.storage.inputs import STANDARD_INPUT, Skipped, input_lines, kept
 
 
@@ -117,6 +118,10 @@ class XORDataModule(DataModule):
             example = ",".join("01"[i % 2] for i in range(self.num_bits))
             raise UserError(f"a row has {self.num_bits} numbers with commas, such as {example}; got {given!r}")
         return row.to(torch.get_default_dtype())
+
+    def tables(self) -> dict[str, Table]:
+        """The rows without noise. The test part has the same rows, so it is left out."""
+        return {"train": self.test_table} if self.test_table is not None else {}
 
     def predict_names(self) -> list[str]:
         assert isinstance(self.predict_table, TensorTable)

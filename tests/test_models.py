@@ -46,6 +46,7 @@ def test_our_models_keep_the_contract(name: str, settings: dict[str, Any]) -> No
     assert sorted(report.passed) == sorted(f"{check} [{kind}]" for check in wanted for kind in model.accepts)
 
 
+@pytest.mark.slow
 def test_every_checkpoint_gives_bit_identical_outputs_in_a_bare_process(tmp_path: Path) -> None:
     expected = {}
     for name in MODELS:

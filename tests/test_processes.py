@@ -79,6 +79,7 @@ def assert_same_fit(one: str, two: str, *, tolerance: float) -> None:
             assert (value == b[name] == "") or float(b[name]) == pytest.approx(float(value), rel=tolerance), name
 
 
+@pytest.mark.slow
 def test_two_processes_train_and_test_as_one(empty_folder: Path) -> None:
     assert main(["fit", *DIGITS, "--experiment", "one", "--trainer.accelerator", "cpu"]) == 0
     out = in_two_processes("fit", *DIGITS, "--experiment", "two")

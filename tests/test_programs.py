@@ -35,6 +35,7 @@ def without_seconds(result: Result) -> Result:
     return result._replace(out=re.sub(r"\d+\.\d s", "SECONDS", result.out))
 
 
+@pytest.mark.slow
 def test_a_command_has_the_same_status_output_and_numbers(programs: Programs, tmp_path: Path) -> None:
     results = {}
     for name in ("forked", "new"):
@@ -49,6 +50,7 @@ def test_a_command_has_the_same_status_output_and_numbers(programs: Programs, tm
     assert contents[0]["metrics"] == contents[1]["metrics"]
 
 
+@pytest.mark.slow
 def test_a_mistake_has_the_same_status_and_line(programs: Programs, tmp_path: Path) -> None:
     (folder := tmp_path / "work").mkdir()
     words = (*FIT, "--model.lrr", "1")

@@ -12,12 +12,12 @@ from torch import Tensor
 from datamodules.columns.cells import Columns, number_in
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec
-from datamodules.words.labels import MOST_LABELS, LabelNumbers, in_order, read_labels
+from datamodules.words.labels import MOST_LABELS, LabelNumbers, in_order, read_labels, require_different
 
-SHOWN, MOST_NAMES = 10, 20
+MOST_NAMES = 20
 
 
-def require_columns(rows: Columns, file: Path | None, names: Sequence[str], *, advice: str = "") -> None:
+def require_columns(rows: Columns, file: Path | str, names: Sequence[str], *, advice: str = "") -> None:
     """Checks that a table has some columns.
 
     Raises:
@@ -83,10 +83,6 @@ class TargetColumns(ABC):
     def spec(self, *, num_features: int) -> DataSpec:
         """The sizes of the data."""
 
-    @abstractmethod
-    def summary(self) -> str:
-        """A few words for the screen."""
-
 
 class Labels(TargetColumns):
     """A class, or with a separator a set of labels.
@@ -128,7 +124,16 @@ class Labels(TargetColumns):
             raise UserError(f"{column} has {len(counts):,} labels in {len(rows.places):,} rows: {advice}")
         if len(counts) < 2:
             raise UserError(f"{column} has only {', '.join(map(repr, counts)) or 'empty cells'}, expected two labels")
+        require_different(self._places(rows))
         self.names = in_order(list(counts))
+
+    def _places(self, rows: Columns) -> dict[str, str]:
+        """The first place of each label."""
+        places: dict[str, str] = {}
+        for labels, place in zip(self.cells(rows), rows.places, strict=True):
+            for label in labels:
+                places.setdefault(label, place)
+        return places
 
     def encode(self, rows: Columns) -> Tensor:
         names = self.known_names()
@@ -154,11 +159,6 @@ class Labels(TargetColumns):
             num_classes=len(self.known_names()),
             class_names=self.known_names(),
         )
-
-    def summary(self) -> str:
-        names = self.known_names()
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        return f"{len(names)} {'classes' if self.separator is None else 'labels'}: {', '.join(names[:SHOWN])}{more}"
 
 
 class Numbers(TargetColumns):
@@ -192,6 +192,3 @@ class Numbers(TargetColumns):
             num_targets=len(self.columns),
             target_names=self.known_names(),
         )
-
-    def summary(self) -> str:
-        return f"to predict: {', '.join(self.columns)}"

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from datamodules.errors import MissingFileError, UserError
+from datamodules.errors import MissingFileError, UserError, listed
 from datamodules.splits import SPLIT_NAMES, Split
 from datamodules.storage.checksums import note
 from datamodules.storage.inputs import IMAGES
 from datamodules.storage.table_files import read_rows
 from datamodules.words.labels import read_label
 
-SHOWN = 5
 SUFFIXES = ", ".join(sorted(IMAGES))
 LAYOUTS = "expected a folder for each class, or folders train, val and test with a folder for each class in them"
 
@@ -28,12 +27,6 @@ class LabelledImage(NamedTuple):
     path: Path
     label: str
     split: Split | None = None
-
-
-def listed(names: list[str]) -> str:
-    """The first names, and how many more there are."""
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def read_folder(root: Path) -> list[LabelledImage]:

@@ -65,6 +65,14 @@ class PictureTable:
             pixels = self._augmented(pixels, own, seed_from(self.seed, *indices.tolist()))
         return pixels.to(torch.get_default_dtype()).div_(255), self.target[own]
 
+    def unchanged(self) -> "PictureTable":
+        """The images without augmentation."""
+        return PictureTable(self.pixels, self.target)
+
+    def targets_of(self, indices: Tensor) -> Tensor:
+        """The classes of some images, without their pixels."""
+        return self.target[indices]
+
     def _augmented(self, pixels: Tensor, indices: Tensor, seed: int) -> Tensor:
         change = augmentation(self.augment, height=pixels.shape[2], width=pixels.shape[3])
         changed = []

@@ -7,10 +7,15 @@ import time
 from contextlib import suppress
 from hashlib import sha256 as digest
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from datamodules.storage.downloads import sha256
 from datamodules.storage.locations import data_cache
+from datamodules.storage.progress import are_hidden
 from datamodules.storage.writing import make_folder, part_of, publish, sweep
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SETTLED_NS = 2_000_000_000  # a file that changed less than this before it was read could change again at the same time
 
@@ -44,13 +49,25 @@ def recorded_sha256(path: Path) -> str:
     return checksum
 
 
+def array_checksum(*arrays: "Tensor") -> str:
+    """SHA-256 over the bytes of arrays that do not come from a file."""
+    joined = digest()
+    for array in arrays:
+        joined.update(array.numpy().tobytes())
+    return joined.hexdigest()
+
+
 def note(text: str) -> None:
-    """Prints a note about data on standard error, in the first process only. Characters of the data that could control
-    a terminal are shown as escapes."""
+    """Prints a note about data on standard error, in the first process only, unless notes are hidden."""
     from lightning.pytorch.utilities import rank_zero_only
 
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    rank_zero_only(print)(f"note: {shown}", file=sys.stderr, flush=True)
+    if not are_hidden():
+        rank_zero_only(print)(f"note: {printable(text)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """A text of the data for a terminal: characters that could control it are shown as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _record_path(path: Path) -> Path:

@@ -4,7 +4,7 @@ import gzip
 import io
 import os
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -103,6 +103,19 @@ def suffix_of(path: Path) -> str:
 def home_path(text: str) -> Path:
     """A path; "~" at its beginning is the user's home. An unknown user's name after it is part of the path."""
     return Path(os.path.expanduser(text))
+
+
+def file_paths(files: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    """The paths in a setting that names no file, one, or several. From Python, they may be paths already.
+
+    Raises:
+        UserError: a file is named twice.
+    """
+    names = [files] if isinstance(files, str | Path) else list(files or [])
+    paths = [home_path(str(name)) for name in names if name]
+    if doubled := next((path for i, path in enumerate(paths) if path in paths[:i]), None):
+        raise UserError(f"{doubled} is named twice: leave one out")
+    return paths
 
 
 def require_file(path: Path) -> None:

@@ -62,6 +62,8 @@ def read_table(path: Path, dialect: Dialect = FOUND) -> tuple[list[str], Iterato
 
 def _reader(path: Path) -> Reader:
     reader = READERS.get(suffix_of(path))
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, expected a file {suffixes()}")
     if reader is None:
         raise UserError(f"{path}: expected a file {suffixes()}")
     require_file(path)

@@ -4,7 +4,7 @@ A row has one class. If a separator is given, a row has any number of labels.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datamodules.errors import UserError
@@ -12,6 +12,7 @@ from datamodules.storage.lines import require_utf8
 
 IGNORED = "-100"  # torch's index of targets that no loss counts
 MOST_LABELS = 1000  # a column with more different values is probably not the label column
+MOST_GROUPS = 5
 WRONG_COLUMN = "this column does not look like labels: name the right column with --data.label_column"
 
 
@@ -65,6 +66,27 @@ def read_label(value: Any, place: str) -> str:
     if label == IGNORED:
         raise UserError(f"{place}: the label is {text}, which marks rows without a class: remove them")
     return label
+
+
+def require_different(places: Mapping[str, str], *, advice: str = "") -> None:
+    """Refuses labels that differ only in upper and lower case, or in blanks. Labels of one character may be letters,
+    so they are not compared.
+
+    Args:
+        places: the first place of each label, for the message.
+        advice: what can be done instead of a change of the data.
+
+    Raises:
+        UserError: there are such labels; the message has all of them.
+    """
+    same: dict[str, list[str]] = {}
+    for label in places:
+        if len(label) > 1:
+            same.setdefault("".join(label.split()).casefold(), []).append(label)
+    groups = [" and ".join(f"{label!r} ({places[label]})" for label in group) for group in same.values() if group[1:]]
+    if groups:
+        shown = "; ".join(groups[:MOST_GROUPS]) + ("; …" if groups[MOST_GROUPS:] else "")
+        raise UserError(f"labels differ only in case or blanks: {shown}; write each label in one way{advice}")
 
 
 def in_order(labels: Sequence[str]) -> list[str]:

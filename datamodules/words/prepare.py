@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from datamodules.errors import UserError
 from datamodules.storage.cache import cached_file
 from datamodules.storage.progress import progress
-from datamodules.words.labels import MOST_LABELS, WRONG_COLUMN, LabelNumbers, in_order
+from datamodules.words.labels import MOST_LABELS, WRONG_COLUMN, LabelNumbers, in_order, require_different
 from datamodules.words.sources import Source
 from datamodules.words.tokenizers import Tokenizer, WordForm, learn_words, split_words, tokenizer_from_dict
 from datamodules.words.tokens import Rows, chunked, read_metadata, write_rows
@@ -76,19 +76,42 @@ def _content(source: Source) -> dict[str, Any]:
 def _write_learned(path: Path, *, source: Source, words: WordSettings | None, class_names: list[str] | None) -> None:
     """Counts words and labels of all rows, and writes the tokenizer and the names."""
     counts: Counter[str] = Counter()
-    labels: dict[str, None] = {}  # in order of appearance
+    labels: dict[str, str] = {}  # the first place of each, in order of appearance
     rows = 0
     for record in progress(source.records(), doing="counting words in" if words else "reading labels of", unit="texts"):
         rows += 1
         if class_names is None:
-            labels |= dict.fromkeys(record.labels)
+            for label in record.labels:
+                labels.setdefault(label, record.place)
             if len(labels) > MOST_LABELS:
                 raise UserError(f"{record.place}: more than {MOST_LABELS:,} different labels; {WRONG_COLUMN}")
         if words is not None:
             counts.update(split_words(record.text, words.form))
     names = class_names if class_names is not None else _names_of(list(labels), rows, source)
+    require_different(labels, advice=", or list them in --data.class_names")
+    if words is not None:
+        _require_words(counts, words.min_freq, source)
     tokenizer = None if words is None else learn_words(counts, **words._asdict()).to_dict()
     write_rows(path, [], metadata={"tokenizer": tokenizer, "class_names": names})
+
+
+def _require_words(counts: Counter[str], min_freq: int, source: Source) -> None:
+    """Checks that there is a word that is frequent enough.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not counts:
+        raise UserError(f"{_name_of(source)}: no text has a word; --data.text_column names another column")
+    word, times = counts.most_common(1)[0]
+    if times < min_freq:
+        often = f"the most frequent one, {word!r}, occurs {times:,} times"
+        raise UserError(f"min_freq {min_freq:,} leaves no words: {often}; lower it")
+
+
+def _name_of(source: Source) -> str:
+    """The first file of a source, for messages."""
+    return next(iter(source.checksums()), source.name)
 
 
 def _names_of(labels: list[str], rows: int, source: Source) -> list[str]:
@@ -97,7 +120,7 @@ def _names_of(labels: list[str], rows: int, source: Source) -> list[str]:
     Raises:
         UserError: there are fewer than two names, or every row has a different one.
     """
-    name = next(iter(source.checksums()), source.name)
+    name = _name_of(source)
     if source.columns.separator is None:
         if len(labels) == rows > 20:
             raise UserError(f"{name}: {rows} different labels in {rows} rows; {WRONG_COLUMN}")

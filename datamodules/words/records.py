@@ -1,14 +1,12 @@
 """Reads texts and their labels, row by row, from table files and text files."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lightning.pytorch.utilities import rank_zero_only
-
 from datamodules.errors import UserError
+from datamodules.storage.checksums import note
 from datamodules.storage.dialects import Dialect
 from datamodules.storage.inputs import STANDARD_INPUT, Reads, Skipped, Text, input_lines, items
 from datamodules.storage.lines import numbered_lines, require_utf8
@@ -159,10 +157,9 @@ def _text_lines(path: Path, blank: list[int]) -> Iterator[str]:
             blank.append(number)
 
 
-@rank_zero_only
 def _note_blank(file: str, lines: list[int]) -> None:
-    """Prints on standard error which lines of a file are blank; in the first process only."""
+    """Prints which lines of a file are blank."""
     shown = ", ".join(map(str, lines[:SHOWN_LINES]))
     more = f" and {len(lines) - SHOWN_LINES:,} more" if len(lines) > SHOWN_LINES else ""
     s = "s" if len(lines) > 1 else ""
-    print(f"note: {file}: {len(lines):,} blank line{s} left out (line{s} {shown}{more})", file=sys.stderr, flush=True)
+    note(f"{file}: {len(lines):,} blank line{s} left out (line{s} {shown}{more})")

@@ -1,13 +1,17 @@
-"""Sources of the rows of a text dataset: the user's files, or a dataset of the Hugging Face hub."""
+"""Sources of the rows of a text dataset: the user's files and folders, or a dataset of the Hugging Face hub."""
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from datamodules.errors import UserError
 from datamodules.storage.checksums import recorded_sha256
+from datamodules.storage.downloads import sha256
 from datamodules.storage.hub import dataset_splits
 from datamodules.storage.lines import require_file, suffix_of
+from datamodules.words.folders import class_files, read_text
 from datamodules.words.records import Columns, Record, as_record, read_records
 
 Split = Literal["train", "val", "test"]
@@ -60,6 +64,62 @@ class FileSource:
 
     def records(self) -> Iterator[Record]:
         return read_records(self.path, self.columns)
+
+
+class FolderSource:
+    """The texts in a folder for each class (see `class_files`). A text has no column; its class is its folder.
+
+    Args:
+        path: the folder.
+        columns: whether a row has one class or a set of labels.
+    """
+
+    def __init__(self, path: Path, columns: Columns) -> None:
+        self.path, self.columns = path, columns
+        self._checksum: str | None = None
+
+    @property
+    def name(self) -> str:
+        return "folder"
+
+    def checksums(self) -> dict[str, str]:
+        if self._checksum is None:
+            digest = hashlib.sha256()
+            for label, file in class_files(self.path):
+                digest.update(f"{label}/{file.name}\0{sha256(file)}\n".encode(errors="surrogateescape"))
+            self._checksum = digest.hexdigest()
+        return {str(self.path): self._checksum}
+
+    def records(self) -> Iterator[Record]:
+        for label, file in class_files(self.path):
+            yield as_record(str(file), read_text(file), [label], self.columns)
+
+
+class JoinedSource:
+    """The rows of several sources, one after the other.
+
+    Args:
+        sources: at least one, with the same columns.
+    """
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.sources, self.columns = sources, sources[0].columns
+
+    @property
+    def name(self) -> str:
+        return ", ".join(source.name for source in self.sources)
+
+    def checksums(self) -> dict[str, str]:
+        return {name: checksum for source in self.sources for name, checksum in source.checksums().items()}
+
+    def records(self) -> Iterator[Record]:
+        return chain.from_iterable(source.records() for source in self.sources)
+
+
+def file_source(paths: Sequence[Path], columns: Columns) -> Source:
+    """The rows of a file or of a folder, or of several of them."""
+    sources = [FolderSource(path, columns) if path.is_dir() else FileSource(path, columns) for path in paths]
+    return sources[0] if len(sources) == 1 else JoinedSource(sources)
 
 
 class HubSource:
@@ -117,14 +177,14 @@ class Sources:
     """The rows of each split, opened at their first use.
 
     Args:
-        files: the user's table file for each split, or None.
+        files: the user's files and folders for each split; empty if it has none.
         dataset: name of a dataset of the hub, or its folder, used instead of the files.
         columns: the columns to read.
         use_validation: use the dataset's own validation split.
     """
 
     def __init__(
-        self, files: Mapping[Split, str | None], *, dataset: str | None, columns: Columns, use_validation: bool
+        self, files: Mapping[Split, Sequence[Path]], *, dataset: str | None, columns: Columns, use_validation: bool
     ) -> None:
         self.files, self.dataset, self.columns, self.use_validation = files, dataset, columns, use_validation
         self._opened: dict[Split, Source | None] = {}
@@ -149,8 +209,8 @@ class Sources:
         if self.dataset and (split != "val" or self.use_validation):
             self._hub_splits = self._hub_splits or dataset_splits(self.dataset)
             return hub_source(self._hub_splits, self.dataset, split, self.columns)
-        file = self.files[split]
-        return FileSource(Path(file).expanduser(), self.columns) if file else None
+        paths = self.files[split]
+        return file_source(paths, self.columns) if paths else None
 
 
 def hub_source(splits: Any, dataset: str, split: Split, columns: Columns) -> HubSource | None:

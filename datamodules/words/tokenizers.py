@@ -45,6 +45,11 @@ class Tokenizer(Protocol):
     keep_last: bool
 
     @property
+    def unknown_id(self) -> int | None:
+        """The id of unknown words; None if there is none."""
+        ...
+
+    @property
     def vocab_size(self) -> int:
         """The number of token ids, including padding."""
         ...
@@ -74,6 +79,14 @@ def split_words(text: str, form: WordForm) -> list[str]:
     for pattern, replacement in _BASIC_ENGLISH:
         text = pattern.sub(replacement, text)
     return text.split()
+
+
+def replacements(form: WordForm) -> list[tuple[str, str]]:
+    """What `split_words` replaces in a text of lower case, as pairs of a regular expression and the new text. The words
+    are then what spaces separate."""
+    if form == "keras":
+        return [(f"[{re.escape(''.join(map(chr, _KERAS_FILTER)))}]", " ")]
+    return [(pattern.pattern, replacement) for pattern, replacement in _BASIC_ENGLISH]
 
 
 def by_rank(counts: Counter[str]) -> list[str]:
@@ -126,6 +139,7 @@ class WordTokenizer:
     padding_id = 0
     pad_front = True
     keep_last = True
+    unknown_id = UNKNOWN_ID
 
     def __init__(self, words: Sequence[str], *, form: WordForm = "keras") -> None:
         if form not in get_args(WordForm):
@@ -269,6 +283,7 @@ class CheckpointTokenizer:
         self._backend.no_padding()
         self.name, self.padding_id, self.padding_side = name, padding_id, padding_side
         self.longest, self._vocab_size = longest, vocab_size
+        self.unknown_id = self._backend.token_to_id("[UNK]")
         self.pad_front = padding_side == "left"
 
     @classmethod

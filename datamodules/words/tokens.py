@@ -108,6 +108,15 @@ class TokenTable:
         """Number of tokens of each row after cutting, int64 `(N,)`; None if every batch has the same width."""
         return None if self.fixed else torch.from_numpy(np.minimum(self._sizes, self.max_length))
 
+    @property
+    def sizes(self) -> Positions:
+        """Number of tokens of each row before cutting, int64 `(N,)`."""
+        return self._sizes
+
+    def whole(self, row: int) -> Ids:
+        """The ids of a row before cutting."""
+        return self._ids[self._starts[row] : self._starts[row] + self._sizes[row]]
+
     def subset(self, indices: Tensor) -> "TokenTable":
         """A table of the rows `indices`, in that order."""
         i = indices.numpy()
@@ -142,6 +151,10 @@ class TokenTable:
             place = slice(width - size, width) if self.pad_front else slice(0, size)
             row[place] = self._ids[start : start + size]
         return batch
+
+    def targets_of(self, indices: Tensor) -> Tensor:
+        """The targets of the rows `indices`, without their tokens."""
+        return self.targets(indices.numpy())
 
     def targets(self, rows: Positions) -> Tensor:
         """The targets of `rows`: classes, int64 `(B,)`, or sets of labels, float `(B, L)`."""

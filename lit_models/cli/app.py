@@ -39,7 +39,7 @@ from lit_models.cli.run_settings import run_settings
 from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
 from lit_models.runs.predictions import STANDARD_OUTPUT
-from lit_models.runs.progress import own_stream, say, say_on_standard_error
+from lit_models.runs.progress import be_quiet, own_stream, say, say_on_standard_error
 from lit_models.runs.quiet import quiet_libraries
 from lit_models.runs.run import Run
 from lit_models.tasks.task import LitTask
@@ -211,6 +211,8 @@ class LitCLI(LightningCLI):
         self._check_settings()
         if self.settings.get("output") == STANDARD_OUTPUT:
             say_on_standard_error()
+        if self.settings.get("quiet"):
+            be_quiet()
         kernels.choose(self.settings.kernels)
         self.builder = self.builder_class(self)
         self.builder.register()
@@ -299,6 +301,7 @@ class LitCLI(LightningCLI):
     def stored_config(self) -> str:
         """The YAML of the configuration, for the run folder. A null is written if the default is another value."""
         stored = without_derived(self.settings, self.builder.derived)
+        stored.pop("quiet", None)  # it belongs to one call
         for name in [name for name, value in stored.items() if value is None and self._default(name) is None]:
             stored.pop(name)
         return str(self.words_parser.dump(stored, skip_validation=True, skip_none=False))

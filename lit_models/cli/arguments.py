@@ -34,6 +34,7 @@ def add_run_arguments(parser: LightningArgumentParser) -> None:
         default="auto",
         help="auto: fast code of this program where it applies; plain: PyTorch's.",
     )
+    parser.add_argument("--quiet", action="store_true", help="Print only errors, warnings and the result.")
 
 
 def add_command_arguments(parser: LightningArgumentParser, command: str) -> None:
@@ -65,6 +66,12 @@ def add_command_arguments(parser: LightningArgumentParser, command: str) -> None
         )
         parser.add_argument(
             "--monitor_mode", type=Mode | None, default=None, help="Whether lower or higher values of it are better."
+        )
+        parser.add_argument(
+            "--early_stopping",
+            type=str | None,
+            default=None,
+            help="METRIC:EPOCHS, such as val/loss:3; stops if the metric has not improved for that many epochs.",
         )
     if command in ("fit", "test"):
         parser.add_argument(

@@ -15,7 +15,7 @@ class FlagParser(argparse.ArgumentParser):
         module: `__name__` of the command's file; the command has the file's name.
         usage: text after the name on the usage line.
         needed: flags that must be given. They are checked after unknown flags; argparse's own check would hide a typo.
-        passes_on: prefix of the flags that another parser reads; None if only this parser reads flags.
+        passes_on: prefixes of the flags that another parser reads; empty if only this parser reads flags.
         examples: command lines for the help screen.
     """
 
@@ -25,7 +25,7 @@ class FlagParser(argparse.ArgumentParser):
         usage: str = "",
         *,
         needed: tuple[str, ...] = (),
-        passes_on: str | None = None,
+        passes_on: tuple[str, ...] = (),
         examples: tuple[str, ...] = (),
     ) -> None:
         command = module.rpartition(".")[2].replace("_", "-")
@@ -42,12 +42,12 @@ class FlagParser(argparse.ArgumentParser):
         Raises:
             UserError: a flag is unknown (the message has the nearest one), or a value is wrong.
         """
-        if words and not self._actions and self.passes_on is None:
+        if words and not self._actions and not self.passes_on:
             raise UserError(f"{self.prog} takes no arguments, got {' '.join(words)}")
         settings, rest = self.parse_known_args(words)
         known = [option for action in self._actions for option in action.option_strings]
         for flag in (word.partition("=")[0] for word in rest if re.match("--?[a-zA-Z]", word)):
-            if self.passes_on is None or not flag.startswith(self.passes_on):
+            if not flag.startswith(self.passes_on):
                 raise UserError(f"unknown flag {flag}{nearest(flag, known)}")
         if rest and not rest[0].startswith("-"):
             raise UserError(f"{self.prog}: unexpected argument {rest[0]!r}")

@@ -34,11 +34,12 @@ COMMON_FLAGS = (
     ("--config FILE_OR_NAME", "a YAML file or a config's name; the last one wins"),
     ("--model CLASS", "the model, and --model.NAME VALUE for each setting"),
     ("--data CLASS", "the data, and --data.NAME VALUE for each setting"),
-    ("--ckpt_path FILE", "weights to start from; its run's config supplies the other settings"),
+    ("--ckpt_path FILE", "weights to start from, with their run's settings"),
     ("--trainer.accelerator NAME", "auto, cpu, gpu or mps; --trainer.devices N uses N of them"),
     ("--seed_everything N", "seed of weights, order and dropout; 0 if not set"),
     ("--experiment NAME", "the run's folder is RUNS_DIR/NAME/version_N; --runs_dir DIR moves it"),
-    ("--trust MODULE", "a module of yours that a config or a checkpoint may name; may be repeated"),
+    ("--trust MODULE", "a module of yours that files may name; repeatable"),
+    ("--quiet", "print only errors, warnings and the result"),
     ("--debug", "show the traceback of an error"),
 )
 FLAGS = {
@@ -48,6 +49,7 @@ FLAGS = {
         ("--trainer.max_epochs N", "passes over the training part"),
         ("--test_weights WHICH", "weights to test after training: last, best or none"),
         ("--monitor METRIC", "metric that decides which epoch is the best"),
+        ("--early_stopping METRIC:N", "stop if METRIC has not improved for N epochs"),
         ("--report none", "leaves out report.html"),
     ),
     "test": (("--report none", "leaves out report.html"),),

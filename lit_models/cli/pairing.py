@@ -195,10 +195,19 @@ def _make_absolute(settings: Namespace) -> None:
     """Makes relative paths of existing files and folders absolute, so that the config works in any folder. A setting is
     a path because of its name, such as `train_file`, or if its value has a slash or a suffix."""
     for name, value in vars(settings).items():
-        if isinstance(value, str | Path) and value and os.path.exists(value):
-            named = name.rpartition("_")[2] in ("file", "dir", "path", "folder", "root", "checkpoint")
-            if named or isinstance(value, Path) or os.sep in value or Path(value).suffix:
-                settings[name] = type(value)(os.path.abspath(value))
+        named = name.rpartition("_")[2] in ("file", "dir", "path", "folder", "root", "checkpoint")
+        if isinstance(value, list):
+            settings[name] = [_absolute(item, named=named) for item in value]
+        else:
+            settings[name] = _absolute(value, named=named)
+
+
+def _absolute(value: Any, *, named: bool) -> Any:
+    """An absolute path in place of a relative one that exists; any other value as it is."""
+    if not isinstance(value, str | Path) or not value or not os.path.exists(value):
+        return value
+    is_path = named or isinstance(value, Path) or os.sep in value or Path(value).suffix
+    return type(value)(os.path.abspath(value)) if is_path else value
 
 
 def _same_path(one: Any, other: Any) -> bool:

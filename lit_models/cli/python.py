@@ -186,16 +186,28 @@ class LoadCLI(LitCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Checks the checkpoint, and loads its weights."""
         self._check_run()
-        path, content = Path(self.settings.ckpt_path), self.words_parser.checkpoint
-        assert content is not None, "`load` names a checkpoint"
-        explain_weights(self.trainer, path)
+        explain_weights(self.trainer, Path(self.settings.ckpt_path))
         if self.trainer.precision == "64-true":
             self.model.double()
         self.late = any(is_overridden(hook, self.model) for hook in LATE_HOOKS)
         if not self.late:
-            self.model.on_load_checkpoint(content)
-            self.model.load_state_dict(content["state_dict"], strict=self.model.strict_loading)
+            self.load_weights()
         self.model.eval()
+
+    def load_weights(self) -> None:
+        """Loads the weights of the checkpoint."""
+        content = self.words_parser.checkpoint
+        assert content is not None, "`load` names a checkpoint"
+        self.model.on_load_checkpoint(content)
+        self.model.load_state_dict(content["state_dict"], strict=self.model.strict_loading)
+
+    def load_late_layers(self) -> None:
+        """Builds the layers that a module creates in its hooks, and loads the weights into them. The Trainer does this
+        when it predicts."""
+        if self.late:
+            self.model.setup("predict")
+            self.model.configure_model()
+            self.load_weights()
 
 
 def load(path: str | Path, *, accelerator: str = "auto", trust: Sequence[str] = ()) -> Predictor:
@@ -215,9 +227,24 @@ def load(path: str | Path, *, accelerator: str = "auto", trust: Sequence[str] = 
     """
     file = checkpoint_in(Path(path).expanduser())
     trusted = [word for module in trust for word in ("--trust", module)]
-    with _plain_mistakes():
-        cli = LoadCLI(args=["predict", "--ckpt_path", str(file), "--trainer.accelerator", accelerator, *trusted])
+    cli = load_checkpoint(file, ["--trainer.accelerator", accelerator, *trusted])
     return Predictor(cli.model, cli.datamodule, cli.trainer, file if cli.late else None)
+
+
+def load_checkpoint(file: Path, words: Sequence[str], *, program: type[LoadCLI] = LoadCLI) -> LoadCLI:
+    """Builds model and data of a checkpoint, and loads the weights.
+
+    Args:
+        file: the checkpoint.
+        words: further flags of `predict`.
+        program: the command line that builds them.
+
+    Raises:
+        MissingFileError: the file does not exist.
+        UserError: the file is damaged, or a flag is wrong.
+    """
+    with _plain_mistakes():
+        return program(args=["predict", "--ckpt_path", str(file), *words])
 
 
 def checkpoint_in(path: Path) -> Path:

@@ -5,6 +5,7 @@ from pathlib import Path
 from jsonargparse import Namespace
 
 from lit_models.cli.parser import LitArgumentParser
+from lit_models.runs.early_stopping import EarlyStop
 from lit_models.runs.predictions import Output
 from lit_models.runs.reporting import kind_of
 from lit_models.runs.resume import KEY
@@ -37,8 +38,10 @@ def run_settings(words: list[str], settings: Namespace, parser: LitArgumentParse
         test_weights=settings.get("test_weights", "none"),
         monitor=settings.get("monitor"),
         monitor_mode=settings.get("monitor_mode"),
+        early_stopping=EarlyStop.parse(settings.get("early_stopping")),
         saved=settings.get("save", "both"),
         save_every=SaveEvery.parse(settings.get("save_every", "1min")),
         output=Output.of(settings.get("output"), settings.get("top_k")),
         report=kind_of(settings.get("report")),
+        quiet=settings.quiet,
     )

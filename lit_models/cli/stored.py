@@ -17,7 +17,7 @@ from lit_models.cli.configs import strange_key, unreadable_place
 
 EVALUATION = ("model", "data", "seed_everything", "experiment")
 """Settings that commands other than fit take over."""
-NEVER = ("config", "ckpt_path", "inputs", "output", "top_k", "print_config")
+NEVER = ("config", "ckpt_path", "inputs", "output", "top_k", "print_config", "quiet")
 """Settings that belong to one call."""
 PLACES = ("runs_dir", "trainer.default_root_dir")
 OBJECTS = ("logger", "plugins", "profiler")

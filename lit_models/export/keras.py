@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+from datamodules.errors import UserError
+from lit_models.export.source import Source
 from lit_models.keras.comparison import PROBABILITY
 from lit_models.keras.exporting import export_model
 from lit_models.keras.live import require_keras
 from lit_models.tasks.task import LitTask
 
 
-def write(module: LitTask, path: Path) -> list[str]:
+def write(source: Source, path: Path) -> list[str]:
     """Writes the network to a new Keras file, after its outputs are compared with those of the Keras model.
 
     Returns:
@@ -18,6 +20,9 @@ def write(module: LitTask, path: Path) -> list[str]:
         UserError: the network has no counterpart in Keras, or Keras is not installed.
     """
     require_keras("export --format keras")
-    exported = export_model(module.network, path, model=type(module).__name__, settings=dict(module.hparams))
+    module = source.module
+    if not isinstance(module, LitTask):
+        raise UserError(f"{source.name} is not a LitTask, so it has no counterpart in Keras")
+    exported = export_model(module.network, path, model=source.name, settings=dict(module.hparams))
     first = f"largest difference in probability on random inputs: {exported.difference:.1e}"
     return [f"{first} (allowed: {PROBABILITY:.0e})", *(f"note: {note}" for note in exported.notes)]

@@ -5,6 +5,8 @@ reasons why calls used PyTorch's layers instead.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 Choice = Literal["auto", "plain"]
@@ -34,6 +36,22 @@ def choose(choice: Choice) -> None:
 def chosen() -> Choice:
     """The current choice; "auto" by default."""
     return _choice
+
+
+@contextmanager
+def plain() -> Iterator[None]:
+    """PyTorch's layers only, inside the block. `used` does not list their calls."""
+    global _choice
+    before, fast, reasons = _choice, set(_fast), {name: set(texts) for name, texts in _plain.items()}
+    _choice = "plain"
+    try:
+        yield
+    finally:
+        _choice = before
+        _fast.clear()
+        _fast.update(fast)
+        _plain.clear()
+        _plain.update(reasons)
 
 
 def used() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.contents.facts import Histogram
 from lit_models.report.evaluation import Array, Surface
 
 TEXT, FAINT = "#010203", "#040506"
@@ -194,6 +195,45 @@ def roc(lines: Mapping[str, tuple[Array, Array, float]]) -> str:
         if lines:
             axes.legend(fontsize=8, loc="lower right", title="area under the curve", title_fontsize=8)
         return _svg(figure, "roc", "ROC curves")
+
+
+def class_bars(names: Sequence[str], shares: Mapping[str, Array]) -> str:
+    """The share of each class in each part, as horizontal bars.
+
+    Args:
+        names: the classes, at most some dozens.
+        shares: for each part, a fraction for each class, float `(C,)`.
+    """
+    with _drawing():
+        figure, grid = _axes(6.4, min(12.0, 1.2 + (0.1 + 0.14 * len(shares)) * len(names)))
+        axes = grid[0, 0]
+        height = 0.8 / max(1, len(shares))
+        for i, (part, values) in enumerate(shares.items()):
+            places = np.arange(len(names)) + (i - (len(shares) - 1) / 2) * height
+            axes.barh(places, 100 * values, height, color=SERIES[i % len(SERIES)], alpha=0.75, label=_label(part))
+        axes.set_yticks(range(len(names)), [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
+        axes.set(ylim=(len(names) - 0.4, -0.6), xlabel="samples of the part, in %")
+        axes.grid(axis="x")
+        axes.set_axisbelow(True)
+        if len(shares) > 1:
+            axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
+        return _svg(figure, "classes", "share of each class")
+
+
+def counts(name: str, histogram: Histogram) -> str:
+    """How often numbers occur, with a line at the limit."""
+    with _drawing():
+        figure, grid = _axes(6.4, 2.8)
+        axes = grid[0, 0]
+        axes.bar(
+            histogram.edges[:-1], histogram.counts, np.diff(histogram.edges), align="edge", color=SERIES[0], alpha=0.6
+        )
+        if histogram.limit is not None:
+            label = f"{histogram.limit_name} {histogram.limit:,.0f}"
+            axes.axvline(histogram.limit, color=SERIES[1], linewidth=1.4, label=_label(label))
+            axes.legend(fontsize=8)
+        axes.set(xlabel=histogram.title, ylabel="samples")
+        return _svg(figure, name, histogram.title)
 
 
 def calibration(probability: Array, frequency: Array, counts: Array) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.contents.facts import percent
 from lit_models.report import charts, facts, measures
 from lit_models.report.evaluation import MOST_SAMPLES, Array, Evaluation, Mistake
 from lit_models.report.record import Curves, Record
@@ -72,11 +73,6 @@ def number(value: Any) -> str:
     if value is None or not np.isfinite(value):
         return "-"
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"
-
-
-def percent(value: float) -> str:
-    """A fraction in percent."""
-    return f"{100 * value:.1f} %"
 
 
 def metric_rows(records: Sequence[Record]) -> list[tuple[str, list[float | None]]]:

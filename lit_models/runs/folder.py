@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from datamodules.errors import MissingFileError, UserError
 from datamodules.storage.writing import release, try_lock
 from lit_models.runs.checkpoint_files import verify
-from lit_models.runs.progress import say
+from lit_models.runs.progress import warn
 
 RESUMED = ("last.ckpt", "previous.ckpt")
 """Checkpoints from which a fit continues in the same run folder. From other files, it starts a new run."""
@@ -60,7 +60,7 @@ def checkpoint_to_resume(run: str) -> Path | None:
         try:
             verify(file)
         except UserError as error:
-            say(f"warning: {error}; going on from {files[-1].name}, the one before")
+            warn(f"{error}; going on from {files[-1].name}, the one before")
         else:
             return file
     return files[-1] if files else None

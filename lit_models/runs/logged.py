@@ -1,5 +1,6 @@
 """The values that a module has logged: the metric that determines the best epoch, and the table at the end."""
 
+import math
 import re
 import shlex
 from collections.abc import Mapping
@@ -16,6 +17,8 @@ SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "
 SPLIT_NAME = re.compile(rf"({'|'.join(sorted(SPLITS, key=len, reverse=True))})[/_ -](.+)")
 USUAL = ("acc", "accuracy", "loss")
 """Metrics of the validation part that determine the best epoch by default."""
+LONGEST_ROW = 30
+"""Characters of a row's name in a table."""
 LOWER = {
     "loss",
     "error",
@@ -105,8 +108,12 @@ def _is_monitor(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and value[1] in ("min", "max")
 
 
-def direction_of(name: str) -> Mode:
+def direction_of(name: str, *, setting: str = "monitor") -> Mode:
     """Whether lower or higher values of a metric are better, according to the words in its name.
+
+    Args:
+        name: name of the metric.
+        setting: the setting that names it.
 
     Raises:
         UserError: the name does not tell.
@@ -116,7 +123,28 @@ def direction_of(name: str) -> Mode:
         return "min"
     if words & HIGHER:
         return "max"
-    raise UserError(f"monitor: it is unknown whether lower or higher {name!r} is better: add --monitor_mode min or max")
+    unknown = f"{setting}: it is unknown whether lower or higher {name!r} is better"
+    mode = "--monitor_mode" if setting == "monitor" else f"--monitor {shlex.quote(name)} --monitor_mode"
+    raise UserError(f"{unknown}: add {mode} min or max")
+
+
+def check_is_logged(setting: str, name: str, module: L.LightningModule, *, has_validation: bool) -> None:
+    """Refuses a metric that the module will not log, if that is known before training.
+
+    Args:
+        setting: the setting that names the metric.
+        name: name of the metric.
+        module: the module.
+        has_validation: whether the data have a validation part.
+
+    Raises:
+        UserError: the message has the metrics that will be logged.
+    """
+    if split_of(name)[0] == "val" and not has_validation:
+        raise UserError(f"{setting} {name} needs a validation part: set data.num_val or data.val_fraction")
+    if isinstance(module, LitTask) and (names := module.logged_names()) is not None and name not in names:
+        known = [known for known in names if has_validation or split_of(known)[0] != "val"]
+        raise UserError(f"{setting}: {name!r} is not logged; logged are {', '.join(known)}")
 
 
 def is_by_class(name: str, module: L.LightningModule) -> bool:
@@ -159,25 +187,32 @@ def _part_of(module: L.LightningModule) -> str:
     return "class" if isinstance(target, Classification) else "label" if isinstance(target, MultiLabel) else "target"
 
 
+def _cell(value: float) -> str:
+    """A count, or a number with four decimals; "-" if it is undefined."""
+    return f"{value:,}" if isinstance(value, int) else "-" if math.isnan(value) else f"{value:.4f}"
+
+
 def _width(column: str) -> int:
     """Width of a column with a number and its name."""
     return max(10, 2 + len(column))
 
 
 def _grid(rows: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """A table of named rows with at most six columns and 80 characters per line. Further columns follow below."""
+    """A table of named rows with at most six columns and 80 characters per line. Further columns follow below. Long
+    names of rows are shortened."""
     columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
-    first = max(5, *(len(name) for name in rows)) if rows else 0
+    first = min(LONGEST_ROW, max(5, *(len(name) for name in rows))) if rows else 0
     lines: list[str] = []
     while columns:
         taken = (n for n in range(min(6, len(columns)), 1, -1) if first + sum(map(_width, columns[:n])) <= 80)
         size = next(taken, 1)
         part, columns = columns[:size], columns[size:]
-        texts = {name: [f"{cells[c]:.4f}" if c in cells else "-" for c in part] for name, cells in rows.items()}
+        texts = {name: [_cell(cells.get(c, math.nan)) for c in part] for name, cells in rows.items()}
         widths = [max(10, 2 + max(map(len, column))) for column in zip(part, *texts.values(), strict=True)]
         lines.append(" " * first + "".join(f"{c:>{w}}" for c, w in zip(part, widths, strict=True)))
         for name, row in texts.items():
             if any(c in rows[name] for c in part):
+                name = name if len(name) <= first else f"{name[: first - 1]}…"
                 lines.append(f"{name:{first}}" + "".join(f"{t:>{w}}" for t, w in zip(row, widths, strict=True)))
     return lines
 

@@ -21,7 +21,7 @@ from datamodules.spec import HasPredictNames
 from lit_models.runs.durable import replaced, save
 from lit_models.runs.folder import new_file
 from lit_models.runs.prediction_rows import RowFile, Rows, Top, form_of, is_table, rows_of
-from lit_models.runs.progress import say
+from lit_models.runs.progress import say, show
 
 Place = tuple[int, int]
 """The number of the dataloader, and the position in it."""
@@ -174,8 +174,8 @@ class PredictionWriter(BasePredictionWriter):
             save(predictions, part)
         if not has_places:
             say("note: predict_step does not return one prediction a sample, so the file has one entry a batch")
-        say(f"predictions: {described(predictions)}")
-        say(f"written to {path}; read them with torch.load(path, weights_only=True)")
+        show(f"predictions: {described(predictions)}")
+        show(f"written to {path}; read them with torch.load(path, weights_only=True)")
 
     def _placed(self, trainer: L.Trainer) -> list[tuple[list[Place], Any]]:
         """Gathers the batches of all processes: the places of their samples in the input, and their predictions."""
@@ -224,7 +224,7 @@ class RowSink:
             if self.file is not None:
                 self.file.add(name, prediction)
             if not self.output.standard_output and (self.file is None or self.count < SCREEN_LINES):
-                say(f"{self.rows.line(prediction)}  {shortened(name)}")
+                show(f"{self.rows.line(prediction)}  {shortened(name)}")
             self.count += 1
         if self.file is not None:
             self.file.flush()
@@ -238,8 +238,8 @@ class RowSink:
         self.file.close()
         if self.output.file is not None:
             if self.count > SCREEN_LINES:
-                say(f"… and {self.count - SCREEN_LINES:,} more")
-            say(f"{counted} in {self.output.file}")
+                show(f"… and {self.count - SCREEN_LINES:,} more")
+            show(f"{counted} in {self.output.file}")
 
     def abandon(self, error: BaseException) -> None:
         """Removes the file after an error."""

@@ -1,14 +1,16 @@
-"""The output during training: one line per epoch, for screens and log files."""
+"""The output of a command: its messages, its result, and the progress bar."""
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from typing import Any, TextIO, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
@@ -17,37 +19,82 @@ from tqdm import tqdm
 
 from datamodules.errors import UserError
 from datamodules.spec import HasKind
-from lit_models.runs.logged import is_by_class, logged, split_of
+from datamodules.storage.progress import hide_messages
 from lit_models.tasks.task import LitTask
 
 NOTHING = nullcontext()
 
 
-_on_standard_error: ContextVar[bool] = ContextVar("on_standard_error", default=False)
+@dataclass(frozen=True)
+class Output:
+    """Where the lines of a command go.
+
+    Args:
+        on_standard_error: whether they are printed on standard error, because standard output has the results.
+        quiet: whether only warnings and the result are printed.
+    """
+
+    on_standard_error: bool = False
+    quiet: bool = False
+
+
+ALL = Output()
+_output: ContextVar[Output] = ContextVar("output", default=ALL)
+
+
+def say(text: str = "") -> None:
+    """Prints a message on standard output, unless the command is quiet."""
+    if not _output.get().quiet:
+        show(text)
+
+
+def warn(text: str) -> None:
+    """Prints `warning: TEXT`, of a quiet command on standard error."""
+    _write(f"warning: {text}", sys.stderr if _output.get().quiet else _stream())
+
+
+def show(text: str = "") -> None:
+    """Prints a line of the result, also of a quiet command."""
+    _write(text, _stream())
+
+
+def _stream() -> TextIO:
+    return sys.stderr if _output.get().on_standard_error else sys.stdout
 
 
 @rank_zero_only
-def say(text: str = "") -> None:
-    """Prints a line on standard output, above a progress bar if there is one; in the first process only. Characters
-    that the stream cannot show are replaced."""
-    stream = sys.stderr if _on_standard_error.get() else sys.stdout
+def _write(text: str, stream: TextIO) -> None:
+    """Prints a line, above a progress bar if there is one; in the first process only. Characters that the stream cannot
+    show are replaced."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     tqdm.write(text.encode(encoding, "replace").decode(encoding), file=stream)
 
 
 def say_on_standard_error() -> None:
     """Prints the lines from now on on standard error, because standard output has the results."""
-    _on_standard_error.set(True)
+    _output.set(replace(_output.get(), on_standard_error=True))
+
+
+def be_quiet() -> None:
+    """Prints only warnings and the result from now on."""
+    _output.set(replace(_output.get(), quiet=True))
+    hide_messages(True)
+
+
+def is_quiet() -> bool:
+    """Whether only warnings and the result are printed."""
+    return _output.get().quiet
 
 
 @contextmanager
 def own_stream() -> Iterator[None]:
-    """At the end, lines are printed where they were before."""
-    token = _on_standard_error.set(_on_standard_error.get())
+    """At the end, lines are printed as they were before."""
+    token = _output.set(_output.get())
     try:
         yield
     finally:
-        _on_standard_error.reset(token)
+        _output.reset(token)
+        hide_messages(_output.get().quiet)
 
 
 class NoProfiler(PassThroughProfiler):
@@ -59,12 +106,16 @@ class NoProfiler(PassThroughProfiler):
 
 
 class Bar(TQDMProgressBar):
-    """A progress bar that is drawn at most ten times a second. Lightning draws it after each step, which takes a part
-    of the time of a short one."""
+    """A progress bar with rate, time left, and the metrics of the epoch so far.
+
+    It is drawn at most ten times a second. Lightning draws it after each step, which takes a part of the time of a
+    short one.
+    """
 
     def __init__(self) -> None:
         super().__init__(leave=False)
         self.next_time = 0.0
+        self.outputs: Any = None
 
     def _should_update(self, current: int, total: int) -> bool:
         now = time.monotonic()
@@ -73,59 +124,40 @@ class Bar(TQDMProgressBar):
         self.next_time = now + 0.1
         return True
 
+    def init_test_tqdm(self) -> Tqdm:
+        """The bar of a test, which is removed at the end, as those of the other commands are."""
+        bar = super().init_test_tqdm()
+        bar.leave = False
+        return bar
 
-class EpochLines(Callback):
-    """Prints the network before training, and one line per epoch with metrics and seconds (including validation)."""
+    def on_train_epoch_start(self, trainer: L.Trainer, *others: Any) -> None:
+        super().on_train_epoch_start(trainer, *others)
+        self.outputs = None
+        self.train_progress_bar.set_description(epoch_of(trainer))
 
-    def __init__(self) -> None:
-        self.start = 0.0
-        self.waiting = ""
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.outputs = outputs
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        say("\n".join(network_lines(pl_module)))
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._print(trainer)
-        self.start = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        width = len(str(trainer.max_epochs))
-        self.waiting = f"epoch {trainer.current_epoch + 1:>{width}}/{trainer.max_epochs}"
-        self.seconds = time.perf_counter() - self.start
-
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._print(trainer)
-
-    def _print(self, trainer: L.Trainer) -> None:
-        """Prints the line of the last epoch. Its metrics are complete only after all callbacks and hooks."""
-        if self.waiting:
-            order = ("train", "", "val", "test")
-            module = trainer.lightning_module
-            overall = {name: v for name, v in logged(trainer).items() if not is_by_class(name, module)}
-            values = sorted(overall.items(), key=lambda pair: order.index(split_of(pair[0])[0]))
-            metrics = "".join(f"  {name} {value:.4f}" for name, value in values)
-            say(f"{self.waiting}{metrics}  {self.seconds:.1f} s")
-            self.waiting = ""
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """What a LitTask has measured in this epoch so far. For other modules, the values that they log with
+        `prog_bar=True`, or otherwise the loss of the last step."""
+        logged = super().get_metrics(trainer, pl_module)
+        logged.pop("v_num", None)
+        if isinstance(pl_module, LitTask):
+            return {**logged, **pl_module.train_metrics.so_far()}
+        if not logged and isinstance(self.outputs, Mapping) and isinstance(self.outputs.get("loss"), Tensor):
+            return {"loss": float(self.outputs["loss"])}
+        return logged
 
 
-def network_lines(module: L.LightningModule) -> list[str]:
-    """One line per layer with its trainable parameters, below a line with their sum; at most 80 columns wide."""
-    network = getattr(module, "network", None)
-    layers = list((network if isinstance(network, nn.Module) else module).named_children())
-    if len(layers) == 1:  # show the layers inside a wrapped library model
-        layers = list(layers[0][1].named_children()) or layers
-    for name, layer in list(layers):
-        if isinstance(layer, nn.ModuleList):
-            at = layers.index((name, layer))
-            layers[at : at + 1] = [(f"{name}.{i}", inner) for i, inner in layer.named_children()]
-    lazy = ", without those of lazy layers" if any(is_lazy(p) for p in module.parameters()) else ""
-    lines = [f"{type(module).__name__}: {trainable(module):,} trainable parameters{lazy}"]
-    for name, layer in layers:
-        shown = repr(layer).splitlines()[0].removesuffix("(")
-        if count := trainable(layer):
-            shown = shown if len(shown) <= 48 else f"{shown[:47]}…"
-            lines.append(f"  {name[:14]:<14} {shown:<48} {count:>13,}")
-    return lines
+def epoch_of(trainer: L.Trainer) -> str:
+    """The running epoch and the number of epochs, such as "epoch  3/30"."""
+    if trainer.max_epochs is None or trainer.max_epochs < 0:
+        return f"epoch {trainer.current_epoch + 1}"
+    return f"epoch {trainer.current_epoch + 1:>{len(str(trainer.max_epochs))}}/{trainer.max_epochs}"
 
 
 def trainable(module: nn.Module) -> int:

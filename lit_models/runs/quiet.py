@@ -9,6 +9,8 @@ from typing import Any
 
 from jsonargparse._deprecated import JsonargparseDeprecationWarning
 
+from lit_models.runs.progress import is_quiet
+
 NOISE = (
     "💡 Tip",
     "GPU available",
@@ -36,10 +38,17 @@ WARNINGS = (
 )
 
 
+def is_shown(record: logging.LogRecord) -> bool:
+    """Whether a message of Lightning is printed: a quiet command has only its warnings."""
+    if is_quiet() and record.levelno < logging.WARNING:
+        return False
+    return not record.getMessage().startswith(NOISE)
+
+
 def quiet_libraries() -> None:
     """Hides these messages, and keeps TensorBoard from importing TensorFlow."""
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
-        logging.getLogger(name).addFilter(lambda record: not record.getMessage().startswith(NOISE))
+        logging.getLogger(name).addFilter(is_shown)
     # TensorBoard imports TensorFlow, if installed, only to write a file, which takes ten seconds. This switches it off.
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # LitBERT itself prints which weights are untrained

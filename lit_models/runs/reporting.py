@@ -8,7 +8,6 @@ import json
 import math
 import os
 import re
-import shlex
 import time
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +29,8 @@ from lit_models.report.record import Curves, Record
 from lit_models.runs.durable import replaced
 from lit_models.runs.folder import newest_config
 from lit_models.runs.logged import split_of
-from lit_models.runs.progress import say
+from lit_models.runs.next_steps import command_line
+from lit_models.runs.progress import say, warn
 from lit_models.runs.samples import EvaluatedSamples, first_line
 from lit_models.runs.stopping import Stopped
 from lit_models.tasks.task import LitTask
@@ -96,7 +96,7 @@ class Reporter:
             except Exception as error:
                 if isinstance(error, Stopped):
                     raise
-                say(f"warning: the report has no samples: {first_line(error)}")
+                warn(f"the report has no samples: {first_line(error)}")
                 return
         self.samples.finish(trainer, module)
 
@@ -116,7 +116,7 @@ class Reporter:
             with replaced(folder / samples) as part:
                 write_evaluation(self.samples.evaluation, part)
         except (UserError, OSError, ValueError, MemoryError) as error:
-            say(f"warning: the report has no samples: {first_line(error)}")
+            warn(f"the report has no samples: {first_line(error)}")
         else:
             content["evaluation"] = samples
 
@@ -139,8 +139,8 @@ class Reporter:
         try:
             path = write_report(folder, results=results, config=config, start=self.start)
         except Exception as error:
-            again = f"python -m lit_models report {shlex.quote(str(folder))}"
-            say(f"warning: no report: {type(error).__name__}: {first_line(error)}; make it with: {again}")
+            again = command_line("report", str(folder))
+            warn(f"no report: {type(error).__name__}: {first_line(error)}; make it with: {again}")
         else:
             say(f"report in {path}")
 

@@ -2,7 +2,7 @@
 
 import inspect
 import os
-import shlex
+import textwrap
 import time
 import traceback
 from collections.abc import Iterator
@@ -24,13 +24,19 @@ from lit_models.runs import folder as folders
 from lit_models.runs import processes, results, torchrun
 from lit_models.runs.checkpoint_files import with_checkpoint_files
 from lit_models.runs.checkpoints import Checkpoints
+from lit_models.runs.class_scores import ClassScores
+from lit_models.runs.data_lines import DataLines
+from lit_models.runs.early_stopping import say_stopped
 from lit_models.runs.environment import environment
+from lit_models.runs.epoch_lines import EpochLines
 from lit_models.runs.finite import FiniteGuard, check_metrics
 from lit_models.runs.loaders import has_test_loader, prepare_loaders
-from lit_models.runs.logged import direction_of, in_split, log_one_of_each_name, logged, table
+from lit_models.runs.logged import check_is_logged, direction_of, in_split, log_one_of_each_name, logged, table
 from lit_models.runs.metrics_file import MetricsFile
+from lit_models.runs.network_summary import NetworkSummary
+from lit_models.runs.next_steps import command_line, next_steps
 from lit_models.runs.predictions import PredictionWriter, report_skipped
-from lit_models.runs.progress import Bar, EpochLines, NoProfiler, say, trainable
+from lit_models.runs.progress import Bar, NoProfiler, say, show, trainable, warn
 from lit_models.runs.reporting import Reporter
 from lit_models.runs.schedules import ScheduleLengths
 from lit_models.runs.settings import RunSettings
@@ -70,6 +76,7 @@ class Run:
         self.has_validation, self.continues = has_validation, continues
         self.exists, self.exit_status = exists, 0
         self.checkpoints: Checkpoints | None = None
+        self.scores = ClassScores("val" if command == "validate" else "test")
         wanted = settings.report == "html" and command in ("fit", "test")
         self.reporter = Reporter(command) if wanted else None
         self.claim = folders.Claim(folder) if command == "fit" else None
@@ -93,9 +100,13 @@ class Run:
             raise UserError("monitor_mode needs monitor: name the metric that it is about")
         if settings.monitor and not has_validation:
             raise UserError("monitor needs a validation part: set data.num_val or data.val_fraction, or leave it out")
+        early = settings.early_stopping
+        for name, metric in (("monitor", settings.monitor), ("early_stopping", early.monitor if early else None)):
+            if metric is not None:
+                check_is_logged(name, metric, module, has_validation=has_validation)
         part = module.untrained if isinstance(module, LitTask) else None
         if command != "fit" and not settings.checkpoint and part:
-            say(f"warning: {part} is untrained, so these numbers mean nothing; train it (fit) or give --ckpt_path")
+            warn(f"{part} is untrained, so these numbers mean nothing; train it (fit) or give --ckpt_path")
         own = folders.of_checkpoint(settings.checkpoint) if settings.checkpoint else None
         if command == "fit" and settings.checkpoint and not settings.resumes:
             own = None
@@ -134,7 +145,7 @@ class Run:
         """The Trainer's settings, with the run's callbacks and loggers before the user's."""
         given = config["callbacks"] or []
         given = given if isinstance(given, list) else [given]
-        shown = config["enable_progress_bar"]
+        shown = config["enable_progress_bar"] and not self.settings.quiet
         has_bar = any(isinstance(callback, ProgressBar) for callback in given)  # a Trainer takes only one
         bar: list[Callback] = [Bar()] if shown and not has_bar else []
         checkpointing = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
@@ -145,7 +156,7 @@ class Run:
         return {
             **config,
             **torchrun.places(config, os.environ),
-            "callbacks": [*bar, *self._callbacks(checkpointing), *given],
+            "callbacks": [*bar, *self._callbacks(checkpointing, given), *given],
             "enable_progress_bar": shown or has_bar,
             "logger": self._loggers(config["logger"]),
             "profiler": config["profiler"] or NoProfiler(),
@@ -168,12 +179,12 @@ class Run:
         theirs = any(isinstance(callback, Checkpoint) for callback in given)
         return enabled is not False if theirs else self.command == "fit"
 
-    def _callbacks(self, checkpointing: bool) -> list[Callback]:
+    def _callbacks(self, checkpointing: bool, given: list[Callback]) -> list[Callback]:
         if self.command == "predict":
             return [PredictionWriter(self.settings.output, self.own_folder)]
         reporting = self.reporter.callbacks(self.module) if self.reporter else []
         if self.command != "fit":
-            return reporting
+            return [self.scores, *reporting]
         settings = self.settings
         wanted: dict[str, Any] = {"monitor": settings.monitor, "mode": settings.monitor_mode}
         saved = settings.saved if checkpointing else "none"
@@ -181,7 +192,11 @@ class Run:
         self.checkpoints = Checkpoints(
             place, saved=saved, every=settings.save_every, continues=self.continues, **wanted
         )
-        return [FiniteGuard(place), EpochLines(), ScheduleLengths(), *reporting, self.checkpoints]
+        lines: list[Callback] = [DataLines(), NetworkSummary(), EpochLines(), self.scores]
+        if (early := settings.early_stopping) is not None:
+            mode = settings.monitor_mode if early.monitor == settings.monitor else None
+            lines.append(early.callback(mode, given))
+        return [FiniteGuard(place), *lines, ScheduleLengths(), *reporting, self.checkpoints]
 
     def _loggers(self, given: Any) -> Any:
         """`metrics.csv` and TensorBoard events in the run folder, beside the user's loggers."""
@@ -217,6 +232,7 @@ class Run:
         with self._stopping():
             with self._explained():
                 self.trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
+            say_stopped(self.trainer)
             assert self.checkpoints is not None, "a fit has this callback"
             content = self._record(model, datamodule, {"fit": self.checkpoints.seconds})
             content["weights_sha256"] = results.weights_sha256(model.state_dict())
@@ -280,7 +296,7 @@ class Run:
         try:
             yield
         except Stopped as stop:
-            stop.advice = f"go on with: python -m lit_models fit --resume {shlex.quote(str(self.folder))}"
+            stop.advice = f"go on with: {command_line('fit', '--resume', str(self.folder))}"
             if not stop.saved:
                 stop.advice = f"the last checkpoint is in {self.folder}; {stop.advice}"
             raise
@@ -361,12 +377,19 @@ class Run:
         if self.reporter:
             self.reporter.save_samples(self.folder, content)
         path = results.write_results(self.folder, name, content)
-        seconds = ", ".join(f"{word} {value:.1f} s" for word, value in content["seconds"].items())
         say()
-        say(table(content["metrics"], self.trainer.lightning_module))
-        about = f"{content['model']}, {content['parameters']:,} parameters"
-        say(f"{about}; {seconds}; seed {content['seed']}; {content['device']}")
-        say(f"results in {path}")
+        show(table(self.scores.values | content["metrics"], self.trainer.lightning_module))
+        show(about(content))
+        show(f"results in {path}")
         check_metrics(content["metrics"])
         if self.reporter:
             self.reporter.write(path, self.settings.config)
+        if self.command == "fit":
+            say("\n".join(["", *next_steps(self.trainer, self.folder, tested="test" in content["seconds"])]))
+
+
+def about(content: dict[str, Any]) -> str:
+    """The model, times, seed and device of some results, in lines of 80 columns."""
+    times = (f"{word} {value:.1f} s" for word, value in content["seconds"].items())
+    parts = [f"{content['model']}, {content['parameters']:,} parameters", ", ".join(times), f"seed {content['seed']}"]
+    return textwrap.fill("; ".join([*parts, content["device"]]), 80)

@@ -19,7 +19,7 @@ from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from datamodules.base import GlobalBatchSampler
 from lit_models.report.evaluation import Array, Evaluation, most_samples
 from lit_models.runs.loaders import EvenBatches
-from lit_models.runs.progress import say
+from lit_models.runs.progress import say, warn
 from lit_models.runs.showing import Source, with_inputs
 from lit_models.tasks.metrics import SplitMetrics
 from lit_models.tasks.task import LitTask
@@ -85,11 +85,12 @@ class EvaluatedSamples(Callback):
         self.places = places_of(self.loader, trainer.global_rank, trainer.world_size)
         self.most = most_samples(len(module.target.names))
         self._metrics = cast(SplitMetrics, getattr(module, f"{split}_metrics"))
-        self._metrics.listener = self._add
+        self._metrics.listeners.append(self._add)
 
     def _stop_listening(self) -> None:
         if self._metrics is not None:
-            self._metrics.listener, self._metrics = None, None
+            self._metrics.listeners.remove(self._add)
+            self._metrics = None
 
     def _add(self, outputs: Tensor, target: Tensor) -> None:
         """Keeps a batch, as far as its samples are among the first ones of the split."""
@@ -115,7 +116,7 @@ class EvaluatedSamples(Callback):
         try:
             part = self._part(module)
         except Exception as error:  # of the user's own `predictions` or targets; the run goes on without samples
-            say(f"warning: the report has no samples: {type(error).__name__}: {first_line(error)}")
+            warn(f"the report has no samples: {type(error).__name__}: {first_line(error)}")
             part = None
         parts: list[Part | None] = [part]
         if trainer.world_size > 1:
@@ -127,7 +128,7 @@ class EvaluatedSamples(Callback):
         try:
             evaluation = self.evaluation = joined(parts, module, split=self.split, step=self.step)
         except Exception as error:  # such as targets of different shapes in the processes
-            say(f"warning: the report has no samples: {type(error).__name__}: {first_line(error)}")
+            warn(f"the report has no samples: {type(error).__name__}: {first_line(error)}")
             return
         if evaluation is None:
             return

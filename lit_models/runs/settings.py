@@ -6,6 +6,7 @@ from typing import Literal
 
 from lit_models.runs import folder as folders
 from lit_models.runs.checkpoints import Saved
+from lit_models.runs.early_stopping import EarlyStop
 from lit_models.runs.predictions import Output
 from lit_models.runs.reporting import ReportKind
 from lit_models.runs.save_every import SaveEvery
@@ -27,10 +28,12 @@ class RunSettings:
         test_weights: weights that are tested after training.
         monitor: metric that decides which epoch is the best; the module's own choice when None.
         monitor_mode: whether lower or higher values of it are better.
+        early_stopping: when a fit stops early, if it does.
         saved: checkpoints that a fit keeps.
         save_every: how often a checkpoint is saved inside an epoch.
         output: where predictions are written.
         report: "html" for a report of a fit or a test, or "none".
+        quiet: whether only warnings and the result are printed.
     """
 
     words: list[str]
@@ -44,10 +47,12 @@ class RunSettings:
     test_weights: Literal["last", "best", "none"]
     monitor: str | None
     monitor_mode: Literal["min", "max"] | None
+    early_stopping: EarlyStop | None
     saved: Saved
     save_every: SaveEvery
     output: Output
     report: ReportKind
+    quiet: bool
 
     @property
     def resumes(self) -> bool:

@@ -129,8 +129,8 @@ class SplitMetrics(Metric):
         self.more = nn.ModuleDict({name: build_metric(name, target) for name in others})
         self.waiting: list[tuple[Tensor, Tensor]] = []
         """Outputs and targets of batches whose scores are not in the sums yet."""
-        self.listener: Callable[[Tensor, Tensor], None] | None = None
-        """Receives outputs and targets of each batch that is measured."""
+        self.listeners: list[Callable[[Tensor, Tensor], None]] = []
+        """They receive outputs and targets of each batch that is measured."""
 
     def update(self, losses: Tensor, outputs: Tensor, target: Tensor) -> None:
         """Adds a batch: its `losses` `(B,)`, `outputs` and `target`."""
@@ -145,8 +145,8 @@ class SplitMetrics(Metric):
         self._add(loss.detach(), outputs.detach(), target)
 
     def _add(self, loss: Tensor, outputs: Tensor, target: Tensor) -> None:
-        if self.listener is not None:
-            self.listener(outputs.detach(), target)
+        for listener in self.listeners:
+            listener(outputs.detach(), target)
         self.loss_sum.add_(loss)
         self.loss_dtype = loss.dtype
         if self.target.score_dtype.is_floating_point:  # the order of such sums changes the result
@@ -172,6 +172,22 @@ class SplitMetrics(Metric):
     def _score(self, outputs: Tensor, target: Tensor) -> None:
         self.score_sum.add_(self.target.scores(outputs, target).sum())
         self.count.add_(len(target))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the values that `compute` returns."""
+        names = ["loss", self.target.score]
+        for name, _ in self._more():
+            bare = name.removesuffix("_per_class")
+            names += [name] if bare == name else [f"{bare}/{label}" for label in self.target.names]
+        return names
+
+    def so_far(self) -> dict[str, float]:
+        """Mean loss and mean score since the last reset, of this process; empty before the first batch."""
+        self.count_waiting()
+        if not self.count:
+            return {}
+        return {"loss": float(self.loss_sum / self.count), self.target.score: float(self.score_sum / self.count)}
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         self.count_waiting()

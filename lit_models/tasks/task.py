@@ -156,6 +156,14 @@ class LitTask(L.LightningModule):
         is."""
         return type(self).__name__
 
+    def logged_names(self) -> list[str] | None:
+        """Names of the metrics that a training logs; None if a subclass has steps or hooks of its own, which may log
+        others."""
+        own = [name for cls in type(self).__mro__ for name in vars(cls) if not issubclass(LitTask, cls)]
+        if any(name.endswith("_step") or name.startswith("on_") for name in own if name != "on_network_built"):
+            return None
+        return [f"{split}/{name}" for split in ("train", "val") for name in self.train_metrics.names]
+
     def forward(self, inputs: Inputs) -> Tensor:
         """The network's outputs, `(B, num_outputs)`."""
         return cast(Tensor, self.network(inputs))

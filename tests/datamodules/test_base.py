@@ -1,6 +1,5 @@
 """Order, slices and loaders: what every dataset here shares."""
 
-import hashlib
 import math
 import re
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from datamodules.base import (
     DataModule,
     GlobalBatchSampler,
     TensorTable,
-    array_checksum,
     split_validation,
 )
 from datamodules.errors import UserError
@@ -360,13 +358,6 @@ def test_the_validation_part_and_the_training_part_are_all_in_rising_order(num_v
 def test_the_validation_part_follows_the_seed() -> None:
     parts = [split_validation(100, num_val=30, seed=seed)[1].tolist() for seed in (1, 1, 2)]
     assert parts[0] == parts[1] != parts[2]
-
-
-def test_an_arrays_checksum_is_that_of_its_bytes() -> None:
-    one, two = torch.arange(3), torch.tensor([1.5, -2.0])
-    wanted = hashlib.sha256(one.numpy().tobytes() + two.numpy().tobytes()).hexdigest()
-    assert array_checksum(one, two) == wanted
-    assert array_checksum(two, one) != wanted
 
 
 def test_a_pool_of_batches_has_the_next_samples_of_the_table() -> None:

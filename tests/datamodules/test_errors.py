@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from datamodules.errors import MissingFileError, UserError, require_at_least, require_fraction
+from datamodules.errors import MissingFileError, UserError, listed, require_at_least, require_fraction
 
 
 def test_a_mistake_is_a_value_error_and_a_missing_file_is_both() -> None:
@@ -32,3 +32,8 @@ def test_a_setting_that_is_no_fraction_is_named(value: float) -> None:
     require_fraction(val_fraction=0.999)
     with pytest.raises(UserError, match=rf"^val_fraction is a fraction, 0 or more and below 1, got {value}$"):
         require_fraction(val_fraction=value)
+
+
+def test_a_list_of_names_has_five_and_their_number() -> None:
+    assert listed(list("abcde")) == "a, b, c, d, e"
+    assert listed(list("abcdefg")) == "a, b, c, d, e and 2 more"

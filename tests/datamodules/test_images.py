@@ -72,13 +72,32 @@ def test_the_spec_has_sizes_and_sorted_classes(root: Path) -> None:
     )
 
 
-def test_what_was_found_is_said_once_before_training(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_set_up_is_counted_with_its_form(root: Path) -> None:
     data = ready("fit", root=str(root))
-    data.setup("fit")
-    data.setup("test")
-    assert capsys.readouterr().err == (
-        "note: 20 colour images, 6 x 5 (height x width); 16 train + 2 val + 2 test; 2 classes: cat 10, dog 10\n"
-    )
+    contents = data.contents(data.spec())
+    assert [(part.name, part.rows) for part in contents.parts] == [("train", 16), ("val", 2)]
+    assert contents.parts[0].counts is not None
+    assert contents.parts[0].counts.tolist() == [8, 8]
+    assert contents.facts == (("height x width", "6 x 5, colour"),)
+
+
+def test_all_images_are_looked_at_and_those_with_problems_are_mistakes(tmp_path: Path) -> None:
+    root = write_classes(tmp_path / "pets", images=4)
+    write(root / "cat" / "copy.png", noise(0))
+    write(root / "dog" / "large.png", noise(200, height=12, width=5, mode="L"))
+    (root / "cat" / "damaged.png").write_bytes(b"no image")
+    parts: dict[str, Any] = {"root": str(root), "val_fraction": 0, "test_fraction": 0}
+    contents = ImageFolderDataModule(**parts).inspect()
+    assert contents.facts == (("height x width", "6 x 5 (9), 12 x 5 (1)"), ("colours", "9 colour, 1 grey"))
+    assert contents.notes == ("1 of 10 train images repeat an earlier one (cat/copy.png = cat/0.png)",)
+    damaged, sizes = contents.mistakes
+    assert damaged.startswith(f"{root}/cat/damaged.png cannot be read as an image")
+    assert sizes.startswith("the training images have 2 sizes, the most common one is 6 x 5")
+    assert {sample.label for sample in contents.samples} == {"cat", "dog"}
+    assert contents.samples[0].pixels is not None
+    assert np.array_equal(contents.samples[0].pixels, np.asarray(noise(0)))
+    assert [histogram.title for histogram in contents.histograms] == ["height in pixels"]
+    assert len(ImageFolderDataModule(**parts, size=6).inspect().mistakes) == 1
 
 
 def test_the_parts_depend_on_split_seed_and_not_on_the_seed_of_the_run(root: Path) -> None:
@@ -309,3 +328,14 @@ def test_a_checkpoint_without_a_validation_part_predicts_without_the_images(root
     data.load_state_dict(trained.state_dict())
     data.setup("predict")
     assert len(pixels_of(data.predict_table)) == 1
+
+
+def test_classes_in_two_cases_are_refused(tmp_path: Path) -> None:
+    write_classes(tmp_path / "pets", images=3, classes=("cat", "Cat", "dog"))
+    with pytest.raises(UserError, match=r"^labels differ only in case or blanks: 'Cat' .* and 'cat' .*; write each"):
+        ImageFolderDataModule(root=str(tmp_path / "pets")).setup("fit")
+
+
+def test_the_same_column_for_path_and_label_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^path_column and label_column are both 'path': name the column"):
+        ImageFolderDataModule(table="t.csv", label_column="path")

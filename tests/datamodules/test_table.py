@@ -11,6 +11,7 @@ from torch import Tensor
 
 from datamodules import TableDataModule
 from datamodules.base import TensorTable
+from datamodules.contents.facts import Guess
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec
 
@@ -147,16 +148,60 @@ def test_without_fractions_all_rows_train(file: str) -> None:
     assert refusal("predict", train_file=file, **USED, val_fraction=0, test_fraction=0) == text
 
 
-def test_what_was_found_left_out_and_replaced_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_set_up_is_counted_with_what_was_left_out_and_replaced(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv")
     path.write_text(path.read_text().replace("\n4,", "\n?,"))
     parts = {"val_fraction": 0, "test_fraction": 0}
-    ready("fit", train_file=str(path), drop_columns=["tags"], fill_missing="mean", **parts)
-    assert capsys.readouterr().err.splitlines() == [
-        "note: columns with one value are left out: same",
-        "note: 40 rows: 40 train; 2 columns of numbers and 1 of categories: 5 inputs; 2 classes: no, yes",
-        "note: missing numbers of the training part are replaced (mean): number 1",
+    data = ready("fit", train_file=str(path), drop_columns=["tags"], fill_missing="mean", **parts)
+    contents = data.contents(data.spec())
+    assert contents.facts == (
+        ("columns", "2 of numbers, 1 of categories: 5 inputs"),
+        ("missing numbers", "replaced (mean): number 1"),
+    )
+    assert contents.notes == ("columns with one value are left out: same",)
+    assert (contents.names, contents.guess) == (("no", "yes"), Guess("no", "acc", {"train": 0.5}))
+
+
+def test_all_columns_are_looked_at_and_those_with_problems_are_mistakes(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = [
+        "1,red,7,a0,no",
+        "2,,7,b1,yes",
+        ",blue,7,c2,no",
+        "1,red,7,a0,yes",
+        *(f"{i},red,7,{i}x,no" for i in range(9)),
     ]
+    path.write_text("\n".join(["number,colour,same,id,label", *rows]) + "\n")
+    parts: dict[str, Any] = {"train_file": str(path), "val_fraction": 0, "test_fraction": 0}
+    contents = TableDataModule(**parts).inspect()
+    fill = "set --data.fill_missing to mean, median or zero"
+    assert contents.mistakes == (
+        f"the column 'number' has no value in 1 of 13 rows ({path}:4): {fill}",
+        f"the column 'colour' has no value in 1 of 13 rows ({path}:3): {fill}",
+    )
+    twice = f"1 of 13 train rows repeat an earlier one ({path}:5 = {path}:2); 1 of them with another target"
+    assert contents.notes == (f"{twice}, as {path}:5",)
+    assert [(column.name, column.role, column.missing) for column in contents.columns] == [
+        ("number", "number", 1),
+        ("colour", "category", 1),
+        ("same", "one value", 0),
+        ("id", "category", 0),
+        ("label", "target", 0),
+    ]
+    assert contents.columns[0].values == "0 to 8, mean 3.333"  # (1 + 2 + 1 + 0 + … + 8) / 12
+    contents = TableDataModule(**parts, fill_missing="mean").inspect()
+    assert contents.mistakes == ()
+    assert contents.notes[:2] == (
+        "columns with one value are left out: same",
+        f"the column 'number' has no value in 1 of 13 rows ({path}:4)",
+    )
+
+
+def test_the_range_of_a_target_and_the_error_of_its_median_are_said(file: str) -> None:
+    parts: dict[str, Any] = {"feature_columns": ["number"], "val_fraction": 0, "test_fraction": 0}
+    contents = TableDataModule(train_file=file, target_columns="price", **parts).inspect()
+    assert contents.facts == (("price", "1 to 79, mean 40"),)  # 2 i + 1 for i of 0 to 39
+    assert contents.guess == Guess("the median 40", "mae", {"train": 20.0})  # |2 i - 39| over i, on average
 
 
 def test_a_category_that_is_only_in_another_part_is_named(
@@ -326,3 +371,29 @@ def test_objects_with_other_keys_than_the_first_are_refused(suffix: str, tmp_pat
 
 def test_an_unknown_home_is_a_missing_file() -> None:
     assert refusal("fit", train_file="~nobody_here/x.csv").startswith("~nobody_here/x.csv: no such file")
+
+
+def test_several_tables_are_one_part(tmp_path: Path) -> None:
+    files = [str(write(tmp_path / f"{name}.csv", rows=20)) for name in "ab"]
+    data = TableDataModule(train_file=files, **USED, val_fraction=0, test_fraction=0)
+    data.setup("fit")
+    assert data.train_table is not None
+    assert len(data.train_table) == 40
+    assert list(data.checksums()) == files
+    (tmp_path / "b.csv").write_text("number,colour,label\n1,red,no\n")
+    with pytest.raises(UserError) as error:
+        TableDataModule(train_file=files, **USED).setup("fit")
+    only = f"only one of {files[0]} and {files[1]} has the column 'price'"
+    assert str(error.value) == f"{only}: all files of a part need the same columns"
+
+
+def test_a_folder_is_no_table(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder, expected a file .csv"):
+        TableDataModule(train_file=str(tmp_path)).setup("fit")
+
+
+def test_labels_in_two_cases_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("number,label\n1,yes\n2,no\n3,Yes\n4,no\n")
+    with pytest.raises(UserError, match=f"^labels differ only in case or blanks: 'yes' \\({path}:2\\) and 'Yes'"):
+        TableDataModule(train_file=str(path), val_fraction=0, test_fraction=0).setup("fit")

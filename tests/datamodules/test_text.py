@@ -451,3 +451,53 @@ def test_workers_give_the_same_batches(train_file: str) -> None:
     alone = ready("fit", train_file=train_file, batch_size=2)
     for ours, theirs in zip(data.train_dataloader(), alone.train_dataloader(), strict=True):
         assert torch.equal(ours[0], theirs[0])
+
+
+def test_the_same_column_for_text_and_label_is_refused(train_file: str) -> None:
+    with pytest.raises(UserError, match=r"^text_column and label_column are both 'label': name the column with the"):
+        TextDataModule(train_file=train_file, text_column="label")
+
+
+@pytest.mark.parametrize("tokenizer", ["words", "basic_english"])
+def test_settings_and_files_that_leave_no_words_are_refused(tokenizer: str, tmp_path: Path) -> None:
+    file = write(tmp_path / "t.csv", "text,label\nfine film,x\nfilm,y\n")
+    with pytest.raises(UserError) as error:
+        ready("fit", train_file=file, min_freq=100000, tokenizer=tokenizer)
+    often = "the most frequent one, 'film', occurs 2 times"
+    assert str(error.value) == f"min_freq 100,000 leaves no words: {often}; lower it"
+    file = write(tmp_path / "e.csv", "text,label\n,x\n ,y\n")
+    with pytest.raises(UserError, match=r"e\.csv: no text has a word; --data.text_column names another column$"):
+        ready("fit", train_file=file, tokenizer=tokenizer)
+
+
+def test_labels_in_two_cases_are_refused_unless_class_names_list_them(tmp_path: Path) -> None:
+    file = write(tmp_path / "t.csv", "text,label\n" + "a,pos\nb,neg\nc,Pos\nd,pos \n" * 3)
+    with pytest.raises(UserError) as error:
+        ready("fit", train_file=file)
+    assert str(error.value) == (
+        f"labels differ only in case or blanks: 'pos' ({file}:2) and 'Pos' ({file}:4); write each label in one way, or "
+        "list them in --data.class_names"
+    )
+    assert ready("fit", train_file=file, class_names=["neg", "pos", "Pos"]).spec().num_classes == 3
+
+
+def test_a_folder_for_each_class_and_several_files_are_training_texts(tmp_path: Path) -> None:
+    for label in ("neg", "pos"):
+        (tmp_path / "films" / label).mkdir(parents=True)
+        for i in range(3):
+            write(tmp_path / "films" / label / f"{i}.txt", f"{label} film {i}")
+    folder = str(tmp_path / "films")
+    data = ready("fit", train_file=folder, test_file=folder, val_fraction=0)
+    assert (len(data.train_table or ()), data.spec().class_names) == (6, ["neg", "pos"])
+    more = write(tmp_path / "more.csv", "text,label\ngood,pos\n")
+    data = ready("fit", train_file=[folder, more], val_fraction=0)
+    assert data.train_table is not None
+    assert data.train_table[torch.arange(7)][1].tolist() == [0, 0, 0, 1, 1, 1, 1]
+    assert list(data.checksums()) == [folder, more]
+    with pytest.raises(UserError, match=f"^{more} is named twice: leave one out$"):
+        TextDataModule(train_file=[more, more])
+
+
+def test_a_folder_without_texts_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder, expected a table, or a folder with a"):
+        ready("fit", train_file=str(tmp_path))

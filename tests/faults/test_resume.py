@@ -296,7 +296,9 @@ HTML = ("--report", "html")
     ("words", "moment"),
     [
         ((*CASES["LitMLP on XOR"], *HTML), f"{AT_STEPS} 15"),  # between two of the stages of its surface
-        ((*DIGITS, *HTML, "--test_weights", "none"), "on_fit_end 1"),  # after the last validation
+        pytest.param(  # after the last validation
+            (*DIGITS, *HTML, "--test_weights", "none"), "on_fit_end 1", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_killed_run_has_the_same_report(

@@ -43,6 +43,7 @@ def layer_equals_pytorchs() -> None:
     torch.testing.assert_close(layer(inputs)[0], reference(inputs)[0], rtol=0, atol=1e-6)  # float32, numbers below 1
 
 
+@pytest.mark.slow
 def test_machine_code_is_read_from_the_cache_and_made_again_if_it_is_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

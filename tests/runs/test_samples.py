@@ -188,7 +188,7 @@ def test_collecting_changes_no_weight_and_no_random_number() -> None:
         assert torch.equal(with_samples.state_dict()[name], weight), name
     assert torch.equal(state["torch"], other["torch"])
     assert torch.equal(state["numpy"]["key"], other["numpy"]["key"])
-    assert with_samples.test_metrics.listener is None
+    assert with_samples.test_metrics.listeners == []
     assert collected.evaluation is not None
     surface = collected.evaluation.surface
     assert surface is not None

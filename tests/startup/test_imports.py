@@ -120,6 +120,7 @@ def test_a_metric_can_be_plotted(begun: Run) -> None:
     assert lines == ["False", "matplotlib.figure"]
 
 
+@pytest.mark.slow
 def test_a_compiled_network_is_known_as_such(begun: Run) -> None:
     program = """
 from lightning.pytorch.utilities.compile import OptimizedModule
@@ -135,6 +136,7 @@ step()
     assert begun(f"{STEP}{program}") == ["False False", "True False", "True"]
 
 
+@pytest.mark.slow
 def test_functions_that_are_not_to_be_compiled_work_with_and_without_the_compiler(begun: Run) -> None:
     program = """
 import torch, torch._dynamo as dynamo
@@ -155,6 +157,7 @@ dynamo.disable(torch.nn.Linear(1, 1))(torch.ones(1))
     assert begun(program) == ["2 3 4 double False", "[9.0]"]
 
 
+@pytest.mark.slow
 def test_names_that_were_imported_before_the_compiler_follow_it(begun: Run) -> None:
     program = """
 import torch
@@ -171,6 +174,7 @@ print(isinstance(compiled, OptimizedModule), issubclass(type(compiled), Optimize
     assert begun(program) == ["1", "True True"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", ["import torch._dynamo.utils", "torch._dynamo.config"])
 def test_a_part_of_the_compiler_loads_all_of_it_once(begun: Run, statement: str) -> None:
     program = f"""

@@ -29,6 +29,7 @@ def page_faults(memory: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the settings are those of Linux' C library")
 def test_a_step_takes_no_memory_from_the_system() -> None:
     assert page_faults("kept") < page_faults("given back") / 10

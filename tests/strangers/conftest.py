@@ -66,6 +66,23 @@ class Stranger:
         return cast(dict[str, Any], json.loads(path.read_text(encoding="utf-8")))
 
 
+def epoch_rows(out: str) -> list[dict[str, str]]:
+    """The metrics of each epoch on the screen, by name: those in the columns, and those below the line."""
+    rows: list[dict[str, str]] = []
+    names: list[str] = []
+    for line in out.splitlines():
+        words = line.split()
+        if words[:1] == ["epoch"]:
+            rows.append(dict(zip(names, words[2:], strict=False)))
+        elif words[-1:] == ["left"]:
+            names = words[:-2]  # without time and left
+        elif rows and line.startswith(" ") and len(words) % 2 == 0:
+            rows[-1] |= dict(zip(words[::2], words[1::2], strict=True))
+        elif not line:
+            break
+    return rows
+
+
 @pytest.fixture
 def stranger(tmp_path: Path, programs: Programs) -> Stranger:
     """A person in an empty folder."""

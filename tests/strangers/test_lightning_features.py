@@ -7,7 +7,7 @@ import pytest
 import torch
 import yaml
 
-from .conftest import Stranger
+from .conftest import Stranger, epoch_rows
 
 TRAINED = ("--model", "plain.Trained", "--data", "points.Points", "--experiment", "run")
 PLAIN = ("--model", "plain.Plain", "--data", "points.Points", "--experiment", "run")
@@ -142,7 +142,7 @@ def test_a_module_without_an_optimizer_takes_one_from_the_command_line(stranger:
     schedule = ("--lr_scheduler", "StepLR", "--lr_scheduler.step_size", "1", "--lr_scheduler.gamma", "0.5")
     out = stranger.succeeds("fit", *PLAIN, *optimizer, *schedule)
     assert {"train_loss", "val_loss", "test_loss"} == set(stranger.results("run")["metrics"])
-    assert f"val_loss {stranger.results('run')['metrics']['val_loss']:.4f}" in out
+    assert epoch_rows(out)[-1]["val_loss"] == f"{stranger.results('run')['metrics']['val_loss']:.4f}"
     last = torch.load(stranger.folder / "runs/run/version_0/checkpoints/last.ckpt", weights_only=True)
     group = last["optimizer_states"][0]["param_groups"][0]
     assert (group["betas"], group["initial_lr"]) == ((0.9, 0.999), 0.01)  # betas: it is an Adam

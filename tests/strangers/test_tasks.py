@@ -80,7 +80,9 @@ def test_mistakes_about_a_task_are_one_line(stranger: Stranger) -> None:
     assert line == "error: Houses has targets for regression, and LitByHand classifies"
 
 
-@pytest.mark.parametrize("model", ["LitRNN", "LitTransformer", "LitBERT"])
+@pytest.mark.parametrize(
+    "model", ["LitTransformer", *(pytest.param(name, marks=pytest.mark.slow) for name in ("LitRNN", "LitBERT"))]
+)
 def test_sets_of_labels_fit_validate_test_and_predict(stranger: Stranger, tags: tuple[str, ...], model: str) -> None:
     flags = ("--model.metrics", "[f1_macro, auroc]", "--trainer.max_epochs", "3", "--data.batch_size", "8")
     out = stranger.succeeds("fit", "--model", model, *tags, *flags)
@@ -121,7 +123,7 @@ def test_a_classifier_of_a_strangers_fits_tests_and_predicts(stranger: Stranger)
     out = stranger.succeeds("fit", "--model", "tasks.LitByHand", "--data", "points.Points", *flags)
     metrics = stranger.results("LitByHand-Points")["metrics"]
     assert {"test/acc", "test/f1_macro", "test/recall/0", "test/recall/1"} < set(metrics)
-    assert "test, by class\n         recall\n" in out
+    assert "test, by class\n     precision    recall        f1     count\n" in out
     best = "runs/LitByHand-Points/version_0/checkpoints/best.ckpt"
     stranger.succeeds("test", "--ckpt_path", best)
     stranger.succeeds("predict", "--ckpt_path", best, "--output", "predictions.csv")

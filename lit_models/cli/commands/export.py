@@ -1,19 +1,18 @@
 """turn a checkpoint into a file for another program"""
 
 import argparse
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from datamodules.errors import MissingFileError, UserError
 from lit_models import startup
-from lit_models.cli import registry, stored
 from lit_models.cli.flags import FlagParser
 from lit_models.cli.messages import nearest
+from lit_models.export.files import require
 from lit_models.export.formats import FORMATS
 
 if TYPE_CHECKING:
-    from lit_models.tasks.task import LitTask
+    from lit_models.export.source import Source
 
 
 def parser() -> FlagParser:
@@ -23,11 +22,16 @@ def parser() -> FlagParser:
         __name__,
         "--format FORMAT --ckpt_path FILE [options]",
         needed=("--format", "--ckpt_path"),
-        examples=("export --format keras --ckpt_path last.ckpt",),
+        passes_on=("--data", "--model", "--trust"),
+        examples=("export --format onnx --ckpt_path best.ckpt", "export --format html --ckpt_path best.ckpt"),
     )
     flags.add_argument("--format", metavar="FORMAT", type=format_name, help=formats)
     flags.add_argument("--ckpt_path", metavar="FILE", help="checkpoint with the model")
-    flags.add_argument("--output", metavar="FILE", help="a new file; in the run folder unless given")
+    flags.add_argument(
+        "--output",
+        metavar="PATH",
+        help="a new file, or a new folder if the format is one; in the run folder unless given",
+    )
     return flags
 
 
@@ -46,30 +50,32 @@ def main(words: list[str]) -> int:
     """Writes the model of a checkpoint in the given format; returns the exit status, 0.
 
     Raises:
-        UserError: a flag or the file is wrong, or the model has no counterpart in the format.
+        UserError: a flag or the file is wrong, the model cannot be written in the format, or its outputs differ.
     """
-    settings, _ = parser().read(words)
+    settings, rest = parser().read(words)
+    chosen = FORMATS[settings.format]
+    require(settings.format, *chosen.packages)
     startup.begin()
     from lit_models.runs.progress import say
     from lit_models.runs.quiet import quiet_libraries
 
     quiet_libraries()
-    chosen = FORMATS[settings.format]
     checkpoint = Path(settings.ckpt_path)
-    module = load_model(checkpoint)
+    source = read_source(checkpoint, rest)
     path = output_path(settings.output, checkpoint, name=chosen.file)
     try:
-        lines = chosen.write(module, path)
+        lines = chosen.write(source, path)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
     for line in lines:
         say(line)
-    say(f"{type(module).__name__} in {path}")
+    say(f"{source.name} in {path}")
     return 0
 
 
 def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
-    """The new file: `output` if it is given, otherwise `name` in the checkpoint's run folder, with a number if needed.
+    """The new file or folder: `output` if it is given, otherwise `name` in the checkpoint's run folder, with a number
+    if it exists.
 
     Raises:
         UserError: `output` exists already.
@@ -87,28 +93,35 @@ def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
     return path
 
 
-def load_model(path: Path) -> "LitTask":
-    """The model of a checkpoint, on the CPU.
+def read_source(checkpoint: Path, words: list[str]) -> "Source":
+    """The model of a checkpoint on the CPU, with samples of its data.
+
+    Args:
+        checkpoint: the file.
+        words: flags of model and data, and `--trust`.
 
     Raises:
-        UserError: the file is not a checkpoint of a model of this package.
+        UserError: the file is damaged, or names a class that may not be imported.
     """
-    from lit_models.runs import checkpoint_files, checkpoints
+    import torch
 
-    content = checkpoint_files.read_checkpoint(path)
-    name = str((stored.read_config(path, content).get("model") or {}).get("class_path", ""))
-    entry = next(
-        (e for e in registry.models() if name in (e.name, f"lit_models.{e.name}", f"{e.module}.{e.name}")), None
-    )
-    if entry is None:
-        problem = f"{path} is a checkpoint of {name}" if name else f"{path} does not say which model it is of"
-        raise UserError(f"{problem}; these models can be loaded: {', '.join(registry.model_names())}")
-    model_class = getattr(importlib.import_module(entry.module), entry.name)
-    try:
-        fresh = model_class(**content.get("hyper_parameters", {}))
-    except Exception as error:  # a wrong value in the file can raise any error in the constructor
-        reason = str(error).partition("\n")[0]
-        raise UserError(f"{path}: its hyper-parameters do not fit {entry.name}: {reason}") from error
-    checkpoints.check_weights(path, content, fresh)
-    module: LitTask = model_class.load_from_checkpoint(path, map_location="cpu", weights_only=True)
-    return module.eval()
+    from lit_models.cli.python import LoadCLI, load_checkpoint
+    from lit_models.export.source import make_source
+    from lit_models.runs.progress import say
+
+    class ExportCLI(LoadCLI):
+        """A command line that also takes a model without data."""
+
+        data_needed = False
+
+        def _check_settings(self) -> None:
+            if not self.settings.get("model"):
+                raise UserError(f"{checkpoint} does not say which model it is of: add --model CLASS")
+            super()._check_settings()
+
+    cli = load_checkpoint(checkpoint, ["--trainer.accelerator", "cpu", *words], program=ExportCLI)
+    cli.load_late_layers()
+    if short := {p.dtype for p in cli.model.parameters() if p.dtype in (torch.bfloat16, torch.float16)}:
+        say(f"note: the weights are {str(short.pop()).removeprefix('torch.')}, and the file has them in float32")
+        cli.model.float()
+    return make_source(cli.model, cli.datamodule)

@@ -16,7 +16,7 @@ def parser() -> FlagParser:
         __name__,
         "FILE [options]",
         needed=("FILE",),
-        passes_on="--data.",
+        passes_on=("--data.",),
         examples=("import-keras model.keras", "import-keras model.h5 --data MNISTDataModule"),
     )
     flags.add_argument("file", nargs="?", metavar="FILE", help="a model that Keras saved: .keras, or legacy .h5")

@@ -16,7 +16,7 @@ def parser() -> FlagParser:
         __name__,
         "RUN [options]",
         needed=("RUN",),
-        passes_on="--trust",
+        passes_on=("--trust",),
         examples=("reproduce runs/digits_cnn/version_0",),
     )
     flags.add_argument("run", nargs="?", metavar="RUN", help="folder of a finished run, such as runs/x/version_0")

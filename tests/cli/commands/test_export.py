@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from lit_models import LitRNN
-from lit_models.cli import registry
 from lit_models.keras.files.reading import read_weights
 from lit_models.testing.examples import quiet_trainer
 from tests.cli.commands.keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, digits, error
@@ -71,8 +70,6 @@ def test_a_perceptron_says_in_which_order_its_file_reads_images(run: Run) -> Non
 @pytest.mark.parametrize(
     ("changed", "text"),
     [
-        ({"hyper_parameters": {"foo": 1}}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
-        ({"hyper_parameters": {"hidden_sizes": "x"}}, "odd.ckpt: its hyper-parameters do not fit LitMLP: "),
         ({"hyper_parameters": 5}, "odd.ckpt is a checkpoint of another program: its hyper_parameters is of type int"),
         ({"config": "model: ["}, "odd.ckpt: its config cannot be read: expected the node content"),
         ({"config": "model: 5"}, "odd.ckpt: model in its config is of type int, expected a mapping"),
@@ -141,23 +138,23 @@ def test_a_checkpoint_of_another_kind_is_not_exported(colours: Path, run: Run) -
     assert line == f"LitTransformer {NO_COUNTERPART}"
 
     content = torch.load(path, weights_only=True)
-    every = f"these models can be loaded: {', '.join(registry.model_names())}"
     for config, says in (
-        ("model:\n  class_path: my_model.LitMine\n", "is a checkpoint of my_model.LitMine"),
-        ("", "does not say which model it is of"),
+        ("model:\n  class_path: my_model.LitMine\n", "other.ckpt names my_model.LitMine, which you have not run here"),
+        ("", "other.ckpt does not say which model it is of: add --model CLASS"),
     ):
         torch.save(content | {"config": config}, "other.ckpt")
-        assert error(run, "export", "--format", "keras", "--ckpt_path", "other.ckpt") == f"other.ckpt {says}; {every}"
+        assert error(run, "export", "--format", "keras", "--ckpt_path", "other.ckpt").startswith(says)
 
 
 def test_a_second_bias_that_keras_does_not_have_is_said(run: Run) -> None:
-    module = LitRNN(vocab_size=9, embedding_size=3, hidden_size=2)
+    settings: dict[str, Any] = {"vocab_size": 9, "embedding_size": 3, "hidden_size": 2}
+    module = LitRNN(**settings)
     with torch.no_grad():
         module.network.cells.bias_hh_l0.fill_(0.1)  # type: ignore[union-attr, operator]
     trainer = quiet_trainer()
     trainer.strategy.connect(module)
     trainer.save_checkpoint("rnn.ckpt")
     content = torch.load("rnn.ckpt", weights_only=True)
-    torch.save(content | {"config": "model:\n  class_path: LitRNN\n"}, "rnn.ckpt")
+    torch.save(content | {"config": f"model:\n  class_path: LitRNN\n  init_args: {settings}\n"}, "rnn.ckpt")
     text = "a recurrent layer's second bias is not zero; Keras' SimpleRNN and LSTM have only one bias"
     assert error(run, "export", "--format", "keras", "--ckpt_path", "rnn.ckpt") == text

@@ -331,6 +331,7 @@ def test_without_keras_both_commands_say_how_to_install_it(
     assert error(run, "import-keras", "model.keras") == text
 
 
+@pytest.mark.slow
 def test_a_process_without_a_backend_of_its_own_computes_with_torch_and_leaves_nothing_at_home(tmp_path: Path) -> None:
     """Keras alone would choose TensorFlow, which its Rescaling needs, and write ~/.keras/keras.json."""
     rescaling = ("Rescaling", {"scale": 1 / 255})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datamodules.errors import MissingFileError, UserError
-from datamodules.pictures.folders import LAYOUTS, SUFFIXES, LabelledImage, listed, read_folder, read_table
+from datamodules.pictures.folders import LAYOUTS, SUFFIXES, LabelledImage, read_folder, read_table
 from datamodules.splits import Split
 
 
@@ -147,11 +147,6 @@ def test_a_mistake_in_a_table_is_refused_with_its_line(row: str, text: str, tmp_
     with pytest.raises(UserError) as caught:
         table(tmp_path / "t.csv", split_column="part")
     assert str(caught.value) == f"{tmp_path}/t.csv:3: {text.format(root=tmp_path)}"
-
-
-def test_a_list_of_names_has_five_and_their_number() -> None:
-    assert listed(list("abcde")) == "a, b, c, d, e"
-    assert listed(list("abcdefg")) == "a, b, c, d, e and 2 more"
 
 
 def test_an_image_that_a_table_names_twice_is_refused(tmp_path: Path) -> None:

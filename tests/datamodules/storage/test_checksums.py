@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from datamodules.errors import UserError
 from datamodules.storage import checksums
-from datamodules.storage.checksums import note, recorded_sha256
+from datamodules.storage.checksums import array_checksum, note, recorded_sha256
 from datamodules.storage.downloads import sha256
 
 
@@ -95,3 +96,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_note_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     note("these data are others")
     assert capsys.readouterr() == ("", "note: these data are others\n")
+
+
+def test_an_arrays_checksum_is_that_of_its_bytes() -> None:
+    one, two = torch.arange(3), torch.tensor([1.5, -2.0])
+    wanted = hashlib.sha256(one.numpy().tobytes() + two.numpy().tobytes()).hexdigest()
+    assert array_checksum(one, two) == wanted
+    assert array_checksum(two, one) != wanted

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.errors import MissingFileError, UserError
-from datamodules.storage.lines import numbered_lines, require_utf8
+from datamodules.storage.lines import file_paths, numbered_lines, require_utf8
 
 
 def test_lines_have_numbers_and_keep_their_ends(tmp_path: Path) -> None:
@@ -51,3 +51,11 @@ def test_half_of_a_surrogate_pair_is_refused() -> None:
     assert require_utf8("ä 😀", "f:1") == "ä 😀"
     with pytest.raises(UserError, match=r"^f:1: the text is not UTF-8 \(U\+D800 alone\)$"):
         require_utf8("a\ud800", "f:1")
+
+
+def test_a_setting_names_no_file_one_or_several() -> None:
+    assert file_paths(None) == file_paths("") == file_paths([]) == []
+    assert file_paths("a.csv") == file_paths(Path("a.csv")) == file_paths(["a.csv"]) == [Path("a.csv")]
+    assert file_paths(["~/a.csv", Path("b.csv")]) == [Path.home() / "a.csv", Path("b.csv")]
+    with pytest.raises(UserError, match=r"^a\.csv is named twice: leave one out$"):
+        file_paths(["a.csv", "b.csv", "a.csv"])

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from datamodules.errors import UserError
-from datamodules.words.labels import LabelNumbers, in_order, read_label, read_labels
+from datamodules.words.labels import LabelNumbers, in_order, read_label, read_labels, require_different
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,15 @@ def test_a_label_that_is_not_among_the_names_is_refused(names: list[str], label:
     with pytest.raises(UserError, match=f"^{re.escape(message)}") as caught:
         LabelNumbers(names).of(label, "f:1")
     assert str(caught.value).endswith(", …") == (len(names) > 10)
+
+
+def test_labels_that_differ_only_in_case_or_blanks_are_refused_with_their_places() -> None:
+    places = {"pos": "f:2", "neg": "f:3", "Pos": "f:4", "very  good": "f:5", "very good": "f:6", "POS": "f:7"}
+    groups = "'pos' (f:2) and 'Pos' (f:4) and 'POS' (f:7); 'very  good' (f:5) and 'very good' (f:6)"
+    with pytest.raises(UserError) as error:
+        require_different(places, advice=", or else")
+    assert str(error.value) == (f"labels differ only in case or blanks: {groups}; write each label in one way, or else")
+
+
+def test_letters_may_be_classes_in_both_cases() -> None:
+    require_different({"a": "f:2", "A": "f:3", "b": "f:4"})

@@ -11,8 +11,9 @@ import torch
 
 from datamodules import TextDataModule
 from datamodules.errors import MissingFileError, UserError
+from datamodules.words.folders import class_files, read_text
 from datamodules.words.records import Columns
-from datamodules.words.sources import FileSource, HubSource, Sources
+from datamodules.words.sources import FileSource, HubSource, Sources, file_source
 
 COLUMNS = Columns("text", "label")
 
@@ -106,9 +107,67 @@ def test_a_file_is_read_again_and_its_checksum_is_that_of_its_content(tmp_path: 
 def test_a_split_is_opened_once_and_only_opened_files_have_checksums(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text(f"text,label\n{name},x\n")
-    files: Any = {"train": str(tmp_path / "a.csv"), "val": None, "test": str(tmp_path / "b.csv")}
+    files: Any = {"train": [tmp_path / "a.csv"], "val": [], "test": [tmp_path / "b.csv"]}
     sources = Sources(files, dataset=None, columns=COLUMNS, use_validation=True)
     assert sources.checksums() == {}
     assert sources.get("train") is sources.get("train") is not None
     assert sources.get("val") is None
     assert list(sources.checksums()) == [str(tmp_path / "a.csv")]
+
+
+def test_several_files_are_read_one_after_the_other(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\none,x\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "two", "label": "y"}\n')
+    source = file_source([tmp_path / "a.csv", tmp_path / "b.jsonl"], COLUMNS)
+    assert [(Path(record.place).name, record.text, record.labels) for record in source.records()] == [
+        ("a.csv:2", "one", ("x",)),
+        ("b.jsonl:1", "two", ("y",)),
+    ]
+    assert list(source.checksums()) == [str(tmp_path / "a.csv"), str(tmp_path / "b.jsonl")]
+    assert source.name == ".csv, .jsonl"
+
+
+def test_a_folder_of_texts_for_each_class_is_read_sorted(tmp_path: Path) -> None:
+    source = file_source([write_class_folders(tmp_path / "films")], COLUMNS)
+    assert [(record.text, record.labels) for record in source.records()] == [
+        ("neg 0\nbad", ("neg",)),
+        ("neg 1\nbad", ("neg",)),
+        ("pos 0\nbad", ("pos",)),
+        ("pos 1\nbad", ("pos",)),
+    ]
+    (before,) = source.checksums().values()
+    (tmp_path / "films" / "pos" / "0.txt").write_text("changed")
+    assert file_source([tmp_path / "films"], COLUMNS).checksums() != {str(tmp_path / "films"): before}
+
+
+def test_the_folder_of_imdbs_texts_without_a_class_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = write_class_folders(tmp_path / "films", "neg", "pos", "unsup")
+    assert {label for label, _ in class_files(root)} == {"neg", "pos"}
+    assert capsys.readouterr().err == f"note: {root}: the folder unsup is left out, because its texts have no class\n"
+
+
+def test_a_folder_in_another_form_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    expected = "expected a table, or a folder with a folder of .txt files for each class, such as neg and pos"
+    with pytest.raises(UserError, match=f"^{tmp_path}/empty is a folder, {expected}$"):
+        list(class_files(tmp_path / "empty"))
+    root = write_class_folders(tmp_path / "films")
+    (root / "neutral").mkdir()
+    with pytest.raises(UserError, match=f"^{root}/neutral has no .txt files, {expected}; remove an empty folder$"):
+        list(class_files(root))
+    (root / "neutral" / "0.txt").write_bytes(b"\xff")
+    with pytest.raises(UserError, match=f"^{root}/neutral/0.txt:1: not UTF-8"):
+        read_text(root / "neutral" / "0.txt")
+    with pytest.raises(MissingFileError, match=f"^{tmp_path}/none: no such folder$"):
+        list(class_files(tmp_path / "none"))
+
+
+def write_class_folders(root: Path, *labels: str) -> Path:
+    """Two texts in a folder for each label."""
+    for label in labels or ("neg", "pos"):
+        (root / label).mkdir(parents=True)
+        for i in range(2):
+            (root / label / f"{i}.txt").write_text(f"{label} {i}\nbad\n")
+    return root

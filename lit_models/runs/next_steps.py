@@ -1,0 +1,75 @@
+"""The commands to type after a training. Each can be copied, and fits 80 columns."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import lightning as L
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.model_helpers import is_overridden
+
+from lit_models.report.facts import PROGRAM
+from lit_models.tasks.task import LitTask
+
+WIDTH = 80
+
+
+def command_line(*words: str) -> str:
+    """A command of this program, as it is typed."""
+    return f"{PROGRAM} {shlex.join(words)}"
+
+
+def next_steps(trainer: L.Trainer, folder: Path, *, tested: bool) -> list[str]:
+    """The commands that can follow a training, in lines.
+
+    Args:
+        trainer: that has trained.
+        folder: the run folder.
+        tested: whether the model was tested after the training.
+    """
+    lines = [line for words in _commands(trainer, folder, tested=tested) for line in wrapped(command_line(*words))]
+    if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
+        lines += wrapped(shlex.join(["tensorboard", "--logdir", str(folder.parent)]))
+    return ["next", *(f"  {line}" for line in lines)]
+
+
+def _commands(trainer: L.Trainer, folder: Path, *, tested: bool) -> Iterator[tuple[str, ...]]:
+    best, last = (folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
+    checkpoint = next((path for path in (best, last) if path.is_file()), None)
+    if checkpoint is not None and tested:
+        yield ("test", "--ckpt_path", str(checkpoint))
+    if checkpoint is not None and _can_predict(trainer, tested=tested):
+        yield ("predict", "--ckpt_path", str(checkpoint))
+    longer = _longer(trainer)
+    if last.is_file() and longer:
+        yield ("fit", "--resume", str(folder), *longer)
+    yield ("report", str(folder))
+
+
+def _can_predict(trainer: L.Trainer, *, tested: bool) -> bool:
+    """Whether `predict` needs no further flags: a LitTask predicts the test split."""
+    module = trainer.lightning_module
+    if isinstance(module, LitTask):
+        return tested
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return is_overridden("predict_dataloader", module if data is None else data)
+
+
+def _longer(trainer: L.Trainer) -> tuple[str, ...]:
+    """The flags with which a training goes on for as long again; empty if it has no limit."""
+    limits = {"max_epochs": trainer.max_epochs, "max_steps": trainer.max_steps}
+    flags = [(f"--trainer.{name}", str(2 * limit)) for name, limit in limits.items() if limit is not None and limit > 0]
+    return tuple(word for flag in flags for word in flag)
+
+
+def wrapped(command: str) -> list[str]:
+    r"""A command in lines of at most 78 characters, joined by `\` at their ends. A word is never broken."""
+    lines = [""]
+    for word in shlex.split(command):
+        word = shlex.quote(word)
+        if lines[-1] and len(lines[-1]) + len(word) + 3 > WIDTH - 2:
+            lines[-1] += " \\"
+            lines.append(f"    {word}")
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines
