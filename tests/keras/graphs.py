@@ -63,7 +63,7 @@ def transformer(keras: Any) -> Model:
     inputs = keras.Input((None,), name="words", dtype="int32")
     x = k.Embedding(20, 8, mask_zero=True)(inputs)
     x = k.LayerNormalization()(x + k.MultiHeadAttention(2, 4, dropout=0.1)(x, x))
-    x = k.LayerNormalization()(x + k.Dense(8)(k.Dense(16, activation="gelu")(x)))
+    x = k.LayerNormalization()(x + k.Dense(8)(k.Dense(16, activation="silu")(x)))
     x = k.GlobalAveragePooling1D()(x)
     return Model(keras.Model(inputs, k.Dense(2, activation="softmax")(x)), {"words": tokens(7, vocabulary=20)})
 

@@ -55,7 +55,9 @@ class HeadAttention(KerasLayer):
         if not dropout:
             bias = None
             if counts is not None:
-                bias = q.new_zeros(counts.shape).masked_fill(~counts, -0.7 * torch.finfo(q.dtype).max)
+                some = counts.any(-1, keepdim=True)
+                bias = q.new_zeros(counts.shape).masked_fill(some & ~counts, -0.7 * torch.finfo(q.dtype).max)
+                q = torch.where(some, q, 0.0)  # where nothing counts, all values have one weight, as in Keras
             return F.scaled_dot_product_attention(q, k, v, bias, scale=self.scale).transpose(1, 2)
         scores = q @ k.transpose(-1, -2) * self.scale
         weights = (scores if counts is None else torch.where(counts, scores, -MASKED_SCORE)).softmax(-1)
