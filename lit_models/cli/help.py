@@ -71,8 +71,7 @@ def help_screen() -> str:
     title = f"lit-models {version()}: classic neural networks behind one Lightning command line"
     lines = [*textwrap.wrap(title, width()), "", f"usage: {PROGRAM} COMMAND [options]"]
     lines += [*section("commands", COMMANDS.items()), "", "examples"]
-    lines += [f"  {PROGRAM} {EXAMPLES['fit'][i]}" for i in (0, 1)]
-    lines += [f"  {PROGRAM} {EXAMPLES['test'][0]}"]
+    lines += [f"  {PROGRAM} {EXAMPLES[command][0]}" for command in ("fit", "test")]
     return "\n".join([*lines, "", f"next: `{PROGRAM} list`, and `{PROGRAM} COMMAND --help`"])
 
 

@@ -219,8 +219,8 @@ def test_doctor_and_list_take_no_arguments() -> None:
         (["tests"], "unknown command 'tests', did you mean test?"),
         (
             ["zzz"],
-            "unknown command 'zzz'; there are fit, validate, test, predict, data-check, doctor, export, import-keras, "
-            "list, report, reproduce",
+            "unknown command 'zzz'; there are fit, validate, test, predict, completion, data-check, doctor, export, "
+            "import-keras, list, report, reproduce, schema",
         ),
         (["-c", "x.yaml"], "the command comes before its options: python -m lit_models fit -c x.yaml"),
         (["-c"], "the command comes before its options: python -m lit_models fit -c"),
@@ -230,8 +230,8 @@ def test_doctor_and_list_take_no_arguments() -> None:
         ),
         (
             ["--config", "digits_cnn", "zzz"],
-            "unknown command 'zzz'; there are fit, validate, test, predict, data-check, doctor, export, import-keras, "
-            "list, report, reproduce",
+            "unknown command 'zzz'; there are fit, validate, test, predict, completion, data-check, doctor, export, "
+            "import-keras, list, report, reproduce, schema",
         ),
         (["--model", "LitMLP"], "the command comes before its options: python -m lit_models fit --model LitMLP"),
     ],

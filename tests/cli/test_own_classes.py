@@ -135,11 +135,11 @@ def test_predict_takes_a_loader_with_positional_arguments(run: Run, broken: str)
             "monitor needs a validation part: set data.num_val or data.val_fraction, or leave it out",
         ),
         (
-            ("--trainer.limit_val_batches", "0", "--monitor", "val/f1"),
+            ("--trainer.limit_val_batches", "0", "--monitor", "val/acc"),
             "monitor needs checkpoints and validation, and one of them is turned off: leave it out",
         ),
         (
-            ("--trainer.enable_checkpointing", "false", "--monitor", "val/f1"),
+            ("--trainer.enable_checkpointing", "false", "--monitor", "val/acc"),
             "monitor needs checkpoints and validation, and one of them is turned off: leave it out",
         ),
         (

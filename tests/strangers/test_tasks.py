@@ -123,7 +123,7 @@ def test_a_classifier_of_a_strangers_fits_tests_and_predicts(stranger: Stranger)
     out = stranger.succeeds("fit", "--model", "tasks.LitByHand", "--data", "points.Points", *flags)
     metrics = stranger.results("LitByHand-Points")["metrics"]
     assert {"test/acc", "test/f1_macro", "test/recall/0", "test/recall/1"} < set(metrics)
-    assert "test, by class\n     precision    recall        f1     count\n" in out
+    assert "test, by class\n       precision    recall        f1     count\n" in out
     best = "runs/LitByHand-Points/version_0/checkpoints/best.ckpt"
     stranger.succeeds("test", "--ckpt_path", best)
     stranger.succeeds("predict", "--ckpt_path", best, "--output", "predictions.csv")

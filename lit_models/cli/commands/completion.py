@@ -8,7 +8,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def parser() -> FlagParser:
     """The flags of the command."""
-    flags = FlagParser(__name__, "SHELL", needed=("SHELL",), examples=("completion bash > ~/.lit-models.bash",))
+    flags = FlagParser(__name__, "SHELL", needed=("SHELL",), examples=("completion bash",))
     flags.add_argument("shell", nargs="?", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
     return flags
 
