@@ -33,8 +33,7 @@ def _layers(
 ) -> tuple[Any, ...]:
     """All layers of a module, with the arguments and results of PyTorch's operation. There is no dropout, because an
     exported module is in evaluation mode."""
-    from onnxscript import opset18 as op
-
+    op = _operators()
     directions, each = 2 if bidirectional else 1, 4 if has_biases else 2  # parameters of one direction
     operator = _operator(op, name, directions, hidden_size=params[1].shape[1])
     x = op.Transpose(input, perm=[1, 0, 2]) if batch_first else input  # (T, B, I)
@@ -53,6 +52,13 @@ def _layers(
     return outputs, *joined
 
 
+def _operators() -> Any:
+    """ONNX's operators. Their types do not know that a list of numbers becomes a constant."""
+    from onnxscript import opset18
+
+    return opset18
+
+
 def _operator(op: Any, name: str, directions: int, *, hidden_size: int) -> Callable[..., Any]:
     """The operator of a layer, with its settings."""
     settings: dict[str, Any] = {"direction": "bidirectional" if directions == 2 else "forward"}
@@ -66,9 +72,7 @@ def _operator(op: Any, name: str, directions: int, *, hidden_size: int) -> Calla
 
 def _weights(name: str, directions: Sequence[Any]) -> Any:
     """A parameter of each direction, with ONNX's order of gates: `(D, gates * H, …)`."""
-    from onnxscript import opset18 as op
-
-    ordered = []
+    op, ordered = _operators(), []
     for weight in directions:
         size = weight.shape[0] // len(GATES[name])
         rows = [gate * size + i for gate in GATES[name] for i in range(size)]

@@ -15,7 +15,7 @@ def parser() -> FlagParser:
     flags = FlagParser(
         __name__,
         "[options]",
-        passes_on="-",
+        passes_on=("-",),
         examples=(
             "data-check --config text_rnn --data.train_file my.csv",
             "data-check --data ImageFolderDataModule --data.root pets",
