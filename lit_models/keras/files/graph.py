@@ -158,8 +158,8 @@ class Reader:
         reads: list[str] = []
         constants = [replaced(argument, found, reads) for argument in arguments]
         for name in LAYER_INPUTS.get(str(layer["class_name"]), ()):
-            if name in own and is_tensor(own[name]):
-                reads.append(found[history(own.pop(name))])
+            if is_tensor(own.get(name)):
+                replaced(own.pop(name), found, reads)
         mask = found[history(own.pop("mask"))] if is_tensor(own.get("mask")) else None
         if "initial_state" in own:
             replaced(own.pop("initial_state"), found, reads)

@@ -180,7 +180,7 @@ def divided(datasets: list[Any], layers: Sequence[str], expected: Expected) -> d
         raise KerasFileError(
             f"{layers[0]!r} has {len(datasets)} arrays of weights, but its settings imply {len(order)}"
         )
-    by_place = {place: data for place, data in zip(order, datasets, strict=True)}
+    by_place = dict(zip(order, datasets, strict=True))
     for layer in layers:
         found[layer] = [by_place[layer, i] for i in range(len(expected[layer]))]
     return found

@@ -21,25 +21,95 @@ from lit_models.keras.layers.base import KerasLayer as KerasLayer
 from lit_models.keras.layers.base import Mask as Mask
 from lit_models.keras.layers.base import Shape as Shape
 
-BASES = (
-    "KerasLayer",
-    "Convolution",
-    "DepthwiseConvolution",
-    "SeparableConvolution",
-    "TransposedConvolution",
-    "Pooling",
+KINDS: tuple[type[KerasLayer], ...] = (
+    activations.Activation,
+    activations.ReLU,
+    activations.LeakyReLU,
+    activations.ELU,
+    activations.PReLU,
+    activations.Softmax,
+    attention.MultiHeadAttention,
+    attention.GroupQueryAttention,
+    attention.Attention,
+    attention.AdditiveAttention,
+    convolution.Conv1D,
+    convolution.Conv2D,
+    convolution.Conv3D,
+    convolution.DepthwiseConv1D,
+    convolution.DepthwiseConv2D,
+    convolution.SeparableConv1D,
+    convolution.SeparableConv2D,
+    convolution.Conv1DTranspose,
+    convolution.Conv2DTranspose,
+    convolution.Conv3DTranspose,
+    dense.Dense,
+    dense.EinsumDense,
+    dense.Embedding,
+    dense.Identity,
+    dense.Masking,
+    merging.Add,
+    merging.Subtract,
+    merging.Multiply,
+    merging.Average,
+    merging.Maximum,
+    merging.Minimum,
+    merging.Concatenate,
+    merging.Dot,
+    merging.CustomScaleLayer,
+    normalization.BatchNormalization,
+    normalization.LayerNormalization,
+    normalization.GroupNormalization,
+    normalization.RMSNormalization,
+    normalization.UnitNormalization,
+    normalization.Normalization,
+    normalization.LayerScale,
+    pooling.MaxPooling1D,
+    pooling.MaxPooling2D,
+    pooling.MaxPooling3D,
+    pooling.AveragePooling1D,
+    pooling.AveragePooling2D,
+    pooling.AveragePooling3D,
+    pooling.AdaptiveMaxPooling1D,
+    pooling.AdaptiveMaxPooling2D,
+    pooling.AdaptiveMaxPooling3D,
+    pooling.AdaptiveAveragePooling1D,
+    pooling.AdaptiveAveragePooling2D,
+    pooling.AdaptiveAveragePooling3D,
+    pooling.GlobalMaxPooling1D,
+    pooling.GlobalMaxPooling2D,
+    pooling.GlobalMaxPooling3D,
+    pooling.GlobalAveragePooling1D,
+    pooling.GlobalAveragePooling2D,
+    pooling.GlobalAveragePooling3D,
+    recurrent.SimpleRNN,
+    recurrent.LSTM,
+    recurrent.GRU,
+    regularization.Dropout,
+    regularization.SpatialDropout1D,
+    regularization.SpatialDropout2D,
+    regularization.SpatialDropout3D,
+    regularization.GaussianDropout,
+    regularization.AlphaDropout,
+    regularization.GaussianNoise,
+    regularization.ActivityRegularization,
+    shapes.Flatten,
+    shapes.Reshape,
+    shapes.Permute,
+    shapes.RepeatVector,
+    shapes.ZeroPadding1D,
+    shapes.ZeroPadding2D,
+    shapes.ZeroPadding3D,
+    shapes.Cropping1D,
+    shapes.Cropping2D,
+    shapes.Cropping3D,
+    shapes.UpSampling1D,
+    shapes.UpSampling3D,
+    shapes.UpSampling2D,
+    shapes.Rescaling,
+    wrappers.Bidirectional,
+    wrappers.TimeDistributed,
 )
-BASES += ("MaxPooling", "AveragePooling", "AdaptivePooling", "GlobalPooling", "GlobalMaxPooling", "Extreme", "Merge")
-BASES += ("GlobalAveragePooling", "Normalizing", "Cropping", "ZeroPadding", "UpSampling", "Rate", "SpatialDropout")
-BASES += ("Recurrent", "Gated", "HeadAttention")
-FILES = (activations, attention, convolution, dense, merging, normalization, pooling, recurrent, regularization)
-FILES += (shapes, wrappers)
-LAYERS: dict[str, type[KerasLayer]] = {
-    name: kind
-    for file in FILES
-    for name, kind in vars(file).items()
-    if inspect.isclass(kind) and issubclass(kind, KerasLayer) and name not in BASES
-}
+LAYERS: dict[str, type[KerasLayer]] = {kind.__name__: kind for kind in KINDS}
 """The layers by their names in Keras."""
 
 

@@ -234,11 +234,8 @@ class SeparableConvolution(Convolution):
         return self.activation(as_before(maps, self.data_format))
 
     def arrays(self) -> list[KerasArray]:
-        depthwise = depthwise_array(self.depthwise, self.channels, self.multiplier)
-        return [
-            depthwise._replace(name="depthwise_kernel"),
-            self.array("pointwise_kernel", kernel_of(self.pointwise)),
-        ] + (self.bias_array())
+        depthwise = depthwise_array(self.depthwise, self.channels, self.multiplier)._replace(name="depthwise_kernel")
+        return [depthwise, self.array("pointwise_kernel", kernel_of(self.pointwise)), *self.bias_array()]
 
 
 class SeparableConv1D(SeparableConvolution):

@@ -19,9 +19,7 @@ from lit_models.keras.layers.base import KerasLayer, Mask, Shape
 from lit_models.keras.layers.dense import known
 from lit_models.keras.rules.initializers import init_like_keras
 from lit_models.keras.rules.weights import KerasArray, recurrent_arrays
-from lit_models.kernels.recurrence import GRU as FastGRU
-from lit_models.kernels.recurrence import LSTM as FastLSTM
-from lit_models.kernels.recurrence import SimpleRNN as FastSimpleRNN
+from lit_models.kernels import recurrence
 
 States = list[Tensor]
 
@@ -151,7 +149,7 @@ class Recurrent(KerasLayer):
 class SimpleRNN(Recurrent):
     """`h = tanh(x W + h U + b)`."""
 
-    fast = FastSimpleRNN
+    fast = recurrence.SimpleRNN
 
     def step(self, x: Tensor, states: States, weights: Weights, dropped: Tensor | None) -> States:
         h = states[0] if dropped is None else states[0] * dropped
@@ -170,7 +168,7 @@ class Gated(Recurrent):
 class LSTM(Gated):
     """Input, forget and output gates, and a cell."""
 
-    fast, num_states = FastLSTM, 2
+    fast, num_states = recurrence.LSTM, 2
 
     def step(self, x: Tensor, states: States, weights: Weights, dropped: Tensor | None) -> States:
         h = states[0] if dropped is None else states[0] * dropped
@@ -182,7 +180,7 @@ class LSTM(Gated):
 class GRU(Gated):
     """Update and reset gates. `reset_after` resets after the product with the recurrent kernel, as torch does."""
 
-    fast = FastGRU
+    fast = recurrence.GRU
 
     def __init__(self, *shapes: Shape, reset_after: bool = True, **settings: object) -> None:
         super().__init__(*shapes, **settings)

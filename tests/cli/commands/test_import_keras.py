@@ -177,7 +177,7 @@ def test_a_float64_model_stays_one(run: Run) -> None:
         ),
         (
             ["model.keras", "--data", "IMDBDataModule"],
-            "LitMLP reads features or images, but IMDBDataModule gives tokens: models that fit are LitBERT, LitKeras, LitRNN, ",
+            "LitMLP reads features or images, but IMDBDataModule gives tokens: models that fit are LitBERT, LitKeras, ",
         ),
         (
             ["model.keras", "--data", "XORDataModule"],
