@@ -20,9 +20,9 @@ if TYPE_CHECKING:  # the table of public names; add a line for a new model
     from lit_models.cli.python import fit as fit
     from lit_models.cli.python import load as load
     from lit_models.cnn import LitCNN as LitCNN
-    from lit_models.keras_model import LitKeras as LitKeras
     from lit_models.mlp import LitMLP as LitMLP
     from lit_models.rnn import LitRNN as LitRNN
+    from lit_models.tasks.keras_graph import LitKeras as LitKeras
     from lit_models.tasks.task import LitClassifier as LitClassifier
     from lit_models.tasks.task import LitTask as LitTask
     from lit_models.transformer import LitTransformer as LitTransformer

@@ -28,13 +28,6 @@ from lit_models.keras.rules.weights import load_keras_weights
 class Imported(Protocol):
     """What was read from a Keras file."""
 
-    settings: dict[str, Any]
-    """Arguments of the network's `Lit` class, plain values."""
-    dtype: str
-    """Precision: "float32" or "float64"."""
-    notes: list[str]
-    """One sentence for each difference from the file."""
-
     compared: ClassVar[str]
     """What is compared, for messages."""
     allowed: ClassVar[str]
@@ -43,6 +36,18 @@ class Imported(Protocol):
     @property
     def name(self) -> str:
         """The network's `Lit` class."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Arguments of that class, plain values."""
+
+    @property
+    def dtype(self) -> str:
+        """Precision: "float32" or "float64"."""
+
+    @property
+    def notes(self) -> list[str]:
+        """One sentence for each difference from the file."""
 
     def described(self) -> str:
         """The network in one line, for messages."""

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from datamodules.errors import UserError
 from lit_models.keras.adapters import GRAPH_MODEL
@@ -297,7 +297,7 @@ def network_outputs(network: KerasNetwork, inputs: Mapping[str, Array]) -> Array
     """Outputs of the graph `(B, units)` in evaluation, from inputs in Keras' layout."""
     network.eval()
     values = {name: torch.from_numpy(value) for name, value in inputs.items()}
-    return cast(Tensor, network.computed(values)).numpy()
+    return network.computed(values).numpy()
 
 
 def random_inputs(network: KerasNetwork, dtype: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def ours(network: KerasNetwork, inputs: Values) -> Computed:
     for value in given.values():
         value.requires_grad_(value.is_floating_point())
     output = network.computed(given)
-    (output * factors(output.shape).to(output.dtype)).sum().backward()
+    (output * factors(output.shape).to(output.dtype)).sum().backward()  # type: ignore[no-untyped-call]
     gradients = {name: value.grad for name, value in given.items()}
     with torch.no_grad():
         for parameter in network.parameters():

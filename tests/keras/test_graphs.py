@@ -10,7 +10,7 @@ import torch
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.importing_graph import import_graph
 from lit_models.keras.network import KerasNetwork
-from lit_models.keras_model import LitKeras
+from lit_models.tasks.keras_graph import LitKeras
 from tests.keras.beside import randomize
 from tests.keras.graphs import MODELS
 from tests.keras.stacks import keras_tests
@@ -89,7 +89,7 @@ def test_a_frozen_base_keeps_its_weights_and_averages_in_training(tmp_path: Path
     with torch.no_grad():
         for parameter in module.parameters():
             if parameter.grad is not None:
-                parameter -= parameter.grad
+                parameter.sub_(parameter.grad)
     changed = {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {name for name in before if "base/" not in name}
 

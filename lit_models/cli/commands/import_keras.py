@@ -70,9 +70,8 @@ def check_flags(model: str | None, dropout: float | None, experiment: str) -> No
     """
     known = (*ADAPTERS, GRAPH_MODEL)
     if model in registry.model_names():
-        if model != GRAPH_MODEL:
-            adapter_of(model)
-    elif model is not None:
+        adapter_of(model)
+    elif model not in (None, GRAPH_MODEL):
         raise UserError(f"--model: no network {model!r}{nearest(model, known)} (known: {', '.join(known)})")
     if dropout is not None and not 0 <= dropout < 1:
         raise UserError(f"--dropout must be 0 to below 1, got {dropout}")

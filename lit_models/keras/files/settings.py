@@ -103,7 +103,7 @@ def setting(saved: SavedLayer, key: str, value: Any) -> Any:
             return function_name(value)
         except ValueError as error:
             raise KerasFileError(f"{place} has {key} {plain(value)!r}; expected {error}") from error
-    hint = hints_of(LAYERS[saved.kind])[key]
+    hint = hints_of(saved.kind)[key]
     if not fits(value, hint):
         shown = f"{plain(value)!r}, an object" if isinstance(value, Mapping) else repr(value)
         raise KerasFileError(f"{place} has {key} {shown}; {hint_text(hint)} is supported")
@@ -111,12 +111,12 @@ def setting(saved: SavedLayer, key: str, value: Any) -> Any:
 
 
 @cache
-def hints_of(kind: type[KerasLayer]) -> dict[str, Any]:
+def hints_of(kind: str) -> dict[str, Any]:
     """The types of the settings of a layer."""
     found: dict[str, Any] = {}
-    for base in reversed(kind.__mro__):
+    for base in reversed(LAYERS[kind].__mro__):
         if "__init__" in vars(base) and issubclass(base, KerasLayer):
-            found |= get_type_hints(base.__init__)
+            found |= get_type_hints(vars(base)["__init__"])
     return found
 
 

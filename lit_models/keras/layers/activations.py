@@ -89,11 +89,9 @@ def function(name: str | None) -> Function:
     Raises:
         UserError: no such function here.
     """
-    found = FUNCTIONS.get(name or "linear") if isinstance(name, str | None) else None
-    if found is None:
-        shown = name if isinstance(name, str) else "an object; code in a file is never run"
-        raise UserError(f"activation is {shown}; these are supported: {', '.join(FUNCTIONS)}")
-    return found
+    if (known := name or "linear") not in FUNCTIONS:
+        raise UserError(f"activation is {name}; these are supported: {', '.join(FUNCTIONS)}")
+    return FUNCTIONS[known]
 
 
 class Activation(KerasLayer):

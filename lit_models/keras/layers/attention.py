@@ -62,7 +62,8 @@ class HeadAttention(KerasLayer):
         scores = q @ k.transpose(-1, -2) * self.scale
         weights = (scores if counts is None else torch.where(counts, scores, -MASKED_SCORE)).softmax(-1)
         weights = weights if counts is None else torch.where(counts, weights, 0.0)
-        return (F.dropout(weights, dropout, self.training) @ v).transpose(1, 2)
+        found: Tensor = F.dropout(weights, dropout, self.training) @ v
+        return found.transpose(1, 2)
 
     def counted(self, masks: list[Mask], q: Tensor, k: Tensor, *, causal: bool) -> Mask:
         """Which scores count, `(B or 1, 1, T, S)`; None for all."""

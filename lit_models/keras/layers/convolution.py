@@ -6,7 +6,7 @@ torch's layers read channels first. A map with the channel last is only viewed i
 Source: `keras/src/layers/convolutional` and `keras/src/backend/torch/nn.py` in Keras 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -21,8 +21,9 @@ from lit_models.keras.rules.initializers import glorot_uniform_
 from lit_models.keras.rules.weights import KerasArray
 
 Sizes = int | Sequence[int]
-CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
-TRANSPOSED = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
+Convolve = Callable[..., Tensor]
+CONVOLUTIONS: dict[int, Convolve] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
+TRANSPOSED: dict[int, Convolve] = {1: F.conv_transpose1d, 2: F.conv_transpose2d, 3: F.conv_transpose3d}
 
 
 def each(sizes: Sizes, rank: int) -> tuple[int, ...]:
@@ -122,7 +123,7 @@ class Convolution(KerasLayer):
         elif self.padding == "causal":
             x = F.pad(x, [spread[0] - 1, 0])
         convolve = CONVOLUTIONS[self.rank]
-        maps: Tensor = convolve(x, weight, bias, self.strides, pads, self.dilation, groups)  # type: ignore[operator]
+        maps: Tensor = convolve(x, weight, bias, self.strides, pads, self.dilation, groups)
         return maps
 
     def arrays(self) -> list[KerasArray]:
@@ -230,7 +231,7 @@ class SeparableConvolution(Convolution):
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.convolved(channels_first(x, self.data_format), self.depthwise, None, self.channels)
-        maps = CONVOLUTIONS[self.rank](maps, self.pointwise, self.bias)  # type: ignore[operator]
+        maps = CONVOLUTIONS[self.rank](maps, self.pointwise, self.bias)
         return self.activation(as_before(maps, self.data_format))
 
     def arrays(self) -> list[KerasArray]:
@@ -279,7 +280,7 @@ class TransposedConvolution(Convolution):
     def forward(self, x: Tensor) -> Tensor:
         x = channels_first(x, self.data_format)
         transpose = TRANSPOSED[self.rank]
-        maps: Tensor = transpose(x, self.weight, None, self.strides, 0, 0, 1, self.dilation)  # type: ignore[operator]
+        maps: Tensor = transpose(x, self.weight, None, self.strides, 0, 0, 1, self.dilation)
         for i in range(self.rank):
             left, right = self.cut(i)
             maps = F.pad(maps, [0, 0] * (self.rank - 1 - i) + [-left, -right])

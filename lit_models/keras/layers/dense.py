@@ -19,7 +19,7 @@ class Dense(KerasLayer):
     def __init__(self, shape: Shape, *, units: int, activation: str | None = None, use_bias: bool = True) -> None:
         super().__init__()
         self.linear = nn.Linear(known(shape[-1], "Dense"), units, bias=use_bias)
-        self.activation = function(activation)
+        self.activation, self.use_bias = function(activation), use_bias
         init_like_keras(self.linear)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,7 +27,7 @@ class Dense(KerasLayer):
         return self.activation(self.linear(x))
 
     def arrays(self) -> list[KerasArray]:
-        bias = [] if self.linear.bias is None else [self.array("bias", self.linear.bias)]
+        bias = [self.array("bias", self.linear.bias)] if self.use_bias else []
         return [self.array("kernel", self.linear.weight.T), *bias]
 
 

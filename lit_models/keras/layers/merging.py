@@ -3,7 +3,7 @@
 Source: `keras/src/layers/merging` in Keras 3.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import ClassVar
 
@@ -70,7 +70,7 @@ class Extreme(Merge):
     """The largest or the smallest value. Steps that are masked in one input are taken from the others."""
 
     uses_masks = True
-    choose: ClassVar[Callable[[Tensor, Tensor], Tensor]]
+    largest: ClassVar[bool]
 
     def forward(self, *inputs: Tensor, masks: list[Mask]) -> Tensor:
         y, mask = inputs[0], masks[0]
@@ -79,20 +79,20 @@ class Extreme(Merge):
             x = x if own is None else torch.where(own.unsqueeze(-1), x, y)
             y = y if mask is None else torch.where(mask.unsqueeze(-1), y, x)
             mask = None if mask is None or own is None else mask | own
-            y = type(self).choose(y, x)
+            y = torch.maximum(y, x) if self.largest else torch.minimum(y, x)
         return y
 
 
 class Maximum(Extreme):
     """The largest."""
 
-    choose = staticmethod(torch.maximum)
+    largest = True
 
 
 class Minimum(Extreme):
     """The smallest."""
 
-    choose = staticmethod(torch.minimum)
+    largest = False
 
 
 class Concatenate(KerasLayer):

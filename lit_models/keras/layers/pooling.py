@@ -3,6 +3,7 @@
 Source: `keras/src/layers/pooling` and `keras/src/backend/torch/nn.py` in Keras 3.
 """
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -12,10 +13,11 @@ from datamodules.errors import UserError
 from lit_models.keras.layers.base import KerasLayer, Mask, Shape
 from lit_models.keras.layers.convolution import Sizes, as_before, channels_first, each, same_padding
 
-MAXIMUM = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
-AVERAGE = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
-ADAPTIVE_MAXIMUM = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}
-ADAPTIVE_AVERAGE = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
+Pool = Callable[..., Tensor]
+MAXIMUM: dict[int, Pool] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+AVERAGE: dict[int, Pool] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
+ADAPTIVE_MAXIMUM: dict[int, Pool] = {1: F.adaptive_max_pool1d, 2: F.adaptive_max_pool2d, 3: F.adaptive_max_pool3d}
+ADAPTIVE_AVERAGE: dict[int, Pool] = {1: F.adaptive_avg_pool1d, 2: F.adaptive_avg_pool2d, 3: F.adaptive_avg_pool3d}
 
 
 class Pooling(KerasLayer):
@@ -55,8 +57,7 @@ class MaxPooling(Pooling):
 
     def pooled(self, x: Tensor, sides: list[int]) -> Tensor:
         x = F.pad(x, sides, value=-float("inf")) if any(sides) else x
-        maps: Tensor = MAXIMUM[self.rank](x, self.size, self.strides)
-        return maps
+        return MAXIMUM[self.rank](x, self.size, self.strides)
 
 
 class AveragePooling(Pooling):
@@ -65,10 +66,10 @@ class AveragePooling(Pooling):
     def pooled(self, x: Tensor, sides: list[int]) -> Tensor:
         average = AVERAGE[self.rank]
         if not any(sides):
-            maps: Tensor = average(x, self.size, self.strides)  # type: ignore[arg-type]
+            maps: Tensor = average(x, self.size, self.strides)
             return maps
         counted = F.pad(x.new_ones(1, 1, *x.shape[2:]), sides)
-        sums, counts = (average(part, self.size, self.strides) for part in (F.pad(x, sides), counted))  # type: ignore[arg-type]
+        sums, counts = (average(part, self.size, self.strides) for part in (F.pad(x, sides), counted))
         return sums / counts
 
 
@@ -121,7 +122,7 @@ class AdaptivePooling(KerasLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         pool = (ADAPTIVE_MAXIMUM if self.maximum else ADAPTIVE_AVERAGE)[self.rank]
-        maps: Tensor = pool(channels_first(x, self.data_format), self.size)  # type: ignore[operator]
+        maps: Tensor = pool(channels_first(x, self.data_format), self.size)
         return as_before(maps, self.data_format)
 
 

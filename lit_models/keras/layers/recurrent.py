@@ -7,7 +7,8 @@ packed.
 Source: `keras/src/layers/rnn` in Keras 3.
 """
 
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -41,7 +42,7 @@ class Recurrent(KerasLayer):
     """
 
     uses_masks: ClassVar[bool] = True
-    fast: ClassVar[type[nn.RNNBase]]
+    fast: ClassVar[Callable[..., nn.RNNBase]]
     num_states: ClassVar[int] = 1
 
     def __init__(
@@ -59,7 +60,7 @@ class Recurrent(KerasLayer):
         zero_output_for_mask: bool = False,
     ) -> None:
         super().__init__()
-        self.rnn = self.fast(known(shape[-1], type(self).__name__), units, bias=use_bias, batch_first=True)  # type: ignore[call-arg]
+        self.rnn = self.fast(known(shape[-1], type(self).__name__), units, bias=use_bias, batch_first=True)
         init_like_keras(self.rnn)
         self.activation, self.plain_activations = function(activation), activation == "tanh"
         self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
@@ -159,8 +160,8 @@ class SimpleRNN(Recurrent):
 class Gated(Recurrent):
     """A layer with gates."""
 
-    def __init__(self, *shapes: Shape, recurrent_activation: str | None = "sigmoid", **settings: object) -> None:
-        super().__init__(*shapes, **settings)  # type: ignore[arg-type]
+    def __init__(self, *shapes: Shape, recurrent_activation: str | None = "sigmoid", **settings: Any) -> None:
+        super().__init__(*shapes, **settings)
         self.gate: Function = function(recurrent_activation)
         self.plain_activations &= recurrent_activation == "sigmoid"
 
@@ -182,12 +183,14 @@ class GRU(Gated):
 
     fast = recurrence.GRU
 
-    def __init__(self, *shapes: Shape, reset_after: bool = True, **settings: object) -> None:
+    def __init__(self, *shapes: Shape, reset_after: bool = True, **settings: Any) -> None:
         super().__init__(*shapes, **settings)
         self.reset_after = reset_after
         self.plain_activations &= reset_after
         if not reset_after and self.rnn.bias:
-            self.rnn.bias_hh_l0.requires_grad_(False)  # such a layer has one bias, and this one stays 0
+            self.rnn.get_parameter("bias_hh_l0").requires_grad_(
+                False
+            )  # such a layer has one bias, and this one stays 0
 
     def step(self, x: Tensor, states: States, weights: Weights, dropped: Tensor | None) -> States:
         h = states[0]
@@ -206,7 +209,7 @@ class GRU(Gated):
     def arrays(self) -> list[KerasArray]:
         arrays = super().arrays()
         if not self.reset_after and self.rnn.bias:
-            size, bias = self.rnn.hidden_size, self.rnn.bias_ih_l0
+            size, bias = self.rnn.hidden_size, self.rnn.get_parameter("bias_ih_l0")
             z_r_n = (bias[size : 2 * size], bias[:size], bias[2 * size :])
             arrays[-1] = self.array("bias", *z_r_n)
         return arrays

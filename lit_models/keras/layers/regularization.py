@@ -103,7 +103,8 @@ class AlphaDropout(Rate):
         kept = F.dropout(x.new_ones(sizes), self.rate, True) * (1 - self.rate)  # 0 or 1
         low = -SELU_ALPHA * SELU_SCALE
         factor = ((1 - self.rate) * (1 + self.rate * low**2)) ** -0.5
-        return factor * (x * kept + low * (1 - kept)) - factor * low * self.rate
+        scaled: Tensor = factor * (x * kept + low * (1 - kept)) - factor * low * self.rate
+        return scaled
 
 
 class GaussianNoise(KerasLayer):

@@ -166,7 +166,7 @@ def recurrent_arrays(name: str, module: nn.RNNBase) -> Iterator[KerasArray]:
                 z_r_n = (slice(h, 2 * h), slice(0, h), slice(2 * h, 3 * h))  # Keras' order, in torch's rows
                 yield _array(f"{place}/kernel", *(w_ih[gate].T for gate in z_r_n))
                 yield _array(f"{place}/recurrent_kernel", *(w_hh[gate].T for gate in z_r_n))
-                if module.bias:
+                if b_ih is not None and b_hh is not None:
                     biases = tuple(bias[gate] for bias in (b_ih, b_hh) for gate in z_r_n)
                     yield KerasArray(f"{place}/bias", biases, (2, 3 * h))
             else:

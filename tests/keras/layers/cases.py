@@ -95,7 +95,7 @@ def recurrent() -> Iterator[tuple[str, Case]]:
     settings: list[dict[str, Any]] = [{}, {"return_sequences": True, "go_backwards": True}, {"activation": "relu"}]
     settings += [{"use_bias": False}, {"return_sequences": True, "zero_output_for_mask": True}]
     for kind, (i, given), masked in product(("SimpleRNN", "LSTM", "GRU"), enumerate(settings), (False, True)):
-        mask = [("Masking", {})] if masked else []
+        mask: list[tuple[str, dict[str, Any]]] = [("Masking", {})] if masked else []
         yield f"{kind} {i} {'masked' if masked else ''}", (STEPS, stack(*mask, (kind, {"units": 3, **given})))
     yield "GRU before", (STEPS, one("GRU", 3, reset_after=False))
     for kind, mode in product(("SimpleRNN", "LSTM", "GRU"), ("concat", "sum", "ave", "mul")):

@@ -101,7 +101,7 @@ def test_what_is_drawn_in_training_is_spread_as_in_keras(kind: str, shape: Any, 
     assert dropped == pytest.approx((theirs == 0).mean(), abs=0.02)
 
 
-FIRST = {
+FIRST: dict[str, tuple[Any, dict[str, Any]]] = {
     "Dense": ((30,), {"units": 40}),
     "Conv2D": ((9, 9, 30), {"filters": 40, "kernel_size": 3}),
     "Embedding": ((7,), {"input_dim": 50, "output_dim": 30}),

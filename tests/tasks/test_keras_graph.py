@@ -10,7 +10,8 @@ import torch
 from lit_models.keras.importing_graph import import_graph
 from lit_models.keras.network import KerasNetwork
 from lit_models.keras.rules.optimizers import KerasAdam
-from lit_models.keras_model import LitKeras
+from lit_models.tasks.keras_graph import LitKeras
+from lit_models.testing import check_model
 from tests.keras.beside import named_layers, randomize
 from tests.keras.graphs import MODELS
 from tests.keras.stacks import keras_tests
@@ -26,9 +27,13 @@ ROWS = [
     {"name": "sum", "kind": "Add", "settings": {}, "reads": ["norm", "dense"]},
     {"name": "output", "kind": "Dense", "settings": {"units": 3}, "reads": ["sum"]},
 ]
-SMALL = [{"graph": ROWS, "outputs": "output", "num_classes": 3}]
-"""Settings of small models, which `tests/test_models.py` checks."""
 STEPS = 20
+
+
+def test_it_keeps_the_contract_of_a_model() -> None:
+    batch = (torch.randn(6, 4), torch.randint(0, 3, (6,)))
+    report = check_model(LitKeras, settings={"graph": ROWS, "outputs": "output", "num_classes": 3}, batch=batch)
+    assert "outputs_are_finite" in report.passed or len(report.passed) > 5
 
 
 @pytest.mark.parametrize("name", ["residual", "transformer", "rows", "series"])
@@ -86,7 +91,7 @@ def trained(module: LitKeras, name: str, inputs: Any, target: Any) -> list[float
         if network.num_outputs == 1 and outputs.shape[1] == 2:
             outputs = outputs[:, 1:] - outputs[:, :1]
         loss = module.target.sample_losses(outputs, torch.from_numpy(target)).mean()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         losses.append(loss.item())
     return losses

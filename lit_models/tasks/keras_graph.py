@@ -1,6 +1,6 @@
-"""A network that came from a Keras file, whatever its layers are: `import-keras FILE` makes its config and weights.
+"""LitKeras: trains the network of a Keras file, whatever its layers are. `import-keras FILE` makes its settings.
 
-Its layers are in `lit_models/keras/layers`, one class for each layer of Keras. `keras/network.py` runs them.
+`keras/network.py` runs the layers, and `keras/layers` has one class for each layer of Keras.
 """
 
 from typing import ClassVar
