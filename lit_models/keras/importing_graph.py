@@ -18,7 +18,7 @@ from torch import nn
 
 from datamodules.errors import UserError
 from lit_models.keras.adapters import GRAPH_MODEL
-from lit_models.keras.comparison import LOGIT, NUM_SAMPLES
+from lit_models.keras.comparison import LOGIT, MAX_NUMBERS, NUM_SAMPLES
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.graph import MODELS, Call, layer_name, saved_graph
 from lit_models.keras.files.graph_weights import ArrayShape, read_graph_weights
@@ -95,33 +95,35 @@ def import_graph(path: Path) -> ImportedGraph:
             layers.
     """
     try:
-        content = read_model(path)
-        activation, stripped = without_last_activation(content)
-        saved = saved_graph(stripped)
-        graph = plain_graph(saved.calls)
-        if len(saved.outputs) != 1:
-            names = ", ".join(saved.outputs)
-            raise KerasFileError(f"the model has {len(saved.outputs)} outputs ({names}); one output is supported")
-        dtype = precision(saved.calls)
-        scale, notes = pixels(graph)
-        network = without_numbers(graph, saved.outputs[0])
-        head, more = head_settings(network.output_shape, activation, content.get("compile_config") or {})
-        arrays = read_graph_weights(path, stripped, expected_arrays(network))
+        return read_graph(path)
     except KerasFileError as error:
         raise KerasFileError(f"{path}: {error}") from error
-    except (
-        AttributeError,
-        IndexError,
-        KeyError,
-        TypeError,
-        ValueError,
-        RecursionError,
-    ) as error:  # JSON of another form
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+        # JSON of another form
         raise KerasFileError(f"{path}: its architecture does not have the form of a Keras model") from error
-    training = read_training(content.get("compile_config") or {}, default_optimizer="keras_adam")
+
+
+def read_graph(path: Path) -> ImportedGraph:
+    """Reads a Keras file. The errors do not name it."""
+    content = read_model(path)
+    compiled = content.get("compile_config") or {}
+    activation, stripped = without_last_activation(content)
+    saved = saved_graph(stripped)
+    graph = plain_graph(saved.calls)
+    if len(saved.outputs) != 1:
+        names = ", ".join(saved.outputs)
+        raise KerasFileError(f"the model has {len(saved.outputs)} outputs ({names}); one output is supported")
+    dtype = precision(saved.calls)
+    scale, notes = pixels(graph)
+    network = without_numbers(graph, saved.outputs[0])
+    if network.largest > MAX_NUMBERS:
+        raise KerasFileError(f"a layer gives {network.largest:,} numbers; at most {MAX_NUMBERS:,} are supported")
+    head, more = head_settings(network.output_shape, activation, compiled)
+    training = read_training(compiled, default_optimizer="keras_adam")
     notes += more + training_notes(saved.calls, training.notes, head)
     settings = {"graph": graph, "outputs": saved.outputs[0], "input_scale": scale, **head}
     settings |= {"optimizer": training.optimizer, "lr": training.lr}
+    arrays = read_graph_weights(path, stripped, expected_arrays(network))
     return ImportedGraph(path=path, settings=settings, content=stripped, arrays=arrays, dtype=dtype, notes=notes)
 
 
@@ -154,7 +156,7 @@ def without_last_activation(content: Mapping[str, Any]) -> tuple[str, dict[str, 
         else:
             ends = config["output_layers"]
             end = ends[0] if isinstance(ends[0], list) else ends
-            last = next(layer for layer in layers if layer_name(layer) == end[0])
+            (last,) = (layer for layer in layers if layer_name(layer) == end[0])
         if last["class_name"] not in MODELS:
             break
         model = last
@@ -278,8 +280,8 @@ def check_graph(imported: ImportedGraph, network: KerasNetwork) -> float:
         try:
             live = build_graph(keras, imported.content, imported.arrays, imported.dtype)
             theirs = outputs_of(keras, live, inputs)
-        except (TypeError, ValueError) as error:  # what Keras raises about settings and shapes
-            reason = str(error).strip().splitlines()[-1]
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"{imported.path}: Keras itself cannot compute the model in the file: {reason}") from error
     ours = network_outputs(network, inputs)
     difference = float(np.abs(theirs - ours).max())
@@ -315,7 +317,7 @@ def random_inputs(network: KerasNetwork, dtype: str) -> dict[str, Any]:
                 tokens[row, ..., length:] = 0
             inputs[name] = tokens
         else:
-            samples = NUM_SAMPLES if np.prod(sizes) < 2**17 else 4
+            samples = max(1, min(NUM_SAMPLES, MAX_NUMBERS // max(1, network.largest)))
             drawn = rng.random((samples, *sizes)) if len(sizes) > 2 else rng.standard_normal((samples, *sizes))
             inputs[name] = (drawn * network.input_scale).astype(dtype)
     return inputs

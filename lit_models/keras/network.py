@@ -50,6 +50,8 @@ class KerasNetwork(nn.Module):
             call["name"]: tuple(call["settings"]["shape"]) for call in graph if call.get("kind") == INPUT
         }
         self.last_use = {read.partition(":")[0]: i for i, call in enumerate(graph) for read in reads_of(call)}
+        self.largest = 0
+        """Numbers of one sample in the largest output of a layer, with `EXAMPLE_LENGTH` for unknown lengths."""
         self.build()
 
     def build(self) -> None:
@@ -66,9 +68,10 @@ class KerasNetwork(nn.Module):
             try:
                 keywords = {"masks": [None] * len(inputs)} if layer.uses_masks else {}  # masks change no size
                 result = torch.func.functional_call(layer, meta, tuple(inputs), keywords)
-            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            except (ArithmeticError, RuntimeError, ValueError, IndexError, TypeError) as error:
                 raise UserError(f"layer {call['name']!r} cannot read its inputs: {first_line(error)}") from error
             self.keep(call, result, None, values, masks)
+            self.largest = max(self.largest, values[call["name"]][:1].numel())
         self.output_shape = tuple(values[self.result].shape[1:])
 
     def examples(self) -> dict[str, Tensor]:
@@ -182,7 +185,7 @@ def built(call: Mapping[str, Any], shapes: Sequence[Shape]) -> KerasLayer:
     try:
         kind = call["kind"]
         layer = Operation(*shapes, **call["settings"]) if kind == "Operation" else build_layer(call, *shapes)
-    except (UserError, RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
+    except (UserError, ArithmeticError, RuntimeError, ValueError, TypeError, IndexError, KeyError) as error:
         raise UserError(f"layer {call['name']!r} ({call['kind']}): {first_line(error)}") from error
     if call.get("trainable") is False:
         layer.requires_grad_(False)

@@ -28,7 +28,7 @@ def imported(path: Path) -> tuple[LitKeras, Any, float]:
     return module, found, found.transfer(module.network)
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("suffix", [".keras", pytest.param(".h5", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", MODELS)
 def test_a_file_becomes_a_network_with_the_same_outputs(name: str, suffix: str, tmp_path: Path) -> None:
     import keras

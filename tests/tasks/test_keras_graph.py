@@ -36,7 +36,9 @@ def test_it_keeps_the_contract_of_a_model() -> None:
     assert "outputs_are_finite" in report.passed or len(report.passed) > 5
 
 
-@pytest.mark.parametrize("name", ["residual", "transformer", "rows", "series"])
+@pytest.mark.parametrize(
+    "name", ["residual", *(pytest.param(name, marks=pytest.mark.slow) for name in ("transformer", "rows", "series"))]
+)
 def test_further_steps_are_those_of_keras(name: str, tmp_path: Path) -> None:
     """In float64, without dropout, whose draws differ."""
     import keras

@@ -89,7 +89,8 @@ class Reader:
         if kind == "Sequential":
             shape = config.get("build_input_shape") if isinstance(config, dict) else None
             return self.sequence(layers, shape, prefix=prefix, inputs=inputs, keywords=keywords)
-        assert isinstance(config, dict)
+        if not isinstance(config, dict):
+            raise KerasFileError("the functional model has no inputs and outputs")
         return self.functional(layers, config, prefix=prefix, inputs=inputs, keywords=keywords)
 
     def sequence(
@@ -163,6 +164,8 @@ class Reader:
         mask = found[history(own.pop("mask"))] if is_tensor(own.get("mask")) else None
         if "initial_state" in own:
             replaced(own.pop("initial_state"), found, reads)
+        if own.get("mask") is not None:
+            raise KerasFileError(f"layer {layer.get('name')!r} is called with a mask that is not computed")
         left = [name for name, value in own.items() if any(True for _ in tensors_in(value))]
         if left:
             raise KerasFileError(f"layer {layer.get('name')!r} is called with {left[0]}, which is not supported")

@@ -89,7 +89,11 @@ class Recurrent(KerasLayer):
         if self.training and self.dropout:
             x = x * F.dropout(x.new_ones(len(x), 1, x.shape[-1]), self.dropout, True)  # the same at each step
         stepwise = not self.plain_activations or (self.training and self.recurrent_dropout > 0)
-        outputs, last = (self.by_steps if stepwise else self.by_layer)(x, [*states], mask)
+        if x.is_meta:  # without numbers, only the shapes matter
+            size = self.rnn.hidden_size
+            outputs, last = x.new_empty(*x.shape[:2], size), [x.new_empty(len(x), size)] * self.num_states
+        else:
+            outputs, last = (self.by_steps if stepwise else self.by_layer)(x, [*states], mask)
         if mask is not None and self.zeros_masked:
             outputs = outputs * mask.unsqueeze(-1)
         result = outputs if self.return_sequences else last[0]

@@ -158,7 +158,7 @@ def test_a_float64_model_stays_one(run: Run) -> None:
         (["model.keras", "--model"], "import-keras: --model: expected one argument"),
         (
             ["model.keras", "--model", "LitCN"],
-            "--model: no network 'LitCN', did you mean LitCNN? (known: LitRNN, LitCNN, LitMLP)",
+            "--model: no network 'LitCN', did you mean LitCNN? (known: LitRNN, LitCNN, LitMLP, LitKeras)",
         ),
         (["model.keras", "--model", "LitBERT"], f"LitBERT {NO_COUNTERPART}"),
         (
@@ -177,7 +177,7 @@ def test_a_float64_model_stays_one(run: Run) -> None:
         ),
         (
             ["model.keras", "--data", "IMDBDataModule"],
-            "LitMLP reads features or images, but IMDBDataModule gives tokens: models that fit are LitBERT, LitKeras, ",
+            "LitMLP reads features or images, but IMDBDataModule gives tokens: models that fit are LitBERT, LitRNN, ",
         ),
         (
             ["model.keras", "--data", "XORDataModule"],

@@ -1,6 +1,6 @@
 """Layers of Keras in many settings, by the shape of a sample that they read."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from typing import Any
 
@@ -119,4 +119,10 @@ def both_ways(kind: str, mode: str) -> Callable[[Any], list[Any]]:
     return make
 
 
+def first_of_each_kind(names: Iterable[str]) -> set[str]:
+    """The first case of each layer, which the quick tests try; the others are slow tests."""
+    return set({name.split()[0]: name for name in reversed([*names])}.values())
+
+
 CASES: dict[str, Case] = dict([*convolutions(), *poolings(), *others(), *recurrent()])
+QUICK = first_of_each_kind(CASES)

@@ -8,7 +8,7 @@ import torch
 
 from lit_models.keras.layers import LAYERS, build_layer
 from tests.keras.beside import assert_same, network_of, random_inputs, randomize
-from tests.keras.layers.cases import CASES
+from tests.keras.layers.cases import CASES, QUICK
 from tests.keras.stacks import keras_tests
 from tests.parity.keras_runs import float64
 
@@ -19,7 +19,9 @@ SINGLE = ("LeakyReLU", "Activation leaky_relu", "Activation gelu", "Dense", "UpS
 """TensorFlow computes these with constants in float32, also on float64."""
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def test_outputs_and_gradients_are_those_of_keras(name: str) -> None:
     import keras
 
