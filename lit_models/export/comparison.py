@@ -73,6 +73,9 @@ def _lines(source: Source, worst: dict[str, Difference], others: int, *, lengths
     more = f" and {others} batches of other sizes{sizes}" if others else ""
     found = ", ".join(f"{name} {d.largest:.1e} (allowed: {d.limit:.0e})" for name, d in worst.items())
     notes = [] if source.samples.note is None else [source.samples.note]
+    outputs = zip(source.output_names(), source.outputs(source.samples.tensors), strict=True)
+    if nan := [name for name, output in outputs if output.is_floating_point() and output.isnan().any()]:
+        notes.append(f"note: the model itself gives NaN for some samples: {', '.join(nan)}")
     compared = f"compared with the model on {source.samples.origin}{more}, in {where}"
     return [*notes, compared, f"largest differences: {found}"]
 

@@ -13,7 +13,7 @@ from lit_models.export.files import new_folder
 from lit_models.export.graph import AXES, Graph, at_least_two, quiet_torch, reason_of, trace
 from lit_models.export.onnx_recurrent import translations
 from lit_models.export.readme import metadata, readme, result_code, variables, write_beside
-from lit_models.export.source import Source
+from lit_models.export.source import Source, variable
 
 FILE = "model.onnx"
 MOST_BYTES = 2**30
@@ -113,7 +113,7 @@ def first_difference(program: Any, source: Source) -> str:
 
 def _readme(source: Source, lines: list[str]) -> str:
     outputs = variables(source)
-    inputs = ", ".join(f'"{name}": {name}' for name in source.samples.tensors)
+    inputs = ", ".join(f"{json.dumps(name)}: {variable(name)}" for name in source.samples.tensors)
     names = NAMES if source.task else ""
     code = CODE.format(file=FILE, outputs=outputs, inputs=inputs, result=names + result_code(source))
     imports = ["import json", "import onnxruntime"] if source.task else ["import onnxruntime"]

@@ -1,12 +1,11 @@
 """The README.md beside an exported file: what it is, its inputs and outputs, and the lines of Python that use it."""
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lit_models.export.source import Source
+from lit_models.export.source import Source, variable
 
 OUTPUTS = {
     "classification": "`probabilities` has one number for each class; `logits` are the network's outputs before them.",
@@ -72,7 +71,7 @@ def readme(source: Source, *, title: str, imports: Sequence[str], code: str, nee
 
 def variables(source: Source) -> str:
     """The left side of an assignment to the outputs."""
-    names = [re.sub(r"\W|^(?=\d)", "_", name) for name in source.output_names()]
+    names = list(map(variable, source.output_names()))
     return f"{', '.join(names)}{',' if len(names) == 1 else ''}"
 
 

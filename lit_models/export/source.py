@@ -1,7 +1,9 @@
 """What is exported: a module with its weights, samples of its data, and how inputs become samples."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from keyword import iskeyword
 from typing import Any, Literal
 
 import lightning as L
@@ -271,9 +273,15 @@ def described(data: object, samples: Samples) -> Preprocessing:
     for name, tensor in samples.tensors.items():
         sides = ", ".join(map(str, [1, *tensor.shape[1:]]))
         dtype = str(tensor.dtype).removeprefix("torch.")
-        lines.append(f"{name} = np.zeros(({sides}{',' if tensor.ndim == 1 else ''}), dtype=np.{dtype})")
+        lines.append(f"{variable(name)} = np.zeros(({sides}{',' if tensor.ndim == 1 else ''}), dtype=np.{dtype})")
         shapes.append(f"`{name}`: {dtype} `({', '.join(['B', *map(str, tensor.shape[1:])])})`")
     return Preprocessing(f"The inputs are {'; '.join(shapes)}, where B is the number of samples.", "\n".join(lines))
+
+
+def variable(name: str) -> str:
+    """A name of Python for an input or an output, such as "pixel_values" for "pixel values"."""
+    name = re.sub(r"\W|^(?=\d)", "_", name)
+    return f"{name}_" if iskeyword(name) else name
 
 
 def has_lengths(tensor: Tensor) -> bool:

@@ -12,7 +12,7 @@ from lit_models.export.files import new_folder
 from lit_models.export.graph import quiet_torch, trace
 from lit_models.export.readme import metadata, readme, result_code, variables, write_beside
 from lit_models.export.recurrent import with_torch_operations
-from lit_models.export.source import Source
+from lit_models.export.source import Source, variable
 
 FILE, METADATA = "model.pt2", "metadata.json"
 CODE = """\
@@ -58,7 +58,7 @@ def write(source: Source, path: Path) -> list[str]:
 
 
 def _readme(source: Source, lines: list[str]) -> str:
-    inputs = ", ".join(f"torch.from_numpy({name})" for name in source.samples.tensors)
+    inputs = ", ".join(f"torch.from_numpy({variable(name)})" for name in source.samples.tensors)
     result = (NAMES if source.task else "") + result_code(source)
     code = CODE.format(metadata=METADATA, file=FILE, outputs=variables(source), inputs=inputs, result=result)
     imports = ["import json", "import torch"] if source.task else ["import torch"]

@@ -16,9 +16,10 @@ from torch.nn.parameter import is_lazy
 from datamodules.errors import UserError
 from lit_models.runs.durable import link, remove_parts, replaced
 from lit_models.runs.environment import differences, environment
-from lit_models.runs.folder import config_text, new_file, newest_config
+from lit_models.runs.folder import config_text, newest_config
 from lit_models.runs.logged import direction_of, monitor_of, no_monitor_note
 from lit_models.runs.metrics_file import MetricsFile
+from lit_models.runs.new_files import new_file
 from lit_models.runs.progress import say
 from lit_models.runs.resume import KEY, BetweenSteps
 from lit_models.runs.save_every import SaveEvery

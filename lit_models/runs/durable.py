@@ -40,7 +40,8 @@ def replaced(path: Path) -> Iterator[Path]:
         publish(part, path)
     except OSError as error:
         reason = FULL.get(error.errno or 0) or error.strerror or str(error)
-        raise UserError(f"{path} cannot be written: {reason}; the file that was there is unchanged") from error
+        kept = "; the file that was there is unchanged" if path.is_file() else ""
+        raise UserError(f"{path} cannot be written: {reason}{kept}") from error
     finally:
         if part is not None:
             part.unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The setting `--early_stopping METRIC:EPOCHS`: Lightning's EarlyStopping with the direction of the metric."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback, EarlyStopping
@@ -9,6 +10,20 @@ from lightning.pytorch.callbacks.early_stopping import EarlyStoppingReason
 from datamodules.errors import UserError
 from lit_models.runs.logged import Mode, direction_of
 from lit_models.runs.progress import say
+
+
+class Patience(EarlyStopping):
+    """Lightning's EarlyStopping, which takes its patience from the settings, also in a resumed run."""
+
+    goes_on = False
+    """Whether the checkpoint's run had stopped, and the patience of now is larger."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+        stopped = self.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED
+        self.goes_on = stopped and self.wait_count < self.patience
+        if self.goes_on:
+            self.stopping_reason, self.stopping_reason_message = EarlyStoppingReason.NOT_STOPPED, None
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,7 @@ class EarlyStop:
         """
         return direction_of(self.monitor, setting="early_stopping")
 
-    def callback(self, mode: Mode | None, others: list[Callback]) -> EarlyStopping:
+    def callback(self, mode: Mode | None, others: list[Callback]) -> Patience:
         """The callback.
 
         Args:
@@ -55,10 +70,26 @@ class EarlyStop:
         Raises:
             UserError: the direction is unknown, or one of the others does the same.
         """
-        callback = EarlyStopping(self.monitor, patience=self.patience, mode=mode or self.direction())
-        if any(other.state_key == callback.state_key for other in others):
+        callback = Patience(self.monitor, patience=self.patience, mode=mode or self.direction())
+        if any(isinstance(o, EarlyStopping) and (o.monitor, o.mode) == (self.monitor, callback.mode) for o in others):
             raise UserError(f"early_stopping and a callback EarlyStopping both watch {self.monitor}: leave one out")
         return callback
+
+
+def goes_on(trainer: L.Trainer) -> bool:
+    """Whether a run that had stopped early is resumed with more patience."""
+    return any(isinstance(callback, Patience) and callback.goes_on for callback in trainer.early_stopping_callbacks)
+
+
+def more_patience(trainer: L.Trainer) -> tuple[str, ...] | None:
+    """The flags with which a run that has stopped early goes on; None if it has not stopped early, and empty if there
+    are no such flags."""
+    stopped = [c for c in trainer.early_stopping_callbacks if c.stopping_reason != EarlyStoppingReason.NOT_STOPPED]
+    if not stopped:
+        return None
+    first = stopped[0]
+    exhausted = isinstance(first, Patience) and first.stopping_reason == EarlyStoppingReason.PATIENCE_EXHAUSTED
+    return ("--early_stopping", f"{first.monitor}:{2 * first.patience}") if exhausted and len(stopped) == 1 else ()
 
 
 def say_stopped(trainer: L.Trainer) -> None:

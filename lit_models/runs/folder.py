@@ -121,16 +121,6 @@ def start_folder(config: Path) -> Path | None:
     return None
 
 
-def new_file(folder: Path, name: str) -> Path:
-    """The path `folder/name`, or with the next free number before the suffix, so that nothing is overwritten."""
-    wanted = folder / name
-    number = 1
-    while wanted.exists():
-        number += 1
-        wanted = folder / f"{Path(name).stem}_{number}{Path(name).suffix}"
-    return wanted
-
-
 def remove_empty(folder: Path) -> None:
     """Removes an empty run folder, and its parents that are then empty."""
     if getattr(rank_zero_only, "rank", 0):

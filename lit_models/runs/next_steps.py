@@ -19,28 +19,30 @@ def command_line(*words: str) -> str:
     return f"{PROGRAM} {shlex.join(words)}"
 
 
-def next_steps(trainer: L.Trainer, folder: Path, *, tested: bool) -> list[str]:
+def next_steps(trainer: L.Trainer, folder: Path, *, tested: bool, patience: tuple[str, ...] | None) -> list[str]:
     """The commands that can follow a training, in lines.
 
     Args:
         trainer: that has trained.
         folder: the run folder.
         tested: whether the model was tested after the training.
+        patience: the flags with which a run that has stopped early goes on; None if it has not stopped early.
     """
-    lines = [line for words in _commands(trainer, folder, tested=tested) for line in wrapped(command_line(*words))]
+    longer = _longer(trainer) if patience is None else patience
+    commands = _commands(trainer, folder, tested=tested, longer=longer)
+    lines = [line for words in commands for line in wrapped(command_line(*words))]
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         lines += wrapped(shlex.join(["tensorboard", "--logdir", str(folder.parent)]))
     return ["next", *(f"  {line}" for line in lines)]
 
 
-def _commands(trainer: L.Trainer, folder: Path, *, tested: bool) -> Iterator[tuple[str, ...]]:
+def _commands(trainer: L.Trainer, folder: Path, *, tested: bool, longer: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     best, last = (folder / "checkpoints" / name for name in ("best.ckpt", "last.ckpt"))
     checkpoint = next((path for path in (best, last) if path.is_file()), None)
     if checkpoint is not None and tested:
         yield ("test", "--ckpt_path", str(checkpoint))
     if checkpoint is not None and _can_predict(trainer, tested=tested):
         yield ("predict", "--ckpt_path", str(checkpoint))
-    longer = _longer(trainer)
     if last.is_file() and longer:
         yield ("fit", "--resume", str(folder), *longer)
     yield ("report", str(folder))

@@ -16,10 +16,10 @@ from lightning.pytorch.utilities import move_data_to_device, rank_zero_only
 from torch import Tensor
 
 from datamodules.base import POOL, GlobalBatchSampler
-from datamodules.errors import MissingFileError, UserError
+from datamodules.errors import UserError
 from datamodules.spec import HasPredictNames
 from lit_models.runs.durable import replaced, save
-from lit_models.runs.folder import new_file
+from lit_models.runs.new_files import named_file, new_file
 from lit_models.runs.prediction_rows import RowFile, Rows, Top, form_of, is_table, rows_of
 from lit_models.runs.progress import say, show
 
@@ -58,15 +58,10 @@ class Output:
             raise UserError(f"top_k must be at least 1, got {top_k}")
         if output is None or output == STANDARD_OUTPUT:
             return cls(None, output == STANDARD_OUTPUT, top_k)
-        path = Path(output).expanduser()
-        if path.suffix.lower() not in SUFFIXES:
+        if Path(output).suffix.lower() not in SUFFIXES:
             expected = "expected a file .csv, .jsonl or .pt, or - for standard output"
             raise UserError(f"output: {expected}, got {output!r}")
-        if path.exists():
-            raise UserError(f"{path} exists already and is not overwritten; give --output another name")
-        if not path.parent.is_dir():
-            raise MissingFileError(f"no folder {path.parent} for {path.name}; create it, or give --output another path")
-        return cls(path, False, top_k)
+        return cls(named_file(output), False, top_k)
 
 
 class PredictionWriter(BasePredictionWriter):

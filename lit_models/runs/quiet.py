@@ -23,6 +23,13 @@ NOISE = (
     "Seed set to",
 )
 """Beginnings of Lightning's log messages."""
+LOGGERS = (
+    "lightning.pytorch",
+    "lightning.pytorch.utilities.rank_zero",
+    "lightning.fabric.utilities.rank_zero",
+    "lightning.fabric.utilities.distributed",
+)
+"""Lightning's loggers with messages for people."""
 WARNINGS = (
     "The '.*_dataloader' does not have many workers",  # batches are gathered at once, so workers would be slower
     "Checkpoint directory .* exists and is not empty",  # the folder of this run
@@ -47,7 +54,7 @@ def is_shown(record: logging.LogRecord) -> bool:
 
 def quiet_libraries() -> None:
     """Hides these messages, and keeps TensorBoard from importing TensorFlow."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.rank_zero", "lightning.pytorch"):
+    for name in LOGGERS:
         logging.getLogger(name).addFilter(is_shown)
     # TensorBoard imports TensorFlow, if installed, only to write a file, which takes ten seconds. This switches it off.
     sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))

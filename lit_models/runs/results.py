@@ -17,7 +17,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from lit_models.runs.durable import replaced
-from lit_models.runs.folder import new_file
+from lit_models.runs.new_files import new_file
 
 PACKAGES = ("lit-models", "torch", "lightning", "torchvision", "torchmetrics", "transformers", "numpy", "numba")
 

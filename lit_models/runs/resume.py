@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torchmetrics import Metric
 
 from datamodules.base import GlobalBatchSampler
+from lit_models.runs.early_stopping import goes_on
 
 KEY = "resume"
 """Name of these states in a checkpoint."""
@@ -118,7 +119,7 @@ class BetweenSteps:
     def _setup_data(self, setup_data: Callable[[], None]) -> None:
         first = self._fit._combined_loader is None
         if first and self.loaded is not None:
-            self.trainer.should_stop = self.loaded["should_stop"]
+            self.trainer.should_stop = self.loaded["should_stop"] and not goes_on(self.trainer)
             if any(isinstance(c, GradientAccumulationScheduler) for c in cast(Any, self.trainer).callbacks):
                 self.trainer.accumulate_grad_batches = self.loaded[
                     "accumulate_grad_batches"

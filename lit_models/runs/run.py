@@ -26,7 +26,7 @@ from lit_models.runs.checkpoint_files import with_checkpoint_files
 from lit_models.runs.checkpoints import Checkpoints
 from lit_models.runs.class_scores import ClassScores
 from lit_models.runs.data_lines import DataLines
-from lit_models.runs.early_stopping import say_stopped
+from lit_models.runs.early_stopping import more_patience, say_stopped
 from lit_models.runs.environment import environment
 from lit_models.runs.epoch_lines import EpochLines
 from lit_models.runs.finite import FiniteGuard, check_metrics
@@ -76,6 +76,7 @@ class Run:
         self.has_validation, self.continues = has_validation, continues
         self.exists, self.exit_status = exists, 0
         self.checkpoints: Checkpoints | None = None
+        self.patience: tuple[str, ...] | None = None
         self.scores = ClassScores("val" if command == "validate" else "test")
         wanted = settings.report == "html" and command in ("fit", "test")
         self.reporter = Reporter(command) if wanted else None
@@ -233,6 +234,7 @@ class Run:
             with self._explained():
                 self.trainer.fit(model, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
             say_stopped(self.trainer)
+            self.patience = more_patience(self.trainer)  # the test restores the callbacks of another epoch
             assert self.checkpoints is not None, "a fit has this callback"
             content = self._record(model, datamodule, {"fit": self.checkpoints.seconds})
             content["weights_sha256"] = results.weights_sha256(model.state_dict())
@@ -385,7 +387,8 @@ class Run:
         if self.reporter:
             self.reporter.write(path, self.settings.config)
         if self.command == "fit":
-            say("\n".join(["", *next_steps(self.trainer, self.folder, tested="test" in content["seconds"])]))
+            tested = "test" in content["seconds"]
+            say("\n".join(["", *next_steps(self.trainer, self.folder, tested=tested, patience=self.patience)]))
 
 
 def about(content: dict[str, Any]) -> str:

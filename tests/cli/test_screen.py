@@ -109,6 +109,7 @@ def test_early_stopping_is_the_callback_also_after_a_resume(run: Run) -> None:
     run(*common, *callback, *more, "--experiment", "callback")
     _, out, _ = run(*common, "--early_stopping", "val/acc:3", "--experiment", "flag")
     assert "stopped early: val/acc has not improved for 3 epochs; the best was 0." in out
+    assert "fit --resume runs/flag/version_0 --early_stopping val/acc:6\n" in out.replace(" \\\n     ", "")
     run(*common, "--early_stopping", "val/acc:3", "--experiment", "parts", "--trainer.max_epochs", "2")
     status, _, err = run("fit", "--resume", "runs/parts/version_0", "--trainer.max_epochs", "9")
     assert status == 0, err
@@ -116,6 +117,9 @@ def test_early_stopping_is_the_callback_also_after_a_resume(run: Run) -> None:
     results = [json.loads(max(folder.glob("results*.json")).read_text()) for folder in folders]
     assert {result["epochs"] for result in results} == {4}
     assert len({result["weights_sha256"] for result in results}) == 1
+    _, out, err = run("fit", "--resume", "runs/flag/version_0", "--early_stopping", "val/acc:4")
+    assert "stopped early: val/acc has not improved for 4 epochs; the best was 0." in out, err
+    assert json.loads((folders[1] / "results_2.json").read_text())["epochs"] == 5
 
 
 def test_a_wrong_metric_to_stop_at_is_refused_before_training(run: Run) -> None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from datamodules import MNISTDataModule
 from datamodules.errors import UserError
 from lit_models import LitCNN, LitMLP
-from lit_models.export.source import Samples, call, make_source, named_tensors, variations
+from lit_models.export.readme import variables
+from lit_models.export.source import Samples, call, make_source, named_tensors, variable, variations
 
 
 class Sums(L.LightningModule):
@@ -81,3 +82,21 @@ def test_batches_of_other_sizes_have_other_sizes() -> None:
 def test_float64_weights_have_float64_samples() -> None:
     source = make_source(LitMLP(num_features=784).double(), MNISTDataModule(dataset="digits"))
     assert source.samples.tensors["inputs"].dtype == torch.float64
+
+
+class Named(L.LightningModule):
+    """A module whose inputs have names that are no names of Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.example_input_array = {"pixel values": torch.ones(3, 2), "class": torch.ones(3, 2)}
+
+    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
+        return {"if": inputs["pixel values"] + inputs["class"]}
+
+
+def test_names_that_python_does_not_take_are_changed_in_the_lines_to_run() -> None:
+    source = make_source(Named(), None)
+    compile(source.preprocessing.code, "README.md", "exec")
+    assert [variable(name) for name in ("pixel values", "class", "2d", "x")] == ["pixel_values", "class_", "_2d", "x"]
+    assert variables(source) == "if_,"

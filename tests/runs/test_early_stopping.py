@@ -1,12 +1,14 @@
 """`--early_stopping METRIC:EPOCHS`: its form, its direction, and what a wrong one says."""
 
 import pytest
+import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
 from datamodules import UserError
 from lit_models import LitMLP
-from lit_models.runs.early_stopping import EarlyStop
+from lit_models.runs.early_stopping import EarlyStop, Patience, goes_on, more_patience
 from lit_models.runs.logged import check_is_logged
+from lit_models.testing.examples import quiet_trainer
 
 
 @pytest.mark.parametrize(
@@ -42,6 +44,23 @@ def test_two_that_watch_the_same_are_refused() -> None:
     with pytest.raises(UserError, match=r"^early_stopping and a callback EarlyStopping both watch val/loss: leave one"):
         EarlyStop("val/loss", 3).callback(None, [EarlyStopping("val/loss")])
     EarlyStop("val/loss", 3).callback(None, [EarlyStopping("val/acc", mode="max")])
+
+
+def stopped(patience: int) -> Patience:
+    """A callback that has waited too long."""
+    callback = EarlyStop("val/loss", patience).callback(None, [])
+    for _ in range(patience + 1):
+        callback._evaluate_stopping_criteria(torch.tensor(1.0))
+    return callback
+
+
+@pytest.mark.parametrize(("patience", "expected"), [(1, False), (2, False), (3, True)])
+def test_a_run_that_has_stopped_goes_on_only_with_more_patience(patience: int, expected: bool) -> None:
+    callback = EarlyStop("val/loss", patience).callback(None, [])
+    callback.load_state_dict(stopped(2).state_dict())
+    trainer = quiet_trainer(callbacks=[callback])
+    assert (callback.patience, callback.wait_count, goes_on(trainer)) == (patience, 2, expected)
+    assert more_patience(trainer) == (None if expected else ("--early_stopping", f"val/loss:{2 * patience}"))
 
 
 def test_a_metric_that_will_not_be_logged_is_refused_with_those_that_will() -> None:

@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from datamodules.errors import MissingFileError, UserError
 from lit_models import startup
 from lit_models.cli.flags import FlagParser
+from lit_models.runs.new_files import named_file, new_file
 
 PAGE = "data.html"
 
@@ -42,30 +42,9 @@ def main(words: list[str]) -> int:
     settings, rest = parser().read(words)
     named = [word for name in settings.config or [] for word in ("--config", name)]
     named += ["--data", settings.data] if settings.data else []
-    output = page_path(settings.output)
+    output = named_file(settings.output) if settings.output else new_file(Path(), PAGE)
     start = time.perf_counter()
     startup.begin()
     from lit_models.cli.data_check import check
 
     return check([*named, *rest], words, output=None if settings.report == "none" else output, start=start)
-
-
-def page_path(output: str | None) -> Path:
-    """The new file: `output` if it is given, otherwise `data.html` in the current folder, with a number if needed.
-
-    Raises:
-        UserError: `output` exists already.
-        MissingFileError: the folder of `output` does not exist.
-    """
-    if output is None:
-        path, number = Path(PAGE), 1
-        while path.exists():
-            number += 1
-            path = Path(f"{Path(PAGE).stem}_{number}{Path(PAGE).suffix}")
-        return path
-    path = Path(output).expanduser()
-    if path.exists():
-        raise UserError(f"{path} exists already and is not overwritten; give --output another name")
-    if not path.parent.is_dir():
-        raise MissingFileError(f"no folder {path.parent} for {path.name}; create it, or give --output another path")
-    return path

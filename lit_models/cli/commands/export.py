@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from datamodules.errors import MissingFileError, UserError
+from datamodules.errors import UserError
 from lit_models import startup
 from lit_models.cli.flags import FlagParser
 from lit_models.cli.messages import nearest
 from lit_models.export.files import require
 from lit_models.export.formats import FORMATS
+from lit_models.runs.new_files import named_file, new_file
 
 if TYPE_CHECKING:
     from lit_models.export.source import Source
@@ -25,7 +26,7 @@ def parser() -> FlagParser:
         passes_on=("--data", "--model", "--trust"),
         examples=("export --format onnx --ckpt_path best.ckpt", "export --format html --ckpt_path best.ckpt"),
     )
-    flags.add_argument("--format", metavar="FORMAT", type=format_name, help=formats)
+    flags.add_argument("--format", metavar="FORMAT", type=format_name, choices=tuple(FORMATS), help=formats)
     flags.add_argument("--ckpt_path", metavar="FILE", help="checkpoint with the model")
     flags.add_argument(
         "--output",
@@ -56,13 +57,15 @@ def main(words: list[str]) -> int:
     chosen = FORMATS[settings.format]
     require(settings.format, *chosen.packages)
     startup.begin()
+    from lit_models.runs.folder import of_checkpoint
     from lit_models.runs.progress import say
     from lit_models.runs.quiet import quiet_libraries
 
     quiet_libraries()
     checkpoint = Path(settings.ckpt_path)
     source = read_source(checkpoint, rest)
-    path = output_path(settings.output, checkpoint, name=chosen.file)
+    place = of_checkpoint(checkpoint) or checkpoint.parent
+    path = named_file(settings.output) if settings.output else new_file(place, chosen.file)
     try:
         lines = chosen.write(source, path)
     except OSError as error:
@@ -71,26 +74,6 @@ def main(words: list[str]) -> int:
         say(line)
     say(f"{source.name} in {path}")
     return 0
-
-
-def output_path(output: str | None, checkpoint: Path, *, name: str) -> Path:
-    """The new file or folder: `output` if it is given, otherwise `name` in the checkpoint's run folder, with a number
-    if it exists.
-
-    Raises:
-        UserError: `output` exists already.
-        MissingFileError: the folder of `output` does not exist.
-    """
-    from lit_models.runs import folder
-
-    if output is None:
-        return folder.new_file(folder.of_checkpoint(checkpoint) or checkpoint.parent, name)
-    path = Path(output)
-    if path.exists():
-        raise UserError(f"{path} exists already and is not overwritten; give --output another name")
-    if not path.parent.is_dir():
-        raise MissingFileError(f"no folder {path.parent} for {path.name}; create it, or give --output another path")
-    return path
 
 
 def read_source(checkpoint: Path, words: list[str]) -> "Source":

@@ -55,6 +55,7 @@ CASES = {
     "lit-models fit --trainer.max_e": ["--trainer.max_epochs"],
     "lit-models fit --trainer.callbacks Early": ["EarlyStopping"],
     "lit-models fit --quiet --early": ["--early_stopping"],
+    "lit-models export --format ": ["onnx", "torch", "safetensors", "keras", "html"],
     "lit-models test --ckpt_path las": ["last.ckpt"],
     "lit-models predict --top": ["--top_k"],
     "lit-models test --top": [],

@@ -9,7 +9,6 @@ from datamodules import TextDataModule
 from datamodules.contents.facts import Contents
 from datamodules.spec import DataSpec
 from datamodules.words.sources import FileSource
-from lit_models.cli.commands import data_check
 from tests.cli.conftest import Run
 from tests.datamodules.image_folders import write_classes
 
@@ -184,4 +183,3 @@ def test_wrong_flags_are_one_line(run: Run, empty_folder: Path) -> None:
     assert run(*words, "none/x.html")[2].startswith("error: no folder none for x.html")
     assert run("data-check", "--config", "xor_mlp", "--data.num_bit", "3")[0] == 2
     assert run("data-check", "--config", "xor_mlp", "--report", "pdf")[0] == 2
-    assert data_check.page_path("new.html") == Path("new.html")
