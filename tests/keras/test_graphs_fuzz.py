@@ -18,7 +18,26 @@ from tests.keras.stacks import keras_tests
 pytestmark = [*keras_tests, pytest.mark.usefixtures("quick_trials"), pytest.mark.fuzz]
 
 EXAMPLES = int(os.environ.get("LIT_MODELS_FUZZ", "200")) // len(MODELS)
-VALUES = [None, 0, -1, 1, 10**9, 10**30, 1.5, 1e308, "x", "", "softmax", [], [0], [[1]], ["a", "b"], {}, True, False]
+VALUES: list[Any] = [
+    None,
+    0,
+    -1,
+    1,
+    10**9,
+    10**30,
+    1.5,
+    1e308,
+    "x",
+    "",
+    "softmax",
+    [],
+    [0],
+    [[1]],
+    ["a", "b"],
+    {},
+    True,
+    False,
+]
 VALUES.append({"class_name": "__keras_tensor__"})
 
 

@@ -25,7 +25,11 @@ def parser() -> FlagParser:
         "--config", metavar="FILE_OR_NAME", action="append", help="a YAML file or a config's name, as `fit` takes it"
     )
     flags.add_argument("--data", metavar="CLASS", help="the data, and --data.NAME VALUE for each setting")
-    flags.add_argument("--output", metavar="FILE", help=f"a new file for the page; {PAGE} here unless given")
+    flags.add_argument(
+        "--output",
+        metavar="FILE",
+        help=f"a new file for the page; unless given, {PAGE} here, or data_2.html if it exists",
+    )
     flags.add_argument("--report", metavar="KIND", choices=("html", "none"), help="none: writes no page")
     return flags
 
