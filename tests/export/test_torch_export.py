@@ -43,6 +43,7 @@ def test_a_text_of_any_length_gives_the_same_outputs(name: str, tmp_path: Path) 
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)  # the order of sums in float32
 
 
+@pytest.mark.slow
 def test_a_new_interpreter_without_this_package_runs_the_file(tmp_path: Path) -> None:
     source = source_of(NETWORKS["gru"]())
     write(source, tmp_path / "model")

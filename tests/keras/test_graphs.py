@@ -131,7 +131,7 @@ def test_all_layers_that_are_not_supported_are_named_at_once(tmp_path: Path) -> 
         import_graph(path)
 
 
-@pytest.mark.parametrize("name", ["residual", "masked"])
+@pytest.mark.parametrize("name", ["residual", pytest.param("masked", marks=pytest.mark.slow)])
 def test_a_wrong_weight_is_noticed(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 

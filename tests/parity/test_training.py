@@ -142,7 +142,7 @@ def here(npz: Path) -> Callable[..., Run]:
     return fit
 
 
-@pytest.mark.parametrize("name", ["cnn", "simple", "lstm", "gru"])
+@pytest.mark.parametrize("name", ["cnn", "simple", *(pytest.param(n, marks=pytest.mark.slow) for n in ("lstm", "gru"))])
 def test_fifty_steps_are_keras_fit(name: Name, here: Callable[..., Run], in_keras: Callable[[Name], Run]) -> None:
     theirs = in_keras(name)
     assert theirs.losses[-10:].mean() < theirs.losses[:10].mean()  # it learns
@@ -171,7 +171,7 @@ def test_another_rule_of_the_optimizer_is_seen(
         assert_same_training(here(name), in_keras(name), start=start_of(name))
 
 
-@pytest.mark.parametrize("name", ["simple", "lstm"])
+@pytest.mark.parametrize("name", ["simple", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_a_trained_second_bias_is_seen(name: Name, here: Callable[..., Run], in_keras: Callable[[Name], Run]) -> None:
     model = make(name)
     for parameter in model.parameters():

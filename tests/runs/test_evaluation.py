@@ -96,7 +96,7 @@ def test_rows_are_written_before_the_last_batch_is_predicted(tmp_path: Path) -> 
     assert writer.largest == 50
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_processes_write_many_rows_in_order(processes: int, tmp_path: Path, programs: Programs) -> None:
     alone = predicted("classification", 1000, 1, tmp_path)
     assert alone.count(b"\n") == 1001
@@ -104,7 +104,7 @@ def test_processes_write_many_rows_in_order(processes: int, tmp_path: Path, prog
     assert several == alone
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
 def test_processes_write_the_same_bytes(task: TaskName, processes: int, tmp_path: Path, programs: Programs) -> None:
     alone = all_predicted(task, 1, tmp_path)
@@ -112,7 +112,7 @@ def test_processes_write_the_same_bytes(task: TaskName, processes: int, tmp_path
     assert programs.call(all_predicted, task, processes, tmp_path, folder=tmp_path) == alone
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("task", ["classification", "multilabel", "regression"])
 def test_processes_measure_the_same(task: TaskName, processes: int, tmp_path: Path, programs: Programs) -> None:
     several = programs.call(all_measured, task, processes, folder=tmp_path)

@@ -100,6 +100,7 @@ def test_every_name_of_torchmetrics_is_there(begun: Run) -> None:
     assert begun(f"{show}    print(*(name for name in names if getattr(package, name) is not None))") == plain
 
 
+@pytest.mark.slow
 def test_classes_of_an_area_exist_once_and_other_names_not_at_all(begun: Run) -> None:
     lines = begun(
         "import torchmetrics\nfrom torchmetrics.image import PeakSignalNoiseRatio as direct\n"

@@ -29,6 +29,7 @@ def use(folder: Path, programs: Programs, *, changes: dict[str, str]) -> list[st
     return done.out.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tokenizer", TOKENIZERS)
 def test_a_text_model_is_used_by_the_lines_of_its_readme(
     tokenizer: str, colours: Path, run: Run, programs: Programs, request: pytest.FixtureRequest
