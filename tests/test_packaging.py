@@ -123,14 +123,14 @@ def test_the_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
 
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     configs = {
-        f"lit_models/configs/{p.relative_to(ROOT / 'configs').as_posix()}" for p in (ROOT / "configs").rglob("*.yaml")
+        f"lit_models/configs/{p.relative_to(ROOT / 'configs').as_posix()}" for p in (ROOT / "configs").rglob("*.*")
     }
     sources = {
         p.relative_to(ROOT).as_posix()
         for folder in ("lit_models", "datamodules")
         for p in (ROOT / folder).rglob("*.py")
     }
-    templates = {p.relative_to(ROOT).as_posix() for p in (ROOT / "lit_models/report/templates").iterdir()}
+    templates = {p.relative_to(ROOT).as_posix() for p in (ROOT / "lit_models").glob("*/templates/*")}
     assert configs
     assert templates
     assert shipped == configs | sources | templates | {"lit_models/py.typed", "datamodules/py.typed"}
