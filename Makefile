@@ -50,7 +50,7 @@ fuzz: .venv/.installed-test
 	LIT_MODELS_FUZZ=$${LIT_MODELS_FUZZ:-20000} OMP_NUM_THREADS=1 $(BIN)/pytest -m fuzz --numprocesses=auto --maxprocesses=4
 
 check-slow: .venv/.installed-test
-	$(BIN)/pytest -m "slow and not real_data and not gpu"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow and not real_data and not gpu" --numprocesses=auto --maxprocesses=2 --dist=loadgroup
 
 check-data: .venv/.installed-test
 	@[ -d "$$LIT_MODELS_DATA" ] || { echo "LIT_MODELS_DATA must name the folder that holds MNIST/raw and the IMDB archive" >&2; exit 1; }
