@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import runpy
+import signal
 import sys
 import traceback
 from types import ModuleType
@@ -76,6 +77,9 @@ def run_request(request: dict[str, Any]) -> list[int]:
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also if the tests run under nohup or in the background
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     gc.disable()  # do not search the millions of objects of the imports, here and in the children
     from lit_models import startup
 
