@@ -12,13 +12,13 @@ if TYPE_CHECKING:  # the table of public names; add a line for a new model
     from datamodules.errors import UserError as UserError
     from lit_models.bert import LitBERT as LitBERT
     from lit_models.cli.app import LitCLI as LitCLI
-    from lit_models.cli.python import FitResult as FitResult
-    from lit_models.cli.python import LabelsPrediction as LabelsPrediction
-    from lit_models.cli.python import NumbersPrediction as NumbersPrediction
-    from lit_models.cli.python import Prediction as Prediction
-    from lit_models.cli.python import Predictor as Predictor
-    from lit_models.cli.python import fit as fit
-    from lit_models.cli.python import load as load
+    from lit_models.cli.fitting import FitResult as FitResult
+    from lit_models.cli.fitting import fit as fit
+    from lit_models.cli.loading import LabelsPrediction as LabelsPrediction
+    from lit_models.cli.loading import NumbersPrediction as NumbersPrediction
+    from lit_models.cli.loading import Prediction as Prediction
+    from lit_models.cli.loading import Predictor as Predictor
+    from lit_models.cli.loading import load as load
     from lit_models.cnn import LitCNN as LitCNN
     from lit_models.mlp import LitMLP as LitMLP
     from lit_models.rnn import LitRNN as LitRNN

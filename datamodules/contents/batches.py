@@ -201,8 +201,8 @@ class Words(NamedTuple):
     """Token ids with a meaning.
 
     Args:
-        unknown: the id of unknown words; None if there is none.
-        others: ids that are no words, such as padding.
+        unknown: the id of unknown words; None if the vocabulary has no such id.
+        others: ids that do not stand for words, such as padding.
     """
 
     unknown: int | None

@@ -48,7 +48,7 @@ class TargetCounts:
         if self.spec.task == "classification" and target.dtype == torch.int64 and target.ndim == 1:
             known = target[target >= 0]
             if len(known) and int(known.max()) >= max(MOST_CLASSES, self.spec.num_classes or 0):
-                return  # these numbers are no classes
+                return  # too many different numbers to be classes
             self._add_counts(torch.bincount(known, minlength=self.spec.num_classes or 0).numpy(), len(known))
         elif self.spec.task == "multilabel" and target.is_floating_point() and target.ndim == 2:
             known = target[~target.isnan().any(dim=1)]

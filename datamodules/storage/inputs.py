@@ -87,7 +87,7 @@ class Skipped:
             nothing: the message if the inputs contain nothing at all.
 
         Raises:
-            UserError: there is no sample, so nothing can be predicted.
+            UserError: no sample can be predicted.
         """
         if not found:
             if not self._problems:

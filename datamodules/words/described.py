@@ -60,7 +60,7 @@ def of_texts(tokenizer: Tokenizer, *, max_length: int, fixed: bool = False) -> P
         return Preprocessing(
             steps, code, ("from tokenizers import Tokenizer",), {TOKENIZER: json.dumps(content, ensure_ascii=False)}
         )
-    assert isinstance(tokenizer, WordTokenizer | VocabTokenizer), "there are no other tokenizers"
+    assert isinstance(tokenizer, WordTokenizer | VocabTokenizer), "every tokenizer is of one of these classes"
     keras = isinstance(tokenizer, WordTokenizer)
     vocabulary = {
         "replace": replacements(tokenizer.form if isinstance(tokenizer, WordTokenizer) else "basic_english"),

@@ -1,13 +1,15 @@
-"""Ends a command with one line and an exit status after a mistake of the user or a signal, and with a traceback
-otherwise."""
+"""How errors leave the program: a command ends with one line and an exit status after a mistake of the user or a
+signal, and with a traceback otherwise; the functions of Python raise an exception."""
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from datamodules.errors import UserError
 from lit_models.cli.messages import is_users, one_line
 from lit_models.runs import processes
 from lit_models.runs.stopping import Stopped
@@ -36,3 +38,17 @@ def plain_errors(*, debug: Callable[[], bool]) -> Iterator[None]:
         if processes.speaks_first():
             print(one_line(error), file=sys.stderr, flush=True)
         raise SystemExit(2) from error
+
+
+@contextmanager
+def errors_in_python() -> Iterator[None]:
+    """Turns Lightning's error about a wrong setting into a UserError, and a training that was interrupted into a
+    KeyboardInterrupt."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    except SystemExit as stop:
+        if stop.code == 130:
+            raise KeyboardInterrupt from stop
+        raise

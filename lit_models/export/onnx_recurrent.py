@@ -31,8 +31,8 @@ def _layers(
     bidirectional: bool,
     batch_first: bool,
 ) -> tuple[Any, ...]:
-    """All layers of a module, with the arguments and results of PyTorch's operation. There is no dropout, because an
-    exported module is in evaluation mode."""
+    """All layers of a module, with the arguments and results of PyTorch's operation. Dropout is left out, because
+    an exported module is in evaluation mode."""
     op = _operators()
     directions, each = 2 if bidirectional else 1, 4 if has_biases else 2  # parameters of one direction
     operator = _operator(op, name, directions, hidden_size=params[1].shape[1])

@@ -88,7 +88,7 @@ def read_source(checkpoint: Path, words: list[str]) -> "Source":
     """
     import torch
 
-    from lit_models.cli.python import LoadCLI, load_checkpoint
+    from lit_models.cli.loading import LoadCLI, load_checkpoint
     from lit_models.export.source import make_source
     from lit_models.runs.progress import say
 

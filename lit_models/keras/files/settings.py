@@ -121,7 +121,7 @@ def hints_of(kind: str) -> dict[str, Any]:
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether plain data have a type. A whole number is a `float` too, and a truth value is no number."""
+    """Whether plain data have a type. A whole number counts as a `float`; true and false do not count as numbers."""
     if hint is Any or hint is None:
         return hint is Any or value is None
     origin, arguments = get_origin(hint), get_args(hint)
