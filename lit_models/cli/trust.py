@@ -60,6 +60,10 @@ ALLOWED = (
     *("lightning.pytorch.core.module.LightningModule", "lightning.pytorch.core.datamodule.LightningDataModule"),
     "datetime.timedelta",
     "lit_models.runs.progress.ErrorLines",
+    *(
+        "lit_models.LitKeras",
+        "lit_models.tasks.keras_graph.LitKeras",
+    ),  # no `--model` of its own: import-keras writes it
 )
 """Names that any file may use, with everything below them."""
 DENIED = (

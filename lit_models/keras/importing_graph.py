@@ -20,12 +20,12 @@ from datamodules.errors import UserError
 from lit_models.keras.adapters import GRAPH_MODEL
 from lit_models.keras.comparison import LOGIT, MAX_NUMBERS, NUM_SAMPLES
 from lit_models.keras.files.errors import KerasFileError
-from lit_models.keras.files.graph import MODELS, Call, layer_name, saved_graph
+from lit_models.keras.files.graph import MODELS, Call, SavedGraph, layer_name, saved_graph
 from lit_models.keras.files.graph_weights import ArrayShape, read_graph_weights
 from lit_models.keras.files.layers import dtype_of, function_name
 from lit_models.keras.files.reading import Array, read_model
 from lit_models.keras.files.settings import graph_call
-from lit_models.keras.files.training import layer_notes, loss_of, read_training
+from lit_models.keras.files.training import limit_notes, loss_of, read_training
 from lit_models.keras.live import quiet_keras
 from lit_models.keras.live_graph import build_graph, outputs_of
 from lit_models.keras.network import INPUT, Graph, KerasNetwork
@@ -39,10 +39,12 @@ LOSSES = {
     "huberloss": "huber",
 }
 """Keras' losses of numbers, in lower case without underscores, and the same losses here."""
+REMOVED = ("softmax", "sigmoid")
+"""Activations of the output that belong to the loss here."""
 EXAMPLE_STEPS = 24
 """Length of the random inputs where the model takes any."""
-SMALLEST = 1e-3
-"""Outputs that are all smaller than this are compared as if the largest were this."""
+SMALLEST = 0.1
+"""Outputs that are all smaller than this are compared as if the largest were this: values before them are larger."""
 PIXEL = 0.1
 """A Rescaling of an input by less than this reads pixels of 0 to 255."""
 
@@ -113,14 +115,18 @@ def read_graph(path: Path) -> ImportedGraph:
     if len(saved.outputs) != 1:
         names = ", ".join(saved.outputs)
         raise KerasFileError(f"the model has {len(saved.outputs)} outputs ({names}); one output is supported")
+    if activation in REMOVED:
+        check_output_is_only_output(saved)
     dtype = precision(saved.calls)
     scale, notes = pixels(graph)
     network = without_numbers(graph, saved.outputs[0])
     if network.largest > MAX_NUMBERS:
         raise KerasFileError(f"a layer gives {network.largest:,} numbers; at most {MAX_NUMBERS:,} are supported")
     head, more = head_settings(network.output_shape, activation, compiled)
-    training = read_training(compiled, default_optimizer="keras_adam")
-    notes += more + training_notes(saved.calls, training.notes, head)
+    classifies = head["task"] != "regression"
+    training = read_training(compiled, default_optimizer="keras_adam", classifies=classifies)
+    # Frozen layers stay frozen here.
+    notes += [*more, *limit_notes([call.layer for call in saved.calls if call.layer]), *training.notes]
     settings = {"graph": graph, "outputs": saved.outputs[0], "input_scale": scale, **head}
     settings |= {"optimizer": training.optimizer, "lr": training.lr}
     arrays = read_graph_weights(path, stripped, expected_arrays(network))
@@ -168,9 +174,22 @@ def without_last_activation(content: Mapping[str, Any]) -> tuple[str, dict[str, 
         last.pop("registered_name", None)
     elif "activation" in last["config"]:
         name = function_name(last["config"]["activation"])
-        if name in ("softmax", "sigmoid"):
+        if name in REMOVED:
             last["config"]["activation"] = "linear"
     return name, stripped
+
+
+def check_output_is_only_output(saved: SavedGraph) -> None:
+    """Refuses a model whose output layer is used elsewhere too: there, it would miss the activation that was removed.
+
+    Raises:
+        KerasFileError: the output layer is called again, or another layer reads its output.
+    """
+    (output,) = (call for call in saved.calls if call.name == saved.outputs[0].partition(":")[0])
+    for call in saved.calls:
+        again = call is not output and call.of == output.of
+        if again or output.name in (read.partition(":")[0] for read in call.reads):
+            raise KerasFileError(f"the output layer {output.of!r} is used inside the model too; this is not supported")
 
 
 def precision(calls: list[Call]) -> str:
@@ -187,10 +206,10 @@ def precision(calls: list[Call]) -> str:
 
 
 def pixels(graph: Graph) -> tuple[float, list[str]]:
-    """255 if the model scales pixels of 0 to 255 itself, otherwise 1; and a note about it."""
-    inputs = {call["name"] for call in graph if call.get("kind") == INPUT}
+    """255 if a model of one input scales pixels of 0 to 255 itself, otherwise 1; and a note about it."""
+    inputs = [call["name"] for call in graph if call.get("kind") == INPUT]
     for call in graph:
-        if call.get("kind") == "Rescaling" and call["reads"][0] in inputs:
+        if call.get("kind") == "Rescaling" and call["reads"] == inputs:
             factor = np.max(np.abs(call["settings"]["scale"]))
             if factor < PIXEL:
                 return 255.0, [f"{call['name']!r} reads pixels of 0 to 255; images have 0 to 1 here, times input_scale"]
@@ -246,14 +265,6 @@ def head_settings(
     if loss and loss not in LOSSES:
         notes.append(f"the file's loss {loss_of(compiled)!r} is replaced by {chosen}")
     return {"task": "regression", "num_targets": units, "loss": chosen}, notes
-
-
-def training_notes(calls: list[Call], notes: list[str], head: Mapping[str, Any]) -> list[str]:
-    """What of the file's training is not taken over."""
-    layers = [call.layer for call in calls if call.layer]
-    of_layers = [note for note in layer_notes(layers) if "frozen" not in note]  # frozen layers stay frozen
-    of_loss = "replaced by cross-entropy"
-    return of_layers + [note for note in notes if head["task"] != "regression" or of_loss not in note]
 
 
 @torch.no_grad()

@@ -151,3 +151,35 @@ def test_a_wrong_weight_is_noticed(name: str, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(importing_graph, "load_graph", wrong)
     with pytest.raises(UserError, match="the outputs differ from Keras' on random inputs by"):
         imported(path)
+
+
+@pytest.mark.parametrize("inner", [True, False])
+def test_an_output_layer_that_is_used_inside_too_is_refused(inner: bool, tmp_path: Path) -> None:
+    """Its softmax is removed, and Keras' own outputs are compared without it: nothing else would notice."""
+    import keras
+
+    k = keras.layers
+    x = inputs = keras.Input((3,))
+    output = k.Dense(3, activation="softmax", name="out")
+    x = output(x)
+    if inner:
+        x = output(k.Dense(3)(x))
+        keras.Model(inputs, x).save(path := tmp_path / "model.keras")
+    else:
+        keras.Model(inputs, k.Add()([x, k.Dense(3)(x)])).save(path := tmp_path / "model.keras")
+        assert import_graph(path).settings["num_classes"] == 3  # the Add is the output, and the softmax stays
+        return
+    with pytest.raises(KerasFileError, match="the output layer 'out' is used inside the model too"):
+        import_graph(path)
+
+
+def test_only_a_single_input_of_pixels_is_scaled(tmp_path: Path) -> None:
+    import keras
+
+    k = keras.layers
+    image, row = keras.Input((4, 4, 1), name="image"), keras.Input((3,), name="row")
+    x = k.Concatenate()([k.Flatten()(k.Rescaling(1 / 255)(image)), row])
+    keras.Model([image, row], k.Dense(3, activation="softmax")(x)).save(path := tmp_path / "two.keras")
+    assert import_graph(path).settings["input_scale"] == 1
+    keras.Sequential([keras.Input((4, 4, 1)), k.Rescaling(1 / 255), k.Flatten(), k.Dense(3)]).save(path)
+    assert import_graph(path).settings["input_scale"] == 255

@@ -37,15 +37,16 @@ class Training(NamedTuple):
     notes: list[str]
 
 
-def read_training(compiled: dict[str, Any], *, default_optimizer: str) -> Training:
+def read_training(compiled: dict[str, Any], *, default_optimizer: str, classifies: bool = True) -> Training:
     """Optimizer and learning rate of the file; `default_optimizer` at 0.001 if that optimizer does not exist here.
 
     Args:
         compiled: the model's `compile_config`; empty if it was not compiled.
         default_optimizer: name of an optimizer here.
+        classifies: whether the loss here is cross-entropy; notes then say how the file's loss differs from it.
     """
     kind, config = file_optimizer(compiled)
-    lr, notes = config.get("learning_rate", config.get("lr")), loss_notes(compiled)
+    lr, notes = config.get("learning_rate", config.get("lr")), loss_notes(compiled) if classifies else []
     if kind in OPTIMIZERS and isinstance(lr, float | int) and 0 < lr < math.inf and not config.get("momentum"):
         if others := other_rules(kind, config):
             notes.append(f"settings of the file's optimizer {kind!r} are dropped: {', '.join(others)}")
@@ -117,11 +118,17 @@ def layer_notes(layers: list[SavedLayer]) -> list[str]:
     configs = [(repr(layer.name), config) for layer in layers for config in configs_of(layer)]
     frozen = dict.fromkeys(name for name, config in configs if config.get("trainable") is False)
     notes = [f"layers that are frozen in Keras are trainable here: {', '.join(frozen)}"] if frozen else []
+    return notes + limit_notes(layers)
+
+
+def limit_notes(layers: list[SavedLayer]) -> list[str]:
+    """The penalties and constraints of layers, which have no counterpart here: one sentence, or none."""
+    configs = [(repr(layer.name), config) for layer in layers for config in configs_of(layer)]
     limits = ("_regularizer", "_constraint")
     limited = dict.fromkeys(
         name for name, config in configs if any(v and k.endswith(limits) for k, v in config.items())
     )
-    return notes + ([f"regularizers and constraints of layers are dropped: {', '.join(limited)}"] if limited else [])
+    return [f"regularizers and constraints of layers are dropped: {', '.join(limited)}"] if limited else []
 
 
 def configs_of(layer: SavedLayer) -> list[dict[str, Any]]:

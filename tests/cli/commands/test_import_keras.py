@@ -4,6 +4,7 @@ import csv
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -24,6 +25,7 @@ from tests.cli.commands.keras_files import CHECKPOINT, DIGITS, NO_COUNTERPART, d
 from tests.cli.commands.keras_files import cnn as cnn
 from tests.cli.commands.keras_files import saved as saved
 from tests.cli.conftest import Run
+from tests.keras.beside import randomize
 from tests.keras.stacks import FLAT, cell, conv, dense, embed, keras_tests, sequential, with_noise
 from tests.parity.conftest import keras_backend as keras_backend
 
@@ -351,3 +353,32 @@ def test_a_process_without_a_backend_of_its_own_computes_with_torch_and_leaves_n
     assert done.stdout.splitlines()[-1] == "torch False"
     assert done.stderr == ""
     assert not [p for p in home.rglob("*") if "keras" in p.name]
+
+
+def test_a_graph_becomes_a_run_that_trains_resumes_tests_and_predicts(run: Run) -> None:
+    import keras
+
+    k = keras.layers
+    x = inputs = keras.Input((28, 28, 1))
+    x = k.ReLU()(k.BatchNormalization()(k.Conv2D(8, 3, strides=2, padding="same")(x)))
+    x = k.GlobalAveragePooling2D()(k.Add()([x, k.SeparableConv2D(8, 3, padding="same")(x)]))
+    randomize(keras.Model(inputs, k.Dense(10, activation="softmax")(x))).save("model.keras")
+    status, out, err = run("import-keras", "model.keras", *DIGITS)
+    assert (status, err) == (0, "")
+    assert out.startswith("model.keras is a LitKeras: Conv2D, BatchNormalization, ReLU, SeparableConv2D, Add, ")
+    few = ("--trainer.limit_train_batches", "2", "--trainer.accelerator", "cpu", "--trainer.logger", "false")
+    status, _, err = run("fit", "--ckpt_path", CHECKPOINT, "--trainer.max_epochs", "1", *few)
+    assert status == 0, err
+    trained = "runs/model/version_1"
+    status, out, err = run("fit", "--resume", trained, "--trainer.max_epochs", "2")
+    assert status == 0, err
+    assert "epoch 2/2" in out
+    assert "epoch 1/2" not in out
+    shown = re.search(r"^test +(\S+) +(\S+)$", out, flags=re.MULTILINE)
+    assert shown is not None
+    last = f"{trained}/checkpoints/last.ckpt"
+    assert run("test", "--ckpt_path", last, "--trainer.accelerator", "cpu")[0] == 0
+    again = json.loads(Path(trained, "test.json").read_text())["metrics"]
+    assert shown.groups() == (f"{again['test/loss']:.4f}", f"{again['test/acc']:.4f}")
+    assert run("predict", "--ckpt_path", last, "--output", "p.csv", "--trainer.accelerator", "cpu")[0] == 0
+    assert len(Path("p.csv").read_text().splitlines()) == 361
