@@ -3,13 +3,14 @@
 import json
 import os
 import pickle
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
+
+from lit_models.runs.ports import free_port, settle_port
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "COLUMNS": "200", "CUDA_VISIBLE_DEVICES": ""}
@@ -114,17 +115,18 @@ class Programs:
 
 def forked(processes: int) -> dict[str, Any]:
     """The Trainer's arguments for a number of forked processes, which wait at most a minute for each other."""
+    from lightning.fabric.plugins.environments import LightningEnvironment
     from lightning.pytorch.strategies import DDPStrategy
 
     if processes == 1:
         return {"devices": 1}
-    return {"strategy": DDPStrategy(start_method="fork", timeout=timedelta(minutes=1)), "devices": processes}
+    place = LightningEnvironment()
+    settle_port(place)
+    strategy = DDPStrategy(start_method="fork", timeout=timedelta(minutes=1), cluster_environment=place)
+    return {"strategy": strategy, "devices": processes}
 
 
 def launched(processes: int) -> list[dict[str, str]]:
     """The environment of each process of a run on one machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": "0", "WORLD_SIZE": str(processes)}
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "NODE_RANK": "0", "WORLD_SIZE": str(processes)}
     return [common | {"LOCAL_RANK": str(rank)} for rank in range(processes)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lit_models.runs.heartbeat import Heartbeat
+from lit_models.runs.ports import settle_port
 from lit_models.runs.process_state import state_of
 from lit_models.runs.watch import MISTAKE, Member, Watch
 
@@ -74,6 +75,7 @@ def attend(trainer: Any) -> None:
     environment = getattr(trainer.strategy, "cluster_environment", None)
     if trainer.world_size < 2 or environment is None:
         return
+    settle_port(environment)
     address = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
     own = {"LOCAL_RANK": str(trainer.local_rank), "NODE_RANK": str(trainer.node_rank)}
     watch = join({**os.environ, **address, **own}, rank=trainer.global_rank)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
@@ -10,6 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from lit_models.runs.ports import free_port
 from scripts.processes import ROOT
 
 PROGRAM = Path(__file__).parent / "faulty_program.py"
@@ -83,9 +83,7 @@ def commands(launcher: str, words: tuple[str, ...]) -> list[list[str]]:
     torchrun = [sys.executable, "-m", "torch.distributed.run"]
     if launcher == "torchrun":
         return [[*torchrun, "--standalone", "--nproc-per-node", "2", *program]]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = ["--master-addr", "127.0.0.1", "--master-port", str(free.getsockname()[1])]
+    address = ["--master-addr", "127.0.0.1", "--master-port", str(free_port())]
     return [[*torchrun, "--nnodes", "2", "--node-rank", str(rank), *address, *program] for rank in (0, 1)]
 
 

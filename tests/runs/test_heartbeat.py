@@ -3,13 +3,14 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from lit_models.runs.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 MEMBER = """
@@ -39,9 +40,7 @@ def pair(tmp_path: Path) -> Iterator[Pair]:
     started: list[subprocess.Popen[str]] = []
 
     def call(seconds: int) -> list["subprocess.Popen[str]"]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
+        port = str(free_port())
         for rank in ("0", "1"):
             own = {"LOCAL_RANK": "0", "NODE_RANK": rank, "RANK": rank, "TMPDIR": str(tmp_path / rank)}
             (tmp_path / rank).mkdir()
