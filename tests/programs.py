@@ -128,5 +128,6 @@ def forked(processes: int) -> dict[str, Any]:
 
 def launched(processes: int) -> list[dict[str, str]]:
     """The environment of each process of a run on one machine."""
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "NODE_RANK": "0", "WORLD_SIZE": str(processes)}
+    port = str(free_port())
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "NODE_RANK": "0", "WORLD_SIZE": str(processes)}
     return [common | {"LOCAL_RANK": str(rank)} for rank in range(processes)]

@@ -16,7 +16,8 @@ def free_port() -> int:
     Raises:
         OSError: a hundred ports were tried, and each was taken.
     """
-    system, choose = Path("/proc/sys/net/ipv4/ip_local_port_range"), random.SystemRandom()  # the run's seed stays as it is
+    system = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    choose = random.SystemRandom()  # the run's seed stays as it is
     end = int(system.read_text().split()[0]) if system.exists() else 32_768
     if end <= FIRST:
         end = 65_536
