@@ -115,7 +115,7 @@ class Programs:
 
 def forked(processes: int) -> dict[str, Any]:
     """The Trainer's arguments for a number of forked processes, which wait at most a minute for each other."""
-    from lightning.fabric.plugins.environments import LightningEnvironment
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
     from lightning.pytorch.strategies import DDPStrategy
 
     if processes == 1:

@@ -62,9 +62,8 @@ def config_schema() -> dict[str, Any]:
         whole = {**schema, **whole, "properties": schema["properties"] | whole.get("properties", {})}
     used = ConfigSchema()  # type: ignore[no-untyped-call]
     used.defs = whole.pop("$defs")
-    properties = {name: part for name, part in whole.pop("properties").items() if name != "quiet"}
     about = {"title": TITLE, "description": "The settings of a run. `python -m lit_models list` shows what there is."}
-    whole = {**whole, **about, "properties": properties}
+    whole = {**whole, **about}
     return {**whole, "$defs": used.reachable_defs(whole)}
 
 

@@ -122,12 +122,17 @@ def num_parameters(parameters: Iterable[Any]) -> int:
 
 
 def shape_of(value: Any) -> tuple[int, ...] | None:
-    """The shape of a tensor, or of the first one in a tuple, a list or a mapping; None if there is none."""
+    """The shape of a tensor, or of the first one in a tuple, a list or a mapping; None if there is none.
+
+    Packed sequences have the shape of padded ones: `(B, T, …)`.
+    """
     if isinstance(value, Tensor):
         return tuple(value.shape)
     if isinstance(value, Mapping):
         value = tuple(value.values())
-    if isinstance(value, tuple | list) and value and not isinstance(value, PackedSequence):
+    if isinstance(value, PackedSequence):
+        return int(value.batch_sizes[0]), len(value.batch_sizes), *value.data.shape[1:]
+    if isinstance(value, tuple | list) and value:
         return shape_of(value[0])
     return None
 

@@ -5,14 +5,25 @@ from pathlib import Path
 from datamodules.errors import MissingFileError, UserError
 
 
-def named_file(output: str) -> Path:
+def file_name(output: str) -> Path:
     """The path that `--output` names.
 
     Raises:
-        UserError: it exists already.
+        UserError: it is "-", which means standard output for other commands.
+    """
+    if output == "-":
+        raise UserError("--output -: this command does not write to standard output; name a file")
+    return Path(output).expanduser()
+
+
+def named_file(output: str) -> Path:
+    """The path of a new file that `--output` names.
+
+    Raises:
+        UserError: it exists already, or is "-".
         MissingFileError: its folder does not exist.
     """
-    path = Path(output).expanduser()
+    path = file_name(output)
     if path.exists():
         raise UserError(f"{path} exists already and is not overwritten; give --output another name")
     if not path.parent.is_dir():

@@ -65,10 +65,17 @@ def _longer(trainer: L.Trainer) -> tuple[str, ...]:
 
 
 def wrapped(command: str) -> list[str]:
-    r"""A command in lines of at most 78 characters, joined by `\` at their ends. A word is never broken."""
+    r"""A command in lines of at most 78 characters, joined by `\` at their ends. A word is never broken, and a flag is
+    on the line of its value if both fit."""
+    parts: list[str] = []
+    for word in map(shlex.quote, shlex.split(command)):
+        flag = parts[-1] if parts and parts[-1].startswith("--") else ""
+        if flag and " " not in flag and len(flag) + len(word) < WIDTH - 8:
+            parts[-1] = f"{flag} {word}"
+        else:
+            parts.append(word)
     lines = [""]
-    for word in shlex.split(command):
-        word = shlex.quote(word)
+    for word in parts:
         if lines[-1] and len(lines[-1]) + len(word) + 3 > WIDTH - 2:
             lines[-1] += " \\"
             lines.append(f"    {word}")

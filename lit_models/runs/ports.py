@@ -43,7 +43,7 @@ def settle_port(environment: Any) -> None:
     Args:
         environment: Lightning's cluster environment of the run. Other launchers' environments are left as they are.
     """
-    from lightning.fabric.plugins.environments import LightningEnvironment
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
     if not isinstance(environment, LightningEnvironment) or "MASTER_PORT" in os.environ:
         return

@@ -150,10 +150,7 @@ class Run:
         has_bar = any(isinstance(callback, ProgressBar) for callback in given)  # a Trainer takes only one
         bar: list[Callback] = [Bar()] if shown and not has_bar else []
         checkpointing = config["enable_checkpointing"] is not False and not config["fast_dev_run"]
-        if config["barebones"]:
-            raise UserError("trainer.barebones allows no callbacks and loggers, and a run has some: leave it out")
-        if self.settings.monitor and (not checkpointing or config["limit_val_batches"] == 0):
-            raise UserError("monitor needs checkpoints and validation, and one of them is turned off: leave it out")
+        self.settings.check_trainer(config, checkpointing=checkpointing)
         return {
             **config,
             **torchrun.places(config, os.environ),

@@ -1,9 +1,11 @@
 """What the command line asks of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from datamodules.errors import UserError
 from lit_models.runs import folder as folders
 from lit_models.runs.checkpoints import Saved
 from lit_models.runs.early_stopping import EarlyStop
@@ -58,3 +60,22 @@ class RunSettings:
     def resumes(self) -> bool:
         """Whether a fit goes on with the run that saved the checkpoint. From any other file, it starts a new run."""
         return self.resumed_step is not None and self.checkpoint is not None and self.checkpoint.name in folders.RESUMED
+
+    def check_trainer(self, config: Mapping[str, Any], *, checkpointing: bool) -> None:
+        """Checks the Trainer's settings.
+
+        Args:
+            config: the settings.
+            checkpointing: whether checkpoints are saved.
+
+        Raises:
+            UserError: one of them leaves out what the run needs.
+        """
+        validates = config["limit_val_batches"] != 0
+        if config["barebones"]:
+            raise UserError("trainer.barebones allows no callbacks and loggers, and a run has some: leave it out")
+        if self.monitor and not (checkpointing and validates):
+            raise UserError("monitor needs checkpoints and validation, and one of them is turned off: leave it out")
+        if self.early_stopping and self.early_stopping.monitor.startswith("val") and not validates:
+            name = self.early_stopping.monitor
+            raise UserError(f"early_stopping watches {name}, and trainer.limit_val_batches 0 turns validation off")

@@ -143,6 +143,10 @@ def test_predict_takes_a_loader_with_positional_arguments(run: Run, broken: str)
             "monitor needs checkpoints and validation, and one of them is turned off: leave it out",
         ),
         (
+            ("--trainer.limit_val_batches", "0", "--early_stopping", "val/acc:2"),
+            "early_stopping watches val/acc, and trainer.limit_val_batches 0 turns validation off",
+        ),
+        (
             ("--trainer.barebones", "true"),
             "trainer.barebones allows no callbacks and loggers, and a run has some: leave it out",
         ),

@@ -100,8 +100,8 @@ def test_the_first_tensor_gives_the_shape() -> None:
     tensor = torch.zeros(2, 3)
     assert shape_of({"logits": tensor, "states": None}) == shape_of((tensor, None)) == (2, 3)
     assert shape_of(None) is shape_of(()) is None
-    packed = nn.utils.rnn.pack_sequence([torch.zeros(3, 1), torch.zeros(2, 1)])
-    assert shape_of(packed) is None  # its data have no batch dimension
+    packed = nn.utils.rnn.pack_sequence([torch.zeros(3, 4), torch.zeros(2, 4)])
+    assert shape_of(packed) == shape_of((packed, None)) == (2, 3, 4)
 
 
 def test_only_the_batchs_own_size_is_its_letter() -> None:

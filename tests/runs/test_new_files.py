@@ -23,3 +23,8 @@ def test_a_named_file_may_be_in_the_home_folder(tmp_path: Path, monkeypatch: pyt
         named_file("~/new")
     with pytest.raises(MissingFileError, match=r"^no folder .*none for x; create it, or give --output another path$"):
         named_file("~/none/x")
+
+
+def test_standard_output_is_refused() -> None:
+    with pytest.raises(UserError, match=r"^--output -: this command does not write to standard output; name a file$"):
+        named_file("-")

@@ -21,3 +21,8 @@ def test_the_lines_of_a_command_are_the_command(words: tuple[str, ...]) -> None:
     assert shlex.split("\n".join(lines).replace("\\\n", "")) == ["python", "-m", "lit_models", *words]
     assert all(len(line) <= 78 for line in lines if "x" * 100 not in line)
     assert all(line.endswith(" \\") for line in lines[:-1])
+
+
+def test_a_flag_is_on_the_line_of_its_value() -> None:
+    command = command_line("fit", "--resume", "runs/some_experiment/version_0", "--trainer.max_epochs", "20")
+    assert wrapped(command)[1:] == ["    --trainer.max_epochs 20"]

@@ -1,11 +1,13 @@
 """The port of a run: free, the run's own until it listens on it, and a person's where one is named."""
 
 import os
+import random
 import socket
 from pathlib import Path
 
 import pytest
-from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from lit_models.runs import ports
 from lit_models.runs.ports import free_port, settle_port
@@ -29,7 +31,7 @@ def test_a_port_that_a_program_listens_on_is_not_chosen(monkeypatch: pytest.Monk
         program.bind(("", 0))
         program.listen()
         monkeypatch.setattr(ports, "FIRST", program.getsockname()[1])
-        monkeypatch.setattr(ports.random.SystemRandom, "randrange", lambda self, first, end: first)
+        monkeypatch.setattr(random.SystemRandom, "randrange", lambda self, first, end: first)
         with pytest.raises(OSError, match="in use"):
             free_port()
         program.close()

@@ -42,10 +42,11 @@ def main(words: list[str]) -> int:
     if len(folders) > MOST_RUNS:
         raise UserError(f"report compares at most {MOST_RUNS} runs, got {len(folders)}")
     startup.begin()
+    from lit_models.runs.new_files import file_name
     from lit_models.runs.reporting import compare_runs, is_ours, page_name, read_record, write_report
 
     start = time.perf_counter()
-    output = Path(settings.output).expanduser() if settings.output else None
+    output = file_name(settings.output) if settings.output else None
     if output is None:
         output = folders[0] / page_name(read_record(folders[0]).results) if len(folders) == 1 else Path(COMPARISON)
     exists = output.exists()

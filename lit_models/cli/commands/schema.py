@@ -27,7 +27,7 @@ def main(words: list[str]) -> int:
     from lit_models.cli.schema import TITLE, config_schema
 
     text = json.dumps(config_schema(), indent=1, ensure_ascii=False)
-    if settings.output is None:
+    if settings.output in (None, "-"):
         print(text)
         return 0
     path = Path(settings.output).expanduser()

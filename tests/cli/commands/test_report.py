@@ -189,6 +189,11 @@ def finished() -> Path:
     return FOLDER
 
 
+def test_the_page_is_not_written_to_standard_output(run: Run, finished: Path) -> None:
+    line = "error: --output -: this command does not write to standard output; name a file\n"
+    assert run("report", str(finished), "--output", "-")[::2] == (2, line)
+
+
 def test_a_file_of_somebody_else_is_not_replaced(run: Run, finished: Path) -> None:
     for words, path in (((str(finished),), finished / "report.html"), ((str(finished),) * 2, Path("comparison.html"))):
         path.write_text("my notes")
