@@ -142,5 +142,8 @@ def require_utf8(text: str, place: str) -> str:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise UserError(f"{place}: the text is not UTF-8 (U+{ord(text[error.start]):04X} alone)") from error
+            code = ord(text[error.start])
+            byte = 0xDC80 <= code <= 0xDCFF  # Python's mark of a byte that it could not decode
+            fault = f"byte 0x{code - 0xDC00:02X}" if byte else f"half of a surrogate pair, U+{code:04X}"
+            raise UserError(f"{place}: the text is not UTF-8 ({fault})") from error
     return text

@@ -91,6 +91,8 @@ def part_problem(message: str) -> str | None:
         return f"{key}: {name} needs {', '.join(names)}: add --{key}.{names[0]}"
     module, _, short = problem[1].rpartition(".")
     cls = getattr(sys.modules.get(module), short, None)
+    if key in OWN_NAMES and cls is PARTS[key]:
+        return f"{key} names no class: add --{key} CLASS, or use model.{OWN_NAMES[key][0]}"
     hint = nearest(names[0], settings_of(cls)) if isinstance(cls, type) else ""
     return f"{key}: {name} has no setting {names[0]!r}{hint}"
 

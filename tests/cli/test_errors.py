@@ -224,6 +224,7 @@ def test_inputs_may_mean_something_else_to_a_users_own_data(
         ),
         ("lr: 0.1\n", "mine.yaml:1: a config has no setting 'lr', did you mean model.lr?"),
         ("batch_size: 3\n", "mine.yaml:1: a config has no setting 'batch_size', did you mean data.batch_size?"),
+        ("optimizer: {lr: 3}\n", "mine.yaml: optimizer names no class: add --optimizer CLASS, or use model.optimizer"),
         ("optimizer: sgd\n", "mine.yaml:1: optimizer: no class 'sgd', did you mean model.optimizer?"),
         ("trainer:\n  lr: 3\n", "mine.yaml:2: trainer has no setting 'lr', did you mean model.lr?"),
         (

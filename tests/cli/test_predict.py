@@ -319,7 +319,7 @@ PIPE = "; if it is a text, pipe it in: echo TEXT | … --data.inputs -"
         ("~/none", f"~/none: no such file{PIPE}"),
         ("none*.csv", f"no file matches none*.csv{PIPE}"),
         ("/dev/null", "/dev/null is a pipe or a device, expected a file; - reads standard input"),
-        ("caf\udce9", "'caf\\udce9': the text is not UTF-8 (U+DCE9 alone)"),
+        ("caf\udce9", "'caf\\udce9': the text is not UTF-8 (byte 0xE9)"),
     ],
 )
 def test_what_names_a_file_is_never_a_text(run: Run, checkpoint: Any, word: str, message: str) -> None:
