@@ -144,6 +144,6 @@ def require_utf8(text: str, place: str) -> str:
         except UnicodeEncodeError as error:
             code = ord(text[error.start])
             byte = 0xDC80 <= code <= 0xDCFF  # Python's mark of a byte that it could not decode
-            fault = f"byte 0x{code - 0xDC00:02X}" if byte else f"half of a surrogate pair, U+{code:04X}"
+            fault = f"byte 0x{code - 0xDC00:02X}" if byte else f"lone surrogate U+{code:04X}"
             raise UserError(f"{place}: the text is not UTF-8 ({fault})") from error
     return text

@@ -8,6 +8,7 @@ import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
+from datamodules import TextDataModule
 from lit_models.report.facts import PROGRAM
 from lit_models.tasks.task import LitTask
 
@@ -43,6 +44,8 @@ def _commands(trainer: L.Trainer, folder: Path, *, tested: bool, longer: tuple[s
         yield ("test", "--ckpt_path", str(checkpoint))
     if checkpoint is not None and _can_predict(trainer, tested=tested):
         yield ("predict", "--ckpt_path", str(checkpoint))
+    elif checkpoint is not None and isinstance(trainer.datamodule, TextDataModule):  # type: ignore[attr-defined]
+        yield ("predict", "--ckpt_path", str(checkpoint), "--inputs", "a text of your own")
     if last.is_file() and longer:
         yield ("fit", "--resume", str(folder), *longer)
     yield ("report", str(folder))

@@ -44,6 +44,15 @@ def test_the_next_commands_run_as_they_are_printed(run: Run) -> None:
     assert {"train/loss", "val/acc"} <= set(found)
 
 
+def test_texts_without_a_test_part_have_a_command_that_predicts(run: Run, colours: Path) -> None:
+    fit = ("fit", "--config", "text_rnn", "--trainer.max_epochs", "1", "--kernels", "plain", "--report", "none")
+    _, out, _ = run(*fit, "--data.train_file", str(colours))
+    (predict,) = [words for words in next_commands(out) if "predict" in words]
+    assert predict[-2:] == ["--inputs", "a text of your own"]
+    status, out, err = run(*predict[3:])
+    assert (status, err, out.count("a text of your own")) == (0, "", 1)
+
+
 @pytest.mark.slow
 def test_the_command_of_tensorboard_runs_as_it_is_printed(run: Run) -> None:
     _, out, _ = run(*DIGITS, "--trainer.max_epochs", "1")

@@ -326,7 +326,7 @@ MISTAKES: list[tuple[str, str, str]] = [
     ("f.csv", "texts,label\na,b\n", "f.csv:1: no column 'text' among 'texts', 'label', did you mean 'texts'?"),
     ("f.jsonl", '{"text": 5, "label": 0}', "f.jsonl:1: the column 'text' is of type int, expected text"),
     ("f.jsonl", '{"text": null, "label": 0}', "f.jsonl:1: the column 'text' is empty, expected text"),
-    ("f.jsonl", '{"text": "a\\ud800", "label": 0}', "f.jsonl:1: the text is not UTF-8 (half of a surrogate pair, U+D800)"),
+    ("f.jsonl", '{"text": "a\\ud800", "label": 0}', "f.jsonl:1: the text is not UTF-8 (lone surrogate U+D800)"),
     ("f.jsonl", '{"text": "a", "label": 1.5}', "f.jsonl:1: the label 1.5 is a fraction, expected a class name or a wh"),
     ("f.xlsx", "x", f"f.xlsx: expected a file {suffixes()}"),
     (

@@ -49,7 +49,7 @@ def test_a_file_that_must_not_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
 def test_half_of_a_surrogate_pair_is_refused() -> None:
     assert require_utf8("ä 😀", "f:1") == "ä 😀"
-    with pytest.raises(UserError, match=r"^f:1: the text is not UTF-8 \(half of a surrogate pair, U\+D800\)$"):
+    with pytest.raises(UserError, match=r"^f:1: the text is not UTF-8 \(lone surrogate U\+D800\)$"):
         require_utf8("a\ud800", "f:1")
 
 

@@ -42,7 +42,7 @@ def test_labels_are_names(value: object, label: str) -> None:
             "--data.label_separator",
         ),
         ({}, "f:1: the label is of type dict, expected a class name or a whole number"),
-        ("\ud800", r"f:1: the text is not UTF-8 \(half of a surrogate pair, U\+D800\)"),
+        ("\ud800", r"f:1: the text is not UTF-8 \(lone surrogate U\+D800\)"),
     ],
 )
 def test_labels_that_are_no_class_are_refused(value: object, message: str) -> None:
