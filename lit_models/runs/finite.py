@@ -101,11 +101,10 @@ class FiniteGuard(Callback):
             self.values = [weight.detach() for _, weight in self.watched]
         if not self.watched:
             return
-        size = norm(self.values)
-        on_cpu = size.device.type == "cpu"
-        if on_cpu and math.isfinite(float(size)):
+        on_cpu = all(value.is_cpu for value in self.values)
+        if on_cpu and math.isfinite(sum(size.item() for size in torch._foreach_norm(self.values))):
             return
-        self.flags.append(("weights", self._place(trainer), size))
+        self.flags.append(("weights", self._place(trainer), norm(self.values)))
         if on_cpu or len(self.flags) >= 2 * WINDOW:
             self._look(trainer)
 

@@ -195,10 +195,10 @@ class ShortStep:
 
     def _moved(self, batch: Any) -> Any:
         """The batch with the device and the floating-point type of the module."""
-        if not self.transfers and type(batch) is tuple and all(map(self._is_here, batch)):
+        if not self.transfers and type(batch) in (tuple, list) and all(map(self._is_here, batch)):
             if self.dtype is None:
                 return batch
-            return tuple(part.to(self.dtype) if part.is_floating_point() else part for part in batch)
+            return type(batch)(part.to(self.dtype) if part.is_floating_point() else part for part in batch)
         batch = self.precision.convert_input(batch)
         batch = self.module._on_before_batch_transfer(batch, dataloader_idx=0)
         return call._call_strategy_hook(self.trainer, "batch_to_device", batch, dataloader_idx=0)

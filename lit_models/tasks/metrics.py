@@ -140,15 +140,17 @@ class SplitMetrics(Metric):
     def add(self, loss: Tensor, outputs: Tensor, target: Tensor) -> None:
         """Adds a batch whose losses have the sum `loss`. Several batches are scored together, because the scores of a
         small batch take as much time as those of a large one. `compute`, `sync` and `metric_state` add what waits."""
-        self._update_count += 1
-        self._computed = None
+        own = vars(self)  # without the checks of nn.Module, which take as long as the sums
+        own["_update_count"] += 1
+        own["_computed"] = None
         self._add(loss.detach(), outputs.detach(), target)
 
     def _add(self, loss: Tensor, outputs: Tensor, target: Tensor) -> None:
         for listener in self.listeners:
             listener(outputs.detach(), target)
         self.loss_sum.add_(loss)
-        self.loss_dtype = loss.dtype
+        if self.loss_dtype != loss.dtype:
+            self.loss_dtype = loss.dtype
         if self.target.score_dtype.is_floating_point:  # the order of such sums changes the result
             self._score(outputs, target)
         else:

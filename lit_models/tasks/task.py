@@ -138,9 +138,9 @@ class LitTask(L.LightningModule):
         return self.target.num_outputs
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Sets the name of the running hook without nn.Module's checks, because Lightning does this about 40 times a
-        step."""
-        if name == "_current_fx_name":
+        """Sets plain values that change in each step without nn.Module's checks. Lightning sets the name of the running
+        hook about 40 times a step."""
+        if name in ("_current_fx_name", "_rows"):
             object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
