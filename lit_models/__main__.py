@@ -19,6 +19,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit status: 0; 1 if `doctor` reports a fault or `reproduce` different numbers; 2 after a mistake of the
             user; 3 if `predict` cannot read some inputs; 130 after Ctrl-C.
     """
+    startup.is_program = argv is None
     try:
         status = dispatch(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()  # raises BrokenPipeError here if the pipe is closed

@@ -2,7 +2,8 @@
 
 Importing the compiler takes as long as importing torch itself. torch and Lightning import it only to exclude functions
 from compilation, which has no effect before anything is compiled. A placeholder module provides the three names that
-they use. Any other name of the compiler, or an import of one of its modules, loads the real one.
+they use. Any other name of the compiler, or an import of one of its modules, loads the real one. torchvision takes one
+function of `torch._dynamo.utils`, so this module has a placeholder, too.
 """
 
 import functools
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 NAME = "torch._dynamo"
+UTILS = f"{NAME}.utils"
 
 
 class _Compiled(type):
@@ -73,12 +75,31 @@ class PostponedCompiler(ModuleType):
         return call
 
 
+class PostponedUtils(ModuleType):
+    """The placeholder for `torch._dynamo.utils`."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(load_compiler().utils, name)
+
+    @staticmethod
+    def is_compile_supported(device_type: Any) -> Any:
+        """Whether the compiler supports a device."""
+        return load_compiler().utils.is_compile_supported(device_type)
+
+
 class _PartFinder(MetaPathFinder, Loader):
-    """Loads the real compiler when one of its modules is imported."""
+    """Loads the real compiler when one of its modules is imported. The module `UTILS` is a placeholder at first."""
+
+    spec: ModuleSpec | None
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> ModuleSpec | None:
         if not name.startswith(f"{NAME}."):
             return None
+        if name == UTILS:
+            self.spec = ModuleSpec(name, self)
+            return self.spec
         load_compiler()
         if (part := sys.modules.get(name)) is None:
             return importlib.machinery.PathFinder.find_spec(name, sys.modules[NAME].__path__)
@@ -86,7 +107,7 @@ class _PartFinder(MetaPathFinder, Loader):
         return ModuleSpec(name, self)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return sys.modules[spec.name]
+        return PostponedUtils(UTILS) if spec.name == UTILS else sys.modules[spec.name]
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self.spec
@@ -107,8 +128,9 @@ def load_compiler() -> Any:
     """Loads the real `torch._dynamo`."""
     if finder in sys.meta_path:
         sys.meta_path.remove(finder)
-    if isinstance(sys.modules.get(NAME), PostponedCompiler):
-        del sys.modules[NAME]
+    for name, placeholder in ((NAME, PostponedCompiler), (UTILS, PostponedUtils)):
+        if isinstance(sys.modules.get(name), placeholder):
+            del sys.modules[name]
     return importlib.import_module(NAME)
 
 

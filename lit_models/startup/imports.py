@@ -5,7 +5,8 @@ are installed. It also imports PyTorch's compiler. Together they take two to thr
 
 - Metrics of images, texts, sounds and the like are imported when a program names them.
 - The first plot of a metric imports matplotlib.
-- The compiler is imported by the first `torch.compile` (see `startup.compiler`).
+- The compiler is imported by the first `torch.compile` (see `startup.compiler`), and Triton by the first program that
+  uses it (see `startup.triton`).
 
 Nothing changes in a program that has imported Lightning or torchmetrics before.
 """
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
+
+from lit_models.startup.triton import postpone_triton
 
 PACKAGES = ("torchvision", "transformers", "scipy", "matplotlib")
 """Packages that torchmetrics imports if they are installed."""
@@ -35,6 +38,7 @@ def import_lightning() -> None:
     from lit_models.startup.compiler import postpone_compiler
 
     postpone_compiler()
+    postpone_triton()
     import lightning.pytorch  # noqa: F401
 
 

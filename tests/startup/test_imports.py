@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+COMPILER = "torch._dynamo"
 BEGIN = "import sys\nfrom lit_models.startup import begin\nbegin()\n"
 FORKS = (
     BEGIN
@@ -82,8 +84,58 @@ def step():
 def test_training_imports_no_compiler_and_no_package_that_torchmetrics_alone_would_use() -> None:
     program = f"{BEGIN}{STEP}step()\nimport lit_models.cli.app\nprint(*sorted(sys.modules))"
     [names] = run(program)
-    assert not {"torch._dynamo.utils", "torchvision", "transformers", "scipy.signal", "matplotlib"} & {*names.split()}
+    assert not {"torchvision", "transformers", "scipy.signal", "matplotlib", "triton"} & {*names.split()}
+    assert not any(name.startswith(f"{COMPILER}.") for name in names.split())
     assert "lightning.pytorch.trainer" in names.split()
+
+
+def test_torchvision_imports_no_compiler(begun: Run) -> None:
+    program = f"""
+import torch, torchvision
+from torchvision.transforms import v2
+print(*(name for name in sys.modules if name.startswith("{COMPILER}.")), "triton" in sys.modules)
+"""
+    assert begun(program) == [f"{COMPILER}.utils False"]
+
+
+@pytest.mark.slow
+def test_torchvision_uses_the_compiler_when_it_needs_it(begun: Run) -> None:
+    program = f"""
+import torch, torchvision
+import {COMPILER}.utils as first
+images, boxes = torch.ones(1, 3, 8, 8), torch.tensor([[0.0, 0, 0, 4, 4]])
+print(tuple(torchvision.ops.roi_align(images, boxes, 2).shape))
+print(first.is_compile_supported("cpu"))
+import {COMPILER}.utils as second
+print(first is second, torch._dynamo.utils is second, first.is_compile_supported is second.is_compile_supported)
+print(first.counters is second.counters, second.__spec__.name, hasattr(second.__spec__.loader, "get_code"))
+"""
+    assert begun(program) == ["(1, 3, 2, 2)", "True", "False True False", f"True {COMPILER}.utils True"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed")
+def test_functions_of_triton_are_recognised(begun: Run) -> None:
+    program = """
+import torch.utils.flop_counter as counter
+print("triton" in sys.modules, isinstance(print, counter._JITFunction))
+import triton
+from triton.runtime.jit import JITFunction
+function = JITFunction.__new__(JITFunction)
+print(isinstance(function, counter._JITFunction), isinstance(print, counter._JITFunction))
+"""
+    assert begun(program) == ["False False", "True False"]
+
+
+LIBRARIES = [("torch", True), ("torch", False), *([("triton", True)] if find_spec("triton") else [])]
+
+
+@pytest.mark.parametrize(("library", "is_program"), LIBRARIES)
+def test_a_command_freezes_what_it_imports_and_ends_silently(library: str, is_program: bool) -> None:
+    program = f"import gc\nfrom lit_models import startup\nstartup.is_program = {is_program}\nstartup.begin()\n"
+    program += f"import {library}\nprint(gc.get_freeze_count() > 100_000, gc.isenabled())"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert (done.stdout.split(), done.stderr) == ([str(is_program), "True"], "")
 
 
 def test_training_steps_are_the_same_with_and_without_the_compiler(begun: Run) -> None:
@@ -176,7 +228,9 @@ print(isinstance(compiled, OptimizedModule), issubclass(type(compiled), Optimize
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("statement", ["import torch._dynamo.utils", "torch._dynamo.config"])
+@pytest.mark.parametrize(
+    "statement", ["import torch._dynamo.exc", "torch._dynamo.config", "torch._dynamo.utils.counters"]
+)
 def test_a_part_of_the_compiler_loads_all_of_it_once(begun: Run, statement: str) -> None:
     program = f"""
 import torch
