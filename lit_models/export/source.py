@@ -16,6 +16,8 @@ from datamodules.base import DataModule
 from datamodules.errors import UserError
 from datamodules.preprocessing import HasPreprocessing, Preprocessing
 from lit_models.export.recurrent import MaskedRNN
+from lit_models.keras.importing_graph import random_batch
+from lit_models.keras.network import KerasNetwork
 from lit_models.rnn import RNN
 from lit_models.tasks.task import LitTask
 
@@ -242,6 +244,7 @@ def _as_samples(inputs: Any, origin: str, *, arguments: bool = False) -> Samples
 
 def random_samples(module: LitTask, reason: str) -> Samples | None:
     """Random inputs with the sizes in the module's settings; None if they have none."""
+    note = f"note: real samples are not at hand ({reason}), so random inputs are compared"
     generator, settings = torch.Generator().manual_seed(0), module.hparams
     dtype = next(module.parameters()).dtype
     if "vocab_size" in settings:
@@ -256,9 +259,13 @@ def random_samples(module: LitTask, reason: str) -> Samples | None:
         inputs = torch.rand(NUM_SAMPLES, settings["num_channels"], *sides, generator=generator, dtype=dtype)
     elif "num_features" in settings:
         inputs = torch.randn(NUM_SAMPLES, settings["num_features"], generator=generator, dtype=dtype)
+    elif isinstance(module.network, KerasNetwork):
+        given = random_batch(module.network)
+        if isinstance(given, dict):
+            return Samples(given, "mapping", f"{NUM_SAMPLES} random samples", note)
+        inputs = given
     else:
         return None
-    note = f"note: real samples are not at hand ({reason}), so random inputs are compared"
     return Samples({"inputs": inputs}, "tensor", f"{NUM_SAMPLES} random samples", note)
 
 

@@ -332,3 +332,16 @@ def random_inputs(network: KerasNetwork, dtype: str) -> dict[str, Any]:
             drawn = rng.random((samples, *sizes)) if len(sizes) > 2 else rng.standard_normal((samples, *sizes))
             inputs[name] = (drawn * network.input_scale).astype(dtype)
     return inputs
+
+
+def random_batch(network: KerasNetwork) -> torch.Tensor | dict[str, torch.Tensor]:
+    """Random inputs of a network in this program's layout: images `(B, C, H, W)`. Several inputs are a mapping."""
+    dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
+    batch = {name: torch.from_numpy(value) for name, value in random_inputs(network, dtype).items()}
+    for name, value in batch.items():
+        if value.is_floating_point():
+            value = value / network.input_scale
+            batch[name] = value.movedim(-1, 1).contiguous() if value.dim() == 4 else value
+        else:
+            batch[name] = value.long()
+    return batch if len(batch) > 1 else next(iter(batch.values()))

@@ -91,6 +91,11 @@ def named_layers(keras: Any, model: Any, prefix: str) -> Iterator[tuple[str, Any
             yield prefix + layer.name, layer
 
 
+def module_of_operation(function: str) -> str:
+    """The module of a function's class in Keras."""
+    return f"keras.src.ops.{'nn' if function in NEURAL else 'numpy'}"
+
+
 def clean_model(entry: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     """The JSON of a model with nothing but layers, their settings and their connections."""
     config = entry["config"]
@@ -112,8 +117,12 @@ def clean_entry(entry: Mapping[str, Any], dtype: str) -> dict[str, Any]:
         cleaned["config"]["name"] = layer_name(entry)
     elif is_operation(entry):
         assert kind in OPERATIONS
-        module = f"keras.src.ops.{'nn' if kind in NEURAL else 'numpy'}"
-        cleaned = {"module": module, "class_name": kind, "config": entry["config"], "registered_name": kind}
+        cleaned = {
+            "module": module_of_operation(kind),
+            "class_name": kind,
+            "config": entry["config"],
+            "registered_name": kind,
+        }
     else:
         cleaned = clean_layer(kind, entry["config"], dtype)
     links = {"inbound_nodes": entry["inbound_nodes"]} if "inbound_nodes" in entry else {}

@@ -79,7 +79,7 @@ OPERATIONS: dict[str, Function] = {
     "Sum": reduced(torch.sum),
     "Max": reduced(torch.amax),
     "Min": reduced(torch.amin),
-    "Reshape": lambda x, *, newshape: x.reshape(len(x), *newshape[1:]),
+    "Reshape": lambda x, *, newshape: x.reshape(x.shape[0], *newshape[1:]),
     "Transpose": lambda x, *, axes: x.permute(*axes),
     "ExpandDims": lambda x, *, axis: x.unsqueeze(axis if isinstance(axis, int) else axis[0]),
     "Squeeze": lambda x, *, axis: x.squeeze(axis),

@@ -29,7 +29,7 @@ class Merge(KerasLayer):
 def same_dims(inputs: Sequence[Tensor]) -> list[Tensor]:
     """Inputs with the same number of dimensions: new ones come after the batch."""
     dims = max(x.dim() for x in inputs)
-    return [x.reshape(len(x), *[1] * (dims - x.dim()), *x.shape[1:]) for x in inputs]
+    return [x.reshape(x.shape[0], *[1] * (dims - x.dim()), *x.shape[1:]) for x in inputs]
 
 
 class Add(Merge):
@@ -133,9 +133,9 @@ class Dot(KerasLayer):
                 z * z.square().sum(axis, keepdim=True).clamp(min=UNIT_EPSILON).rsqrt() for z, axis in ((x, a), (y, b))
             )
         x, y = x.movedim(a, -1), y.movedim(b, 1)  # (B, …, K) and (B, K, …)
-        product = x.reshape(len(x), -1, x.shape[-1]) @ y.reshape(len(y), y.shape[1], -1)
+        product = x.reshape(x.shape[0], -1, x.shape[-1]) @ y.reshape(y.shape[0], y.shape[1], -1)
         shape = [*x.shape[1:-1], *y.shape[2:]]
-        return product.reshape(len(x), *(shape or [1]))
+        return product.reshape(x.shape[0], *(shape or [1]))
 
 
 class CustomScaleLayer(Merge):

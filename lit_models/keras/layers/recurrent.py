@@ -87,11 +87,11 @@ class Recurrent(KerasLayer):
         if self.backwards:
             x, mask = x.flip(1), None if mask is None else mask.flip(1)
         if self.training and self.dropout:
-            x = x * F.dropout(x.new_ones(len(x), 1, x.shape[-1]), self.dropout, True)  # the same at each step
+            x = x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[-1]), self.dropout, True)  # the same at each step
         stepwise = not self.plain_activations or (self.training and self.recurrent_dropout > 0)
         if x.is_meta:  # without numbers, only the shapes matter
             size = self.rnn.hidden_size
-            outputs, last = x.new_empty(*x.shape[:2], size), [x.new_empty(len(x), size)] * self.num_states
+            outputs, last = x.new_empty(*x.shape[:2], size), [x.new_empty(x.shape[0], size)] * self.num_states
         else:
             outputs, last = (self.by_steps if stepwise else self.by_layer)(x, [*states], mask)
         if mask is not None and self.zeros_masked:
@@ -129,12 +129,12 @@ class Recurrent(KerasLayer):
         """All outputs `(B, T, H)` and the last states, one step after the other."""
         weights = Weights(*([*self.rnn.all_weights[0], None, None][:4]))  # type: ignore[arg-type]
         size = self.rnn.hidden_size
-        states = states or [x.new_zeros(len(x), size) for _ in range(self.num_states)]
+        states = states or [x.new_zeros(x.shape[0], size) for _ in range(self.num_states)]
         dropped = None
         if self.training and self.recurrent_dropout:
-            dropped = F.dropout(x.new_ones(len(x), size), self.recurrent_dropout, True)
+            dropped = F.dropout(x.new_ones(x.shape[0], size), self.recurrent_dropout, True)
         inputs = F.linear(x, weights.inputs, weights.bias)
-        outputs, output = [], x.new_zeros(len(x), size)
+        outputs, output = [], x.new_zeros(x.shape[0], size)
         for i in range(x.shape[1]):
             new = self.step(inputs[:, i], states, weights, dropped)
             if mask is not None:

@@ -28,7 +28,7 @@ class Flatten(KerasLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         """`x`: `(B, …)`; returns `(B, N)`, in the order of a sample with the channel last."""
-        return (x.movedim(1, -1) if self.first else x).reshape(len(x), -1)
+        return (x.movedim(1, -1) if self.first else x).reshape(x.shape[0], -1)
 
 
 class Reshape(KerasLayer):
@@ -41,7 +41,7 @@ class Reshape(KerasLayer):
         self.target = tuple(target_shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x.reshape(len(x), *self.target)
+        return x.reshape(x.shape[0], *self.target)
 
 
 class Permute(KerasLayer):

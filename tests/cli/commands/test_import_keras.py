@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from datamodules.errors import MissingFileError
-from lit_models import LitCNN, LitMLP, LitRNN
+from lit_models import LitCNN, LitKeras, LitMLP, LitRNN
 from lit_models.keras import live
 from lit_models.keras.files import layers
 from lit_models.keras.rules.weights import load_keras_weights
@@ -382,3 +382,14 @@ def test_a_graph_becomes_a_run_that_trains_resumes_tests_and_predicts(run: Run) 
     assert shown.groups() == (f"{again['test/loss']:.4f}", f"{again['test/acc']:.4f}")
     assert run("predict", "--ckpt_path", last, "--output", "p.csv", "--trainer.accelerator", "cpu")[0] == 0
     assert len(Path("p.csv").read_text().splitlines()) == 361
+    status, out, err = run("export", "--format", "keras", "--ckpt_path", last)
+    assert (status, err) == (0, "")
+    images = np.random.default_rng(0).random((5, 28, 28, 1), dtype=np.float32)
+    theirs = np.asarray(keras.saving.load_model(f"{trained}/model.keras")(images))
+    module = LitKeras.load_from_checkpoint(last, weights_only=True).eval()
+    with torch.no_grad():
+        ours = module(torch.from_numpy(images).movedim(-1, 1)).softmax(-1)
+    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-5)
+    status, out, err = run("export", "--format", "torch", "--ckpt_path", last)
+    assert (status, err) == (0, "")
+    assert "batches of other sizes" in out
