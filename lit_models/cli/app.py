@@ -35,7 +35,7 @@ from lit_models.cli.pairing import (
 )
 from lit_models.cli.parser import CommandParsers, LitArgumentParser, extended_parser, take_debug
 from lit_models.cli.plain_errors import plain_errors
-from lit_models.cli.run_settings import run_settings
+from lit_models.cli.run_settings import program_name, run_settings
 from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
 from lit_models.runs.predictions import STANDARD_OUTPUT
@@ -271,7 +271,8 @@ class LitCLI(LightningCLI):
         name = experiment_name(self.settings.experiment, self.words_parser.configs, type(self.model).__name__, data)
         self.settings.experiment = name
         stored = self.stored_config()
-        wanted = run_settings(self.words, self.settings, self.words_parser, stored)
+        fixed = type(self) is not LitCLI or self.model_class is not None or self.datamodule_class is not None
+        wanted = run_settings(program_name(fixed), self.words, self.settings, self.words_parser, stored)
         self.current_run = Run.open(self.subcommand, wanted, self.model, self.datamodule)
         try:
             if self.subcommand != "fit":

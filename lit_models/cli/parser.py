@@ -11,6 +11,7 @@ import torch
 import yaml
 from jsonargparse import Namespace
 from jsonargparse._actions import ActionConfigFile, _ActionHelpClassPath, _ActionPrintConfig
+from jsonargparse._link_arguments import skip_apply_links
 from jsonargparse._typehints import ActionTypeHint
 from jsonargparse._util import merge_config
 from jsonargparse.typing import register_type
@@ -264,7 +265,8 @@ class LitArgumentParser(LightningArgumentParser):
         for config in self.configs:
             base = self._with_config(base, config)
         kwargs["_namespace_as_config"] = True
-        with _ActionPrintConfig.skip_print_config():
+        # A link may need the default of its source, and these settings have no defaults.
+        with _ActionPrintConfig.skip_print_config(), skip_apply_links():
             typed: Namespace = super().parse_args(rest, base, env, False, **kwargs)
         self.typed = typed.clone()
         trust.remember(name for _, name in trust.class_paths(typed.as_dict()))

@@ -1,9 +1,13 @@
 """What a command asks of its run, from the settings of the command line."""
 
+import os
+import shlex
+import sys
 from pathlib import Path
 
 from jsonargparse import Namespace
 
+from lit_models.cli.help import PROGRAM
 from lit_models.cli.parser import LitArgumentParser
 from lit_models.runs.early_stopping import EarlyStop
 from lit_models.runs.predictions import Output
@@ -13,11 +17,24 @@ from lit_models.runs.save_every import SaveEvery
 from lit_models.runs.settings import RunSettings
 
 
-def run_settings(words: list[str], settings: Namespace, parser: LitArgumentParser, config: str) -> RunSettings:
+def program_name(is_own: bool) -> str:
+    """How this program is called.
+
+    Args:
+        is_own: whether a program of the user has fixed classes or links, which `python -m lit_models` does not know.
+    """
+    script = sys.argv[0]
+    return f"python {shlex.quote(os.path.relpath(script))}" if is_own and script.endswith(".py") else PROGRAM
+
+
+def run_settings(
+    program: str, words: list[str], settings: Namespace, parser: LitArgumentParser, config: str
+) -> RunSettings:
     """The settings of a run.
 
     Args:
-        words: the command line.
+        program: how the program is called.
+        words: the rest of the command line.
         settings: the settings of the command.
         parser: the parser that has read them.
         config: the configuration that the run keeps, YAML.
@@ -27,6 +44,7 @@ def run_settings(words: list[str], settings: Namespace, parser: LitArgumentParse
     """
     checkpoint = parser.checkpoint or {}
     return RunSettings(
+        program=program,
         words=list(words),
         runs_dir=Path(settings.runs_dir),
         experiment=settings.experiment,

@@ -13,10 +13,10 @@ SINGULAR = {"processes": "process", "threads": "thread"}
 def facts(record: Record) -> list[tuple[str, str]]:
     """The rows. A fact that is unknown has no row."""
     results = record.results
-    words = results.get("arguments")
+    program, words = results.get("program", PROGRAM), results.get("arguments")
     model, parameters = results.get("model"), results.get("parameters")
     rows = [
-        ("command", shlex.join([*PROGRAM.split(), *map(str, words)]) if isinstance(words, list) else ""),
+        ("command", f"{program} {shlex.join(map(str, words))}" if isinstance(words, list) else ""),
         ("finished", record.finished),
         ("model", f"{model}, {parameters:,} trainable parameters" if isinstance(parameters, int) else _text(model)),
         ("data", _text(results.get("data"))),

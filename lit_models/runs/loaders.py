@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map_only
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler
 
+from datamodules.base import DataModule
 from datamodules.errors import UserError
 from lit_models.tasks.task import LitTask
 
@@ -147,3 +148,19 @@ class Collate:
 def has_test_loader(model: L.LightningModule, data: L.LightningDataModule | None) -> bool:
     """Whether there may be a test split; Lightning refuses data that never define one."""
     return is_overridden("test_dataloader", data if data is not None else model)
+
+
+def missing_part(trainer: L.Trainer, command: str, owner: object) -> str | None:
+    """Why a `validate` or `test` had no batch; None if it had one.
+
+    Args:
+        trainer: after the command.
+        command: "validate" or "test".
+        owner: the data module, or the module that has the loaders.
+    """
+    if any(trainer.num_test_batches if command == "test" else trainer.num_val_batches):
+        return None
+    if command == "test":
+        return f"{type(owner).__name__} has no test split here"
+    setting = " (see its num_val or val_fraction)" if isinstance(owner, DataModule) else ""
+    return f"{type(owner).__name__} has no validation part here{setting}"

@@ -15,23 +15,27 @@ from lit_models.tasks.task import LitTask
 WIDTH = 80
 
 
-def command_line(*words: str) -> str:
-    """A command of this program, as it is typed."""
-    return f"{PROGRAM} {shlex.join(words)}"
+def command_line(*words: str, program: str = PROGRAM) -> str:
+    """A command, as it is typed."""
+    return f"{program} {shlex.join(words)}"
 
 
-def next_steps(trainer: L.Trainer, folder: Path, *, tested: bool, patience: tuple[str, ...] | None) -> list[str]:
+def next_steps(
+    trainer: L.Trainer, folder: Path, *, program: str, tested: bool, patience: tuple[str, ...] | None
+) -> list[str]:
     """The commands that can follow a training, in lines.
 
     Args:
         trainer: that has trained.
         folder: the run folder.
+        program: how the commands of the Trainer are called.
         tested: whether the model was tested after the training.
         patience: the flags with which a run that has stopped early goes on; None if it has not stopped early.
     """
     longer = _longer(trainer) if patience is None else patience
     commands = _commands(trainer, folder, tested=tested, longer=longer)
-    lines = [line for words in commands for line in wrapped(command_line(*words))]
+    lines = [line for words in commands for line in wrapped(command_line(*words, program=program))]
+    lines += wrapped(command_line("report", str(folder)))
     if any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers):
         lines += wrapped(shlex.join(["tensorboard", "--logdir", str(folder.parent)]))
     return ["next", *(f"  {line}" for line in lines)]
@@ -48,7 +52,6 @@ def _commands(trainer: L.Trainer, folder: Path, *, tested: bool, longer: tuple[s
         yield ("predict", "--ckpt_path", str(checkpoint), "--inputs", "a text of your own")
     if last.is_file() and longer:
         yield ("fit", "--resume", str(folder), *longer)
-    yield ("report", str(folder))
 
 
 def _can_predict(trainer: L.Trainer, *, tested: bool) -> bool:

@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import subprocess
+import textwrap
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -73,3 +74,10 @@ def write_results(folder: Path, name: str, content: dict[str, Any]) -> Path:
     with replaced(path) as part:
         part.write_text(text + "\n", encoding="utf-8")
     return path
+
+
+def about(content: dict[str, Any]) -> str:
+    """The model, times, seed and device of some results, in lines of 80 columns."""
+    times = (f"{word} {value:.1f} s" for word, value in content["seconds"].items())
+    parts = [f"{content['model']}, {content['parameters']:,} parameters", ", ".join(times), f"seed {content['seed']}"]
+    return textwrap.fill("; ".join([*parts, content["device"]]), 80)

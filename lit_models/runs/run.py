@@ -2,7 +2,6 @@
 
 import inspect
 import os
-import textwrap
 import time
 import traceback
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from lit_models.runs.early_stopping import more_patience, say_stopped
 from lit_models.runs.environment import environment
 from lit_models.runs.epoch_lines import EpochLines
 from lit_models.runs.finite import FiniteGuard, check_metrics
-from lit_models.runs.loaders import has_test_loader, prepare_loaders
+from lit_models.runs.loaders import has_test_loader, missing_part, prepare_loaders
 from lit_models.runs.logged import check_is_logged, direction_of, in_split, log_one_of_each_name, logged, table
 from lit_models.runs.metrics_file import MetricsFile
 from lit_models.runs.network_summary import NetworkSummary
@@ -258,9 +257,11 @@ class Run:
         path = str(best) if weights == "best" else None
         self.trainer.test(model, datamodule=datamodule, ckpt_path=path, verbose=False, weights_only=True)
         seconds = round(time.perf_counter() - start, 3)
-        if not (tested := in_split(logged(self.trainer), "test")):
-            say(f"note: nothing was tested: {type(datamodule or model).__name__} has no test split here")
+        if problem := missing_part(self.trainer, "test", datamodule or model):
+            say(f"note: nothing was tested: {problem}")
             return
+        if not (tested := in_split(logged(self.trainer), "test")):
+            say("note: test_step has run, and has logged no metric")
         content["metrics"] |= tested
         content["seconds"]["test"], content["test_weights"] = seconds, weights
 
@@ -295,7 +296,8 @@ class Run:
         try:
             yield
         except Stopped as stop:
-            stop.advice = f"go on with: {command_line('fit', '--resume', str(self.folder))}"
+            resume = command_line("fit", "--resume", str(self.folder), program=self.settings.program)
+            stop.advice = f"go on with: {resume}"
             if not stop.saved:
                 stop.advice = f"the last checkpoint is in {self.folder}; {stop.advice}"
             raise
@@ -314,9 +316,10 @@ class Run:
         evaluate(model, datamodule=datamodule, ckpt_path=ckpt_path, verbose=False, weights_only=True)
         content = self._record(model, datamodule, {self.command: time.perf_counter() - start})
         content["metrics"] = in_split(content["metrics"], "val" if self.command == "validate" else "test")
+        if problem := missing_part(self.trainer, self.command, datamodule or model):
+            raise UserError(problem)
         if not content["metrics"]:
-            part = "test split" if self.command == "test" else "validation part (see its num_val or val_fraction)"
-            raise UserError(f"{type(datamodule or model).__name__} has no {part} here")
+            say(f"note: {'test' if self.command == 'test' else 'validation'}_step has run, and has logged no metric")
         self._conclude(f"{self.command}.json", datamodule, content)
 
     def predict(
@@ -349,6 +352,7 @@ class Run:
         """What the results say of the run so far."""
         return {
             "command": self.command,
+            "program": self.settings.program,
             "arguments": self.settings.words,
             "model": type(model).__name__,
             "data": type(data).__name__ if data else None,
@@ -378,18 +382,12 @@ class Run:
         path = results.write_results(self.folder, name, content)
         say()
         show(table(self.scores.values | content["metrics"], self.trainer.lightning_module))
-        show(about(content))
+        show(results.about(content))
         show(f"results in {path}")
         check_metrics(content["metrics"])
         if self.reporter:
             self.reporter.write(path, self.settings.config)
         if self.command == "fit":
             tested = "test" in content["seconds"]
-            say("\n".join(["", *next_steps(self.trainer, self.folder, tested=tested, patience=self.patience)]))
-
-
-def about(content: dict[str, Any]) -> str:
-    """The model, times, seed and device of some results, in lines of 80 columns."""
-    times = (f"{word} {value:.1f} s" for word, value in content["seconds"].items())
-    parts = [f"{content['model']}, {content['parameters']:,} parameters", ", ".join(times), f"seed {content['seed']}"]
-    return textwrap.fill("; ".join([*parts, content["device"]]), 80)
+            known: dict[str, Any] = {"program": self.settings.program, "tested": tested, "patience": self.patience}
+            say("\n".join(["", *next_steps(self.trainer, self.folder, **known)]))

@@ -19,7 +19,8 @@ class RunSettings:
     """What a run is asked for.
 
     Args:
-        words: the command line.
+        program: how the program is called, such as `python -m lit_models`.
+        words: the rest of the command line.
         runs_dir: folder of all runs.
         experiment: name of the folder in it.
         seed: of all randomness.
@@ -38,6 +39,7 @@ class RunSettings:
         quiet: whether only warnings and the result are printed.
     """
 
+    program: str
     words: list[str]
     runs_dir: Path
     experiment: str

@@ -26,6 +26,19 @@ def test_a_test_step_that_logs_other_names_is_a_test(stranger: Stranger) -> None
     assert set(stranger.results("Loose-Points", "test.json")["metrics"]) == tested
 
 
+def test_a_test_that_logs_nothing_has_run(stranger: Stranger) -> None:
+    flags = ("--model", "plain.Silent", "--data", "points.Points", "--trainer.max_epochs", "1", "--report", "none")
+    assert "note: test_step has run, and has logged no metric" in stranger.succeeds("fit", *flags).splitlines()
+    checkpoint = ("--ckpt_path", "runs/Silent-Points/version_0/checkpoints/last.ckpt")
+    for command in ("test", "validate"):
+        step = "validation_step" if command == "validate" else "test_step"
+        assert f"note: {step} has run, and has logged no metric" in stranger.succeeds(command, *checkpoint)
+        assert stranger.results("Silent-Points", f"{command}.json")["metrics"] == {}
+        line = f"error: Points has no {'test split' if command == 'test' else 'validation part'} here"
+        limit = f"--trainer.limit_{command.removesuffix('idate')}_batches"
+        assert stranger.refused(command, *checkpoint, limit, "0") == line
+
+
 def test_each_of_several_dataloaders_is_on_the_screen(stranger: Stranger) -> None:
     flags = ("--model", "plain.Several", "--data", "points.Loaders", "--trainer.max_epochs", "1")
     out = stranger.succeeds("fit", *flags, "--monitor", "val_loss/dataloader_idx_1")

@@ -1,5 +1,7 @@
 """LitCLI from Python, as Lightning documents LightningCLI: links, hooks, own arguments, callbacks, no command."""
 
+import shlex
+
 import pytest
 import yaml
 
@@ -34,6 +36,34 @@ def test_a_subclass_links_two_arguments_and_has_hooks(stranger: Stranger) -> Non
     done = stranger.python("programs.py", "linked", "test", "--ckpt_path", f"{folder}/checkpoints/last.ckpt")
     assert done.status == 0, done.err
     assert stranger.results("Trained-Points", "test.json")["metrics"]["test_loss"] == results["metrics"]["test_loss"]
+
+
+def test_a_link_takes_the_default_of_its_source(stranger: Stranger) -> None:
+    assert said(stranger, "linked", "fit", "--trainer.max_epochs=1").splitlines()[-1] == "linked 8 8 2"
+    assert "built 8 8 3" in said(stranger, "built", "--trainer.max_epochs=1", "--data.num_classes=3")
+    out = said(stranger, "summed", "fit", "--trainer.max_epochs=1", "--data.batch_size=4")
+    assert out.splitlines()[-1] == "summed 6"  # four, and two by default
+
+
+def test_the_next_commands_are_those_of_the_program(stranger: Stranger) -> None:
+    stranger.writes(
+        "mine.py",
+        "from plain import Trained\nfrom points import Points\n"
+        "from lit_models import LitCLI\n\nLitCLI(Trained, Points)\n",
+    )
+    done = stranger.python("mine.py", "fit", "--trainer.max_epochs=1", "--data.batch_size=4")
+    assert (done.status, done.err) == (0, ""), done.err
+    text = done.out.partition("\nnext\n")[2].replace("\\\n", "")
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("  ")]
+    assert [words[:2] + words[2:3] for words in commands[:3]] == [
+        ["python", "mine.py", command] for command in ("test", "predict", "fit")
+    ]
+    for words in commands[:3]:
+        again = stranger.python(*words[1:])
+        assert again.status == 0, again.err
+    assert commands[3][:4] == ["python", "-m", "lit_models", "report"]
+    results = stranger.results("Trained-Points")
+    assert (results["program"], results["arguments"][0]) == ("python mine.py", "fit")
 
 
 def test_a_linked_argument_cannot_be_set(stranger: Stranger) -> None:

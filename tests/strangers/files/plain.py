@@ -56,6 +56,16 @@ class Loose(Trained):
         self.log("accuracy", 0.5)
 
 
+class Silent(Trained):
+    """Logs nothing when it is evaluated."""
+
+    def validation_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self.layer(batch[0])
+
+    def test_step(self, batch: list[Tensor], batch_idx: int) -> None:
+        self.layer(batch[0])
+
+
 class Several(Trained):
     """Reads several dataloaders."""
 

@@ -33,6 +33,14 @@ class Linked(LitCLI):
         print("after_fit", self.trainer.current_epoch)
 
 
+class Summed(LitCLI):
+    """An argument of the model is computed from two of the data."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        sources = ("data.batch_size", "data.num_classes")
+        parser.link_arguments(sources, "model.batch_size", compute_fn=lambda size, classes: size + classes)
+
+
 class Extended(LitCLI):
     """A callback with settings of its own, an argument of its own, and an optimizer and schedule of fixed classes."""
 
@@ -99,6 +107,9 @@ def main(program: str, words: list[str]) -> None:
         print("built", *sizes(cli))
         cli.trainer.fit(cli.model, datamodule=cli.datamodule)
         print("trained", cli.trainer.current_epoch)
+    elif program == "summed":
+        cli = Summed(Trained, Points, args=words)
+        print("summed", cast(Any, cli.model).hparams.batch_size)
     elif program == "extended":
         cli = Extended(Plain, Points, args=words)
         patience = [c.patience for c in cast(Any, cli.trainer).callbacks if isinstance(c, EarlyStopping)]
