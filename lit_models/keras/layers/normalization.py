@@ -67,12 +67,12 @@ class BatchNormalization(Normalizing):
         self.moving_variance: Tensor
 
     def forward(self, x: Tensor, masks: list[Mask]) -> Tensor:
-        places = [i for i in range(x.dim()) if i != self.axis]
-        if self.training:
-            mean, variance = self.moments(x, masks[0], places)
-            with torch.no_grad():
-                self.moving_mean.lerp_(mean, 1 - self.momentum)
-                self.moving_variance.lerp_(variance, 1 - self.momentum)
+        mask = masks[0]
+        if self.training and mask is None:
+            return self.measured(x)
+        if mask is not None and self.training:
+            mean, variance = self.moments(x, mask)
+            self.keep(mean, variance)
         else:
             mean, variance = self.moving_mean, self.moving_variance
         shape = [-1 if i == self.axis else 1 for i in range(x.dim())]
@@ -82,11 +82,24 @@ class BatchNormalization(Normalizing):
         offset = -mean * factor if self.beta is None else self.beta - mean * factor
         return x * factor.view(shape) + offset.view(shape)
 
-    def moments(self, x: Tensor, mask: Mask, places: list[int]) -> tuple[Tensor, Tensor]:
+    def measured(self, x: Tensor) -> Tensor:
+        """The outputs in training, by PyTorch's fused function."""
+        first = x.movedim(self.axis, 1)
+        outputs, mean, inverse = torch.native_batch_norm(
+            first, self.gamma, self.beta, None, None, True, 0.0, self.epsilon
+        )
+        self.keep(mean, (inverse.pow(-2) - self.epsilon).clamp(min=0))
+        return outputs.movedim(1, self.axis)
+
+    @torch.no_grad()
+    def keep(self, mean: Tensor, variance: Tensor) -> None:
+        """Moves the averages towards a batch's mean and variance."""
+        self.moving_mean.lerp_(mean, 1 - self.momentum)
+        self.moving_variance.lerp_(variance, 1 - self.momentum)
+
+    def moments(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of each channel over all places that are not masked."""
-        if mask is None:
-            variance, mean = torch.var_mean(x, places, correction=0)
-            return mean, variance
+        places = [i for i in range(x.dim()) if i != self.axis]
         counted = mask.unsqueeze(-1).expand_as(x)
         count = counted.to(x.dtype).sum(places) + MEAN_EPSILON
         mean = torch.where(counted, x, 0.0).sum(places) / count
