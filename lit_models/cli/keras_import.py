@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,8 +16,11 @@ from lit_models.cli.app import LitCLI
 from lit_models.cli.building import Builder
 from lit_models.keras.importing import Imported, import_any
 from lit_models.keras.live import require_keras
+from lit_models.keras.proof import LayerProof
 from lit_models.runs import checkpoints, folder, results
+from lit_models.runs.next_steps import command_line
 from lit_models.runs.progress import say, trainable
+from lit_models.runs.reporting import SOURCE
 from lit_models.tasks.task import LitTask
 
 
@@ -83,7 +87,7 @@ def import_file(
     run_folder = folder.reserve(runs_dir, experiment)
     try:
         checkpoint = write_run(run_folder, module, cli.stored_config())
-        write_source(run_folder, path, module, difference)
+        write_source(run_folder, path, module, difference, imported.proof)
     except BaseException:
         folder.remove_empty(run_folder)
         raise
@@ -131,8 +135,8 @@ def write_run(run_folder: Path, module: LitTask, config: str) -> Path:
     return path
 
 
-def write_source(run_folder: Path, path: Path, module: LitTask, difference: float) -> None:
-    """Writes the source of the weights to `import-keras.json`."""
+def write_source(run_folder: Path, path: Path, module: LitTask, difference: float, proof: Sequence[LayerProof]) -> None:
+    """Writes the source of the weights and the comparison with Keras to `import-keras.json`."""
     content = {
         "command": "import-keras",
         "arguments": sys.argv[1:],
@@ -140,11 +144,12 @@ def write_source(run_folder: Path, path: Path, module: LitTask, difference: floa
         "file": str(path),
         "file_sha256": sha256(path),
         "metrics": {"largest_difference": difference},
+        "layers": [row._asdict() for row in proof],
         "parameters": trainable(module),
         "versions": results.versions(),
         "commit": results.commit(),
     }
-    results.write_results(run_folder, "import-keras.json", content)
+    results.write_results(run_folder, SOURCE, content)
 
 
 def report(path: Path, imported: Imported, module: LitTask, *, difference: float, checkpoint: Path) -> None:
@@ -153,4 +158,8 @@ def report(path: Path, imported: Imported, module: LitTask, *, difference: float
     for note in imported.notes:
         say(f"note: {note}")
     say(f"largest difference {imported.compared} from Keras on random inputs: {difference:.1e} ({imported.allowed})")
+    worst = max((row for row in imported.proof if row.output), key=lambda row: row.output or 0, default=None)
+    if worst is not None:
+        say(f"{len(imported.proof)} layers compared; the largest difference is {worst.output:.1e}, in {worst.name!r}")
+        say(f"all of them: {command_line('report', str(checkpoint.parents[1]))}")
     say(f"{trainable(module):,} parameters in {checkpoint}")

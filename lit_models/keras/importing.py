@@ -7,6 +7,7 @@ These functions do not depend on the command line or on run folders. The caller 
     difference = imported.transfer(module.network)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -22,6 +23,7 @@ from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.reading import Array, read_model, read_weights
 from lit_models.keras.files.shapes import shape_check
 from lit_models.keras.importing_graph import import_graph
+from lit_models.keras.proof import LayerProof
 from lit_models.keras.rules.weights import load_keras_weights
 
 
@@ -49,6 +51,10 @@ class Imported(Protocol):
     def notes(self) -> list[str]:
         """One sentence for each difference from the file."""
 
+    @property
+    def proof(self) -> Sequence[LayerProof]:
+        """The comparison with Keras, a row for each layer; empty if only the outputs are compared."""
+
     def described(self) -> str:
         """The network in one line, for messages."""
 
@@ -72,6 +78,7 @@ class ImportedModel(Architecture):
     """
 
     arrays: list[Array]
+    proof: ClassVar[Sequence[LayerProof]] = ()
     compared: ClassVar[str] = "in probability"
     allowed: ClassVar[str] = f"allowed: {PROBABILITY:.0e}"
 

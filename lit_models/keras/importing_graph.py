@@ -8,7 +8,7 @@ difference = imported.transfer(module.network)
 import copy
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,8 +27,9 @@ from lit_models.keras.files.reading import Array, read_model
 from lit_models.keras.files.settings import graph_call
 from lit_models.keras.files.training import limit_notes, loss_of, read_training
 from lit_models.keras.live import quiet_keras
-from lit_models.keras.live_graph import build_graph, outputs_of
+from lit_models.keras.live_graph import build_graph
 from lit_models.keras.network import INPUT, Graph, KerasNetwork
+from lit_models.keras.proof import SMALLEST, LayerProof, compared, computed_by_keras, computed_here
 
 LOSSES = {
     "meansquarederror": "squared_error",
@@ -43,8 +44,6 @@ REMOVED = ("softmax", "sigmoid")
 """Activations of the output that belong to the loss here."""
 EXAMPLE_STEPS = 24
 """Length of the random inputs where the model takes any."""
-SMALLEST = 0.1
-"""Outputs that are all smaller than this are compared as if the largest were this: values before them are larger."""
 PIXEL = 0.1
 """A Rescaling of an input by less than this reads pixels of 0 to 255."""
 
@@ -60,6 +59,7 @@ class ImportedGraph:
         arrays: the arrays of each layer, in the order of Keras' `get_weights`.
         dtype: "float32" or "float64".
         notes: one sentence for each difference from the file.
+        proof: the comparison with Keras, a row for each layer; empty before `transfer`.
     """
 
     path: Path
@@ -68,6 +68,7 @@ class ImportedGraph:
     arrays: dict[str, list[Array]]
     dtype: str
     notes: list[str]
+    proof: list[LayerProof] = field(default_factory=list)
     name: str = GRAPH_MODEL
     compared: ClassVar[str] = "of an output"
     allowed: ClassVar[str] = f"allowed: {LOGIT:.0e} of the largest"
@@ -290,27 +291,23 @@ def check_graph(imported: ImportedGraph, network: KerasNetwork) -> float:
     with quiet_keras() as keras:
         try:
             live = build_graph(keras, imported.content, imported.arrays, imported.dtype)
-            theirs = outputs_of(keras, live, inputs)
+            keras_computed = computed_by_keras(keras, live, inputs)
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"{imported.path}: Keras itself cannot compute the model in the file: {reason}") from error
-    ours = network_outputs(network, inputs)
+    computed = computed_here(network, inputs)
+    theirs, ours = keras_computed.output, computed.output
+    imported.proof[:] = compared(network, computed, keras_computed)
     difference = float(np.abs(theirs - ours).max())
     limit = LOGIT * max(SMALLEST, float(np.abs(theirs).max()))
     if not difference <= limit:  # NaN is refused too
+        rows = (row for row in imported.proof if row.output is not None and not row.output <= LOGIT)
+        first = next((f"; the first layer that differs is {row.name!r}, by {row.output:.1e}" for row in rows), "")
         raise UserError(
             f"{imported.path}: the outputs differ from Keras' on random inputs by {difference:.2g} "
-            f"(allowed: {limit:.0e})"
+            f"(allowed: {limit:.0e}){first}"
         )
     return difference
-
-
-@torch.no_grad()
-def network_outputs(network: KerasNetwork, inputs: Mapping[str, Array]) -> Array:
-    """Outputs of the graph `(B, units)` in evaluation, from inputs in Keras' layout."""
-    network.eval()
-    values = {name: torch.from_numpy(value) for name, value in inputs.items()}
-    return network.computed(values).numpy()
 
 
 def random_inputs(network: KerasNetwork, dtype: str) -> dict[str, Any]:

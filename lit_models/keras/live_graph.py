@@ -159,11 +159,3 @@ def clean_value(kind: str, key: str, value: Any, dtype: str) -> Any:
     if kind == "BatchNormalization" and key == "axis" and isinstance(value, list):
         return value[0]  # Keras 2 has a list
     return value
-
-
-def outputs_of(keras: Any, model: Any, inputs: Mapping[str, Any]) -> Array:
-    """The first output of a live model, from inputs in the order of the model's own."""
-    given = list(inputs.values())
-    results = model(given if len(given) > 1 else given[0], training=False)
-    first = results[0] if isinstance(results, list | tuple) else results
-    return np.asarray(keras.ops.convert_to_numpy(first))

@@ -41,6 +41,7 @@ def page(record: Record, *, start: float | None = None) -> str:
         "config": record.config,
         "notes": record.notes,
         "metrics": metric_rows([record]),
+        "layers": record.layers,
         "curves": [curve_chart(f"curve{i}", curves) for i, curves in enumerate(shown)],
         "curves_left_out": [curves.metric for curves in left_out],
         "evaluation": record.evaluation,
@@ -63,7 +64,7 @@ def render(template: str, content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "percent": percent}
+    environment.filters |= {"number": number, "percent": percent, "difference": difference}
     style = (folder / "style.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(content, style=style, generator=GENERATOR)
 
@@ -73,6 +74,11 @@ def number(value: Any) -> str:
     if value is None or not np.isfinite(value):
         return "-"
     return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e3 else f"{value:.4g}"
+
+
+def difference(value: Any) -> str:
+    """A difference with two digits; "-" for none."""
+    return f"{value:.1e}" if isinstance(value, float) else "-"
 
 
 def metric_rows(records: Sequence[Record]) -> list[tuple[str, list[float | None]]]:

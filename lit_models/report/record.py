@@ -35,6 +35,7 @@ class Record:
         curves: the metrics over the training.
         evaluation: the evaluated samples; None if they are unknown.
         notes: what the page must say about the run.
+        layers: of a network from a Keras file, the comparison of each layer with Keras.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Record:
     curves: tuple[Curves, ...] = ()
     evaluation: Evaluation | None = None
     notes: tuple[str, ...] = ()
+    layers: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def metrics(self) -> dict[str, float | None]:

@@ -36,6 +36,8 @@ from lit_models.runs.stopping import Stopped
 from lit_models.tasks.task import LitTask
 
 ReportKind = Literal["html", "none"]
+SOURCE = "import-keras.json"
+"""What `import-keras` writes into the folder of a run."""
 VARIABLE = "LIT_MODELS_REPORT"
 """The environment variable with the kind of report, if no flag and no config sets it."""
 PAGE, SAMPLES = "report.html", "evaluation.npz"
@@ -261,6 +263,9 @@ def read_record(folder: Path, *, results: Path | None = None, config: str | None
     files = [results] if results is not None else results_files(folder)[-1:]
     if not files and not newest_config(folder).is_file():
         raise MissingFileError(f"{folder} is not a run folder: it has no config.yaml and no results.json")
+    imported = folder / SOURCE
+    if not files and imported.is_file():
+        files = [imported]
     content = read_json(files[0]) if files else {}
     record = Record(name=str(folder), config=config or read_config(folder), results=content)
     notes = [] if files else ["The run is not finished, so it has no results yet."]
@@ -276,9 +281,20 @@ def read_record(folder: Path, *, results: Path | None = None, config: str | None
             record = replace(record, evaluation=read_evaluation(folder / name))
         except UserError as error:
             notes.append(str(error))
+    elif files == [imported]:
+        record = replace(record, layers=compared_layers(content))
     elif files:
         notes.append("The run kept no evaluated samples, so the page has no charts of classes or errors.")
     return replace(record, notes=tuple(notes))
+
+
+def compared_layers(content: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """The rows of the comparison with Keras; empty if there are none, or if they are damaged."""
+    rows, types = content.get("layers"), {"name": str, "kind": str, "shape": list, "parameters": int}
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return ()
+    whole = all(isinstance(row.get(name), kind) for row in rows for name, kind in types.items())
+    return tuple(rows) if whole else ()
 
 
 def read_config(folder: Path) -> str:

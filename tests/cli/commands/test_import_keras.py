@@ -366,6 +366,11 @@ def test_a_graph_becomes_a_run_that_trains_resumes_tests_and_predicts(run: Run) 
     status, out, err = run("import-keras", "model.keras", *DIGITS)
     assert (status, err) == (0, "")
     assert out.startswith("model.keras is a LitKeras: Conv2D, BatchNormalization, ReLU, SeparableConv2D, Add, ")
+    assert "7 layers compared; the largest difference is " in out
+    assert run("report", "runs/model/version_0")[0] == 0
+    page = Path("runs/model/version_0/report.html").read_text()
+    assert "<h2>Compared with Keras</h2>" in page
+    assert page.count("<td>Conv2D</td><td>(14, 14, 8)</td><td>80</td>") == 1
     few = ("--trainer.limit_train_batches", "2", "--trainer.accelerator", "cpu", "--trainer.logger", "false")
     status, _, err = run("fit", "--ckpt_path", CHECKPOINT, "--trainer.max_epochs", "1", *few)
     assert status == 0, err
