@@ -56,12 +56,11 @@ def quiet_keras() -> Iterator[Any]:
             sys.modules["tensorflow"] = None  # type: ignore[assignment]
         try:
             import keras
-
-            with keras.device("cpu"):
-                yield keras
         finally:
-            if hidden:
+            if hidden:  # Keras' layers for images take an entry for TensorFlow itself
                 del sys.modules["tensorflow"]
+        with keras.device("cpu"):
+            yield keras
 
 
 @contextmanager

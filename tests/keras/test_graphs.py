@@ -100,7 +100,7 @@ def test_a_frozen_base_keeps_its_weights_and_averages_in_training(tmp_path: Path
         (lambda k: [k.Lambda(lambda x: x)], "layer 'lambda' (Lambda) is not supported"),
         (
             lambda k: [k.Dense(3, name="wide", activity_regularizer="l2"), k.Hashing(3, name="hash")],
-            "layer 'hash' (Hashing)",
+            "layer 'hash' (Hashing) is not supported: tables become numbers in the data here; save",
         ),
         (lambda k: [k.Reshape((3, 2)), k.Dense(3)], "the output has shape (3, 3); one row of numbers"),
         (
@@ -183,3 +183,14 @@ def test_only_a_single_input_of_pixels_is_scaled(tmp_path: Path) -> None:
     assert import_graph(path).settings["input_scale"] == 1
     keras.Sequential([keras.Input((4, 4, 1)), k.Rescaling(1 / 255), k.Flatten(), k.Dense(3)]).save(path)
     assert import_graph(path).settings["input_scale"] == 255
+    keras.Sequential([keras.Input((4, 4, 1)), k.ReLU(), k.Rescaling(1 / 255), k.Flatten(), k.Dense(3)]).save(path)
+    assert import_graph(path).settings["input_scale"] == 1
+
+
+def test_pixels_are_scaled_through_layers_that_change_images(tmp_path: Path) -> None:
+    import keras
+
+    MODELS["augmented"](keras).model.save(path := tmp_path / "model.keras")
+    found = import_graph(path)
+    assert found.settings["input_scale"] == 255
+    assert any("random_flip" in note and "with other random numbers" in note for note in found.notes)

@@ -14,6 +14,7 @@ from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.graph import Call
 from lit_models.keras.files.layers import dtype_of, function_name, keeps_outputs, plain
 from lit_models.keras.layers import LAYERS, KerasLayer, settings_of
+from lit_models.keras.layers.refused import REFUSED
 
 NEUTRAL: dict[str, Any] = {
     "use_cudnn": "auto",
@@ -21,6 +22,7 @@ NEUTRAL: dict[str, Any] = {
     "renorm_momentum": 0.99,
     "loss_weight": None,
     "dilation_rate": 1,
+    "fill_mode": "constant",
     "zero_output_for_mask": True,
 }
 """Values of settings that have no effect on a layer that does not take them."""
@@ -81,7 +83,8 @@ def layer_settings(saved: SavedLayer) -> dict[str, Any]:
     """
     place = f"layer {saved.name!r} ({saved.kind})"
     if saved.kind not in LAYERS:
-        raise KerasFileError(f"{place} is not supported")
+        reason = f": {REFUSED[saved.kind]}" if saved.kind in REFUSED else ""
+        raise KerasFileError(f"{place} is not supported{reason}")
     dtype_of(saved)
     taken, settings = settings_of(LAYERS[saved.kind]), {}
     for key, value in saved.config.items():

@@ -91,6 +91,25 @@ def others() -> Iterator[tuple[str, Case]]:
         yield f"Activation {name}", (ROW, one("Activation", name))
 
 
+def pictures() -> Iterator[tuple[str, Case]]:
+    """Layers that change images at random, and those that cut and resize them."""
+    for kind, settings in RANDOM.items():
+        yield kind, (IMAGE, one(kind, **settings))
+    for mode, size in product(("bilinear", "nearest"), ((14, 5), (3, 16))):
+        yield f"Resizing {mode} {size[0]}", (IMAGE, one("Resizing", *size, interpolation=mode))
+    yield "CenterCrop", (IMAGE, one("CenterCrop", 4, 5))
+
+
+RANDOM: dict[str, dict[str, Any]] = {
+    "RandomFlip": {"mode": "horizontal"},
+    "RandomRotation": {"factor": 0.2},
+    "RandomZoom": {"height_factor": 0.2},
+    "RandomTranslation": {"height_factor": 0.2, "width_factor": 0.3},
+    "RandomContrast": {"factor": 0.2},
+    "RandomBrightness": {"factor": 0.2},
+}
+
+
 def recurrent() -> Iterator[tuple[str, Case]]:
     settings: list[dict[str, Any]] = [{}, {"return_sequences": True, "go_backwards": True}, {"activation": "relu"}]
     settings += [{"use_bias": False}, {"return_sequences": True, "zero_output_for_mask": True}]
@@ -124,5 +143,5 @@ def first_of_each_kind(names: Iterable[str]) -> set[str]:
     return set({name.split()[0]: name for name in reversed([*names])}.values())
 
 
-CASES: dict[str, Case] = dict([*convolutions(), *poolings(), *others(), *recurrent()])
+CASES: dict[str, Case] = dict([*convolutions(), *poolings(), *others(), *pictures(), *recurrent()])
 QUICK = first_of_each_kind(CASES)

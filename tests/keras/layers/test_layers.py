@@ -15,7 +15,8 @@ from tests.parity.keras_runs import float64
 pytestmark = keras_tests
 
 
-SINGLE = ("LeakyReLU", "Activation leaky_relu", "Activation gelu", "Dense", "UpSampling2D bilinear")
+SINGLE = {"LeakyReLU", "Activation leaky_relu", "Activation gelu", "Dense", "UpSampling2D bilinear"}
+SINGLE |= {"Resizing bilinear 14", "Resizing bilinear 3"}
 """TensorFlow computes these with constants in float32, also on float64."""
 
 
