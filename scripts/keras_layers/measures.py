@@ -23,6 +23,8 @@ from tests.parity.keras_runs import float64
 
 SINGLE = "Pooling3D"
 """The layers that TensorFlow has in float32 only."""
+ARGUMENTS = ("dtype", "trainable", "activity_regularizer", "weights", "use_cudnn", "quantization_config")
+"""Arguments of classes of Keras that are read, or that a file does not have."""
 
 
 def measured() -> dict[str, Any]:
@@ -47,8 +49,9 @@ def layers(keras: Any) -> dict[str, dict[str, Any]]:
         given = inspect.signature(kind.__init__).parameters.values()
         names = [p.name for p in given if p.kind is p.POSITIONAL_OR_KEYWORD and p.name not in ("self", "name")]
         left = [n for n in names if n not in settings_of(LAYERS[name]) and not keeps_outputs(n)]
-        left = [n for n in left if n not in NEVER and n not in ("dtype", "trainable", "activity_regularizer")]
-        found[name] = {"file": file, "refused": [f"{n} (but {NEUTRAL[n]})" if n in NEUTRAL else n for n in left]}
+        left = [n for n in left if n not in NEVER and n not in ARGUMENTS]
+        refused = [f"{n} other than {NEUTRAL[n]}" if n in NEUTRAL else n for n in left]
+        found[name] = {"file": file, "refused": refused}
     return found
 
 
@@ -66,7 +69,8 @@ def differences(keras: Any) -> Iterator[tuple[str, tuple[float, float]]]:
             yield kind, apart(keras, keras.Sequential([keras.Input(shape, name="x"), *make(keras.layers)]), inputs)
             continue
         with float64():
-            yield kind, apart(keras, keras.Sequential([keras.Input(shape, name="x"), *make(keras.layers)]), inputs)
+            largest = apart(keras, keras.Sequential([keras.Input(shape, name="x"), *make(keras.layers)]), inputs)
+        yield from ((one, largest) for one in (kind, *(part for part in name.split() if part.endswith("Cell"))))
     for build in MODELS.values():
         with float64():
             model, inputs = build(keras)

@@ -30,8 +30,10 @@ Each layer is computed by live Keras on TensorFlow and by the class here, in flo
 random weights and inputs. The settings tried are those of `tests/keras/layers/cases.py`. A difference is the largest
 one of all these settings, as a fraction of the largest number. Gradients are those of the inputs and of all weights.
 
-- TensorFlow computes some layers with constants in float32; their differences are near 1e-8. It has pooling of volumes
-  in float32 only.
+- TensorFlow computes some layers, such as LeakyReLU and Resizing, partly in float32, also on float64. Their differences
+  are up to 1e-6. It has pooling of volumes in float32 only.
+- Layers of attention and Embedding, and layers that merge several inputs, are compared inside of a model, from
+  `tests/keras/graphs.py`. The numbers are then those of the whole model.
 - A setting under "not taken" is refused unless it is off (null, false or 0). Initializers matter only before training.
   The import says which penalties and constraints of weights are dropped.
 - Dropout, noise and layers that change images at random draw other numbers than Keras in training. Tests compare how
@@ -50,8 +52,8 @@ EXAMPLES = """
 ## Examples of keras.io and of TensorFlow's tutorials
 
 Each example was rebuilt in small from its architecture, with random weights, and imported from its file. They are in
-`tests/keras/examples.py`. The difference is the largest one of an output before softmax or sigmoid, in float32, with
-Keras as it computes the file. {equal} of {all} come over.
+`tests/keras/examples.py`. The difference is the largest one of an output before softmax or sigmoid, in float32. Keras
+computes on TensorFlow. {equal} of {all} come over.
 
 | example | data | result |
 | --- | --- | --- |

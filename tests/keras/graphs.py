@@ -53,7 +53,7 @@ def translation(keras: Any) -> Model:
     source, target = keras.Input((5, 3), name="source"), keras.Input((4, 2), name="target")
     _, h, c = k.LSTM(6, return_state=True)(source)
     x = k.LSTM(6, return_sequences=True)(target, initial_state=[h, c])
-    _, state = k.GRU(6, return_state=True)(x)
+    _, state = k.RNN(k.GRUCell(6), return_state=True)(x)
     return Model(keras.Model([source, target], k.Dense(3)(state)), {"source": numbers(5, 3), "target": numbers(4, 2)})
 
 
@@ -108,6 +108,14 @@ def augmented(keras: Any) -> Model:
     return Model(model, {"image": np.random.default_rng(5).integers(0, 256, (4, 16, 16, 3)).astype("float32")})
 
 
+def video(keras: Any) -> Model:
+    """Two recurrent layers of convolutions over short videos."""
+    k = keras.layers
+    layers = [k.ConvLSTM2D(4, 3, padding="same", return_sequences=True), k.BatchNormalization(), k.ConvLSTM2D(3, 2)]
+    model = keras.Sequential([keras.Input((3, 6, 6, 1), name="video"), *layers, k.Flatten(), k.Dense(4), k.Softmax()])
+    return Model(model, {"video": numbers(3, 6, 6, 1)})
+
+
 def masked(keras: Any) -> Model:
     """Layers of recurrence over padded tokens, in both directions, with masked sums."""
     k = keras.layers
@@ -136,5 +144,5 @@ def series(keras: Any) -> Model:
 
 MODELS: dict[str, Callable[[Any], Model]] = {
     make.__name__: make
-    for make in (residual, shared, translation, transformer, attentions, frozen, augmented, masked, rows, series)
+    for make in (residual, shared, translation, transformer, attentions, frozen, augmented, video, masked, rows, series)
 }

@@ -30,7 +30,7 @@ NEVER = {"unroll", "implementation", "seed", "autocast", "sparse", "ragged", "op
 """Settings that do not change the outputs."""
 OLD_NAMES = {("LeakyReLU", "alpha"): "negative_slope"}
 """Settings that had another name in Keras 2."""
-WRAPPED = ("layer", "backward_layer")
+WRAPPED = ("layer", "backward_layer", "cell")
 
 
 def graph_call(call: Call) -> dict[str, Any]:
@@ -100,6 +100,11 @@ def setting(saved: SavedLayer, key: str, value: Any) -> Any:
     """One setting as plain data."""
     place = f"layer {saved.name!r} ({saved.kind})"
     if key in WRAPPED:
+        limits = [
+            k for k, v in (value or {}).get("config", {}).items() if v and k.endswith(("_regularizer", "_constraint"))
+        ]
+        if key == "cell" and limits:
+            raise KerasFileError(f"{place} has a cell with {limits[0]}; this is supported in SimpleRNN, LSTM and GRU")
         return None if value is None else wrapped(saved, value)
     if key.endswith("activation"):
         try:

@@ -14,6 +14,7 @@ from lit_models.keras.layers import (
     normalization,
     pooling,
     recurrent,
+    recurrent_convolution,
     regularization,
     shapes,
     wrappers,
@@ -93,6 +94,9 @@ KINDS: tuple[type[KerasLayer], ...] = (
     recurrent.SimpleRNN,
     recurrent.LSTM,
     recurrent.GRU,
+    recurrent_convolution.ConvLSTM1D,
+    recurrent_convolution.ConvLSTM2D,
+    recurrent_convolution.ConvLSTM3D,
     regularization.Dropout,
     regularization.SpatialDropout1D,
     regularization.SpatialDropout2D,
@@ -117,6 +121,10 @@ KINDS: tuple[type[KerasLayer], ...] = (
     shapes.Rescaling,
     wrappers.Bidirectional,
     wrappers.TimeDistributed,
+    wrappers.SimpleRNNCell,
+    wrappers.LSTMCell,
+    wrappers.GRUCell,
+    wrappers.RNN,
 )
 LAYERS: dict[str, type[KerasLayer]] = {kind.__name__: kind for kind in KINDS}
 """The layers by their names in Keras."""

@@ -5,7 +5,6 @@ BEFORE = "apply it to the data before the model, and save the model without it"
 CHANGES = "it changes images at random in training only; save the model without it, and use --data.augment"
 TOKENS = "texts become numbers in the data here; save the model from its Embedding on, and use TextDataModule"
 CATEGORIES = "tables become numbers in the data here; save the model without it, and use TableDataModule"
-STEPS = "use SimpleRNN, LSTM or GRU, which compute the same as these cells inside RNN"
 BASE = "it computes nothing by itself; a class of your own that is derived from it is code, which is not run"
 
 REFUSED: dict[str, str] = {
@@ -13,27 +12,21 @@ REFUSED: dict[str, str] = {
     "AutoContrast": BEFORE,
     "CategoryEncoding": CATEGORIES,
     "ContrastLimitedAdaptiveHistogramEqualization": BEFORE,
-    "ConvLSTM1D": "convolutions inside recurrent layers are not written yet; use TimeDistributed Conv1D and LSTM",
-    "ConvLSTM2D": "convolutions inside recurrent layers are not written yet; use TimeDistributed Conv2D and LSTM",
-    "ConvLSTM3D": "convolutions inside recurrent layers are not written yet; use TimeDistributed Conv3D and LSTM",
     "CutMix": "it mixes the samples and labels of a batch; save the model without it",
     "Discretization": CATEGORIES,
     "Equalization": BEFORE,
     "FlaxLayer": FOREIGN,
-    "GRUCell": STEPS,
     "HashedCrossing": CATEGORIES,
     "Hashing": CATEGORIES,
     "InputSpec": "it is a description, and not a layer",
     "IntegerLookup": CATEGORIES,
     "JaxLayer": FOREIGN,
-    "LSTMCell": STEPS,
     "Lambda": "it contains code, which is not run; use layers or functions of keras.ops",
     "Layer": BASE,
     "MaxNumBoundingBoxes": "it changes boxes of objects; models of classes and numbers are supported",
     "MelSpectrogram": BEFORE,
     "MixUp": "it mixes the samples and labels of a batch; save the model without it",
     "Pipeline": "call the layers inside it one after the other",
-    "RNN": STEPS,
     "RandAugment": CHANGES,
     "RandomColorDegeneration": CHANGES,
     "RandomColorJitter": CHANGES,
@@ -51,10 +44,9 @@ REFUSED: dict[str, str] = {
     "RandomShear": CHANGES,
     "ReversibleEmbedding": "it is called in two directions; use Embedding and Dense",
     "STFTSpectrogram": BEFORE,
-    "SimpleRNNCell": STEPS,
     "Solarization": BEFORE,
     "SpectralNormalization": "it changes weights in each training step; save the layer inside it by itself",
-    "StackedRNNCells": STEPS,
+    "StackedRNNCells": "use several layers of SimpleRNN, LSTM or GRU, which compute the same",
     "StringLookup": CATEGORIES,
     "TFSMLayer": FOREIGN,
     "TextVectorization": TOKENS,
