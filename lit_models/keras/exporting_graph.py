@@ -18,12 +18,12 @@ import torch
 from datamodules.errors import UserError
 from lit_models.keras.comparison import PROBABILITY
 from lit_models.keras.exporting import ExportedModel
-from lit_models.keras.importing_graph import random_inputs
+from lit_models.keras.importing_graph import KEEP_VALUES, random_inputs
 from lit_models.keras.live import backend, quiet_keras
 from lit_models.keras.live_graph import APPLICATIONS, module_of_operation
 from lit_models.keras.network import KerasNetwork
 
-NEED_TENSORFLOW = {"Rescaling", "Normalization"}
+NEED_TENSORFLOW = KEEP_VALUES | {"Rescaling", "Normalization"}
 """Layers that Keras computes with TensorFlow's help, whatever its backend is."""
 MERGING = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot"}
 LISTED = MERGING | {"Attention", "AdditiveAttention", "CustomScaleLayer"}
@@ -50,7 +50,7 @@ def export_graph(network: KerasNetwork, path: Path, *, task: str) -> ExportedMod
     dtype = str(next(network.parameters()).dtype).removeprefix("torch.")
     inputs = random_inputs(network, dtype)
     with (
-        quiet_keras(hides_tensorflow=not needs_tensorflow) as keras,
+        quiet_keras() as keras,
         tempfile.TemporaryDirectory(dir=path.parent) as folder,
     ):
         part = Path(folder) / path.name

@@ -26,6 +26,8 @@ from lit_models.keras.files.layers import dtype_of, function_name
 from lit_models.keras.files.reading import Array, read_model
 from lit_models.keras.files.settings import graph_call
 from lit_models.keras.files.training import limit_notes, loss_of, read_training
+from lit_models.keras.layers import LAYERS, KerasLayer
+from lit_models.keras.layers.augmentation import Random
 from lit_models.keras.live import quiet_keras
 from lit_models.keras.live_graph import build_graph
 from lit_models.keras.network import INPUT, Graph, KerasNetwork
@@ -42,8 +44,12 @@ LOSSES = {
 """Keras' losses of numbers, in lower case without underscores, and the same losses here."""
 REMOVED = ("softmax", "sigmoid")
 """Activations of the output that belong to the loss here."""
+BUILD_ERRORS = (ArithmeticError, AttributeError, ImportError, LookupError, RuntimeError, TypeError, ValueError)
+"""What Keras raises for a model that it cannot build or compute."""
 EXAMPLE_STEPS = 24
 """Length of the random inputs where the model takes any."""
+KEEP_VALUES = {kind for kind, layer in LAYERS.items() if layer.__module__ == Random.__module__}
+"""Layers that read images and give images with values of the same range."""
 PIXEL = 0.1
 """A Rescaling of an input by less than this reads pixels of 0 to 255."""
 
@@ -127,7 +133,12 @@ def read_graph(path: Path) -> ImportedGraph:
     classifies = head["task"] != "regression"
     training = read_training(compiled, default_optimizer="keras_adam", classifies=classifies)
     # Frozen layers stay frozen here.
-    notes += [*more, *limit_notes([call.layer for call in saved.calls if call.layer]), *training.notes]
+    notes += [
+        *random_notes(graph),
+        *more,
+        *limit_notes([call.layer for call in saved.calls if call.layer]),
+        *training.notes,
+    ]
     settings = {"graph": graph, "outputs": saved.outputs[0], "input_scale": scale, **head}
     settings |= {"optimizer": training.optimizer, "lr": training.lr}
     arrays = read_graph_weights(path, stripped, expected_arrays(network))
@@ -209,12 +220,24 @@ def precision(calls: list[Call]) -> str:
 def pixels(graph: Graph) -> tuple[float, list[str]]:
     """255 if a model of one input scales pixels of 0 to 255 itself, otherwise 1; and a note about it."""
     inputs = [call["name"] for call in graph if call.get("kind") == INPUT]
+    if len(inputs) != 1:
+        return 1.0, []
+    images = set(inputs)  # outputs that still have the values of the input
     for call in graph:
-        if call.get("kind") == "Rescaling" and call["reads"] == inputs:
+        if call.get("kind") in KEEP_VALUES and images.issuperset(call["reads"]):
+            images.add(call["name"])
+        if call.get("kind") == "Rescaling" and images.issuperset(call["reads"]):
             factor = np.max(np.abs(call["settings"]["scale"]))
             if factor < PIXEL:
                 return 255.0, [f"{call['name']!r} reads pixels of 0 to 255; images have 0 to 1 here, times input_scale"]
     return 1.0, []
+
+
+def random_notes(graph: Graph) -> list[str]:
+    """A note about the layers that change images at random."""
+    names = [repr(call["name"]) for call in graph if issubclass(LAYERS.get(call.get("kind", ""), KerasLayer), Random)]
+    same = "change images in training as in Keras, with other random numbers; in evaluation, they do nothing"
+    return [f"{', '.join(names)} {same}"] if names else []
 
 
 def without_numbers(graph: Graph, output: str) -> KerasNetwork:
@@ -292,7 +315,7 @@ def check_graph(imported: ImportedGraph, network: KerasNetwork) -> float:
         try:
             live = build_graph(keras, imported.content, imported.arrays, imported.dtype)
             keras_computed = computed_by_keras(keras, live, inputs)
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        except BUILD_ERRORS as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"{imported.path}: Keras itself cannot compute the model in the file: {reason}") from error
     computed = computed_here(network, inputs)

@@ -44,28 +44,23 @@ def backend() -> str:
 
 
 @contextmanager
-def quiet_keras(*, hides_tensorflow: bool = True) -> Iterator[Any]:
-    """Yields the package `keras`, which computes on the CPU and writes only to a temporary folder.
-
-    Args:
-        hides_tensorflow: with another backend, Keras only checks whether TensorFlow can be imported, which takes
-            seconds. Only Keras' preprocessing layers use it.
-    """
+def quiet_keras() -> Iterator[Any]:
+    """Yields the package `keras`, which computes on the CPU and writes only to a temporary folder."""
     with (
         tempfile.TemporaryDirectory() as home,
         environment(KERAS_HOME=home, KERAS_TORCH_DEVICE="cpu", KERAS_BACKEND=backend()),
     ):
-        hidden = hides_tensorflow and os.environ["KERAS_BACKEND"] != "tensorflow" and "tensorflow" not in sys.modules
+        # With another backend, Keras only checks whether TensorFlow can be imported, which takes seconds.
+        hidden = os.environ["KERAS_BACKEND"] != "tensorflow" and "tensorflow" not in sys.modules
         if hidden:
             sys.modules["tensorflow"] = None  # type: ignore[assignment]
         try:
             import keras
-
-            with keras.device("cpu"):
-                yield keras
         finally:
-            if hidden:
+            if hidden:  # Keras' layers for images take an entry for TensorFlow itself
                 del sys.modules["tensorflow"]
+        with keras.device("cpu"):
+            yield keras
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def translation(keras: Any) -> Model:
     source, target = keras.Input((5, 3), name="source"), keras.Input((4, 2), name="target")
     _, h, c = k.LSTM(6, return_state=True)(source)
     x = k.LSTM(6, return_sequences=True)(target, initial_state=[h, c])
-    _, state = k.GRU(6, return_state=True)(x)
+    _, state = k.RNN(k.GRUCell(6), return_state=True)(x)
     return Model(keras.Model([source, target], k.Dense(3)(state)), {"source": numbers(5, 3), "target": numbers(4, 2)})
 
 
@@ -98,6 +98,24 @@ def frozen(keras: Any) -> Model:
     return Model(keras.Model(inputs, k.Dense(1, activation="sigmoid")(x)), {"image": pixels})
 
 
+def augmented(keras: Any) -> Model:
+    """Pixels of 0 to 255 that are changed, resized and cut before they are scaled."""
+    k = keras.layers
+    random = [k.RandomFlip("horizontal"), k.RandomRotation(0.1), k.RandomZoom(0.2), k.RandomTranslation(0.1, 0.2)]
+    random += [k.RandomContrast(0.1), k.RandomBrightness(0.1)]
+    layers = [keras.Sequential(random), k.Resizing(12, 10), k.CenterCrop(8, 9), k.Rescaling(1 / 255), k.Conv2D(4, 3)]
+    model = keras.Sequential([keras.Input((16, 16, 3), name="image"), *layers, k.Flatten(), k.Dense(5), k.Softmax()])
+    return Model(model, {"image": np.random.default_rng(5).integers(0, 256, (4, 16, 16, 3)).astype("float32")})
+
+
+def video(keras: Any) -> Model:
+    """Two recurrent layers of convolutions over short videos."""
+    k = keras.layers
+    layers = [k.ConvLSTM2D(4, 3, padding="same", return_sequences=True), k.BatchNormalization(), k.ConvLSTM2D(3, 2)]
+    model = keras.Sequential([keras.Input((3, 6, 6, 1), name="video"), *layers, k.Flatten(), k.Dense(4), k.Softmax()])
+    return Model(model, {"video": numbers(3, 6, 6, 1)})
+
+
 def masked(keras: Any) -> Model:
     """Layers of recurrence over padded tokens, in both directions, with masked sums."""
     k = keras.layers
@@ -126,5 +144,5 @@ def series(keras: Any) -> Model:
 
 MODELS: dict[str, Callable[[Any], Model]] = {
     make.__name__: make
-    for make in (residual, shared, translation, transformer, attentions, frozen, masked, rows, series)
+    for make in (residual, shared, translation, transformer, attentions, frozen, augmented, video, masked, rows, series)
 }

@@ -37,6 +37,8 @@ PLACES: dict[str, tuple[str, ...]] = {
     "LSTM": CELL,
     "GRU": CELL,
     "Bidirectional": ("forward_layer/cell", "backward_layer/cell"),
+    "RNN": CELL,
+    **dict.fromkeys(("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"), CELL),
     "MultiHeadAttention": HEADS,
     "GroupQueryAttention": HEADS,
 }

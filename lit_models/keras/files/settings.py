@@ -14,6 +14,7 @@ from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.graph import Call
 from lit_models.keras.files.layers import dtype_of, function_name, keeps_outputs, plain
 from lit_models.keras.layers import LAYERS, KerasLayer, settings_of
+from lit_models.keras.layers.refused import REFUSED
 
 NEUTRAL: dict[str, Any] = {
     "use_cudnn": "auto",
@@ -21,6 +22,7 @@ NEUTRAL: dict[str, Any] = {
     "renorm_momentum": 0.99,
     "loss_weight": None,
     "dilation_rate": 1,
+    "fill_mode": "constant",
     "zero_output_for_mask": True,
 }
 """Values of settings that have no effect on a layer that does not take them."""
@@ -28,7 +30,7 @@ NEVER = {"unroll", "implementation", "seed", "autocast", "sparse", "ragged", "op
 """Settings that do not change the outputs."""
 OLD_NAMES = {("LeakyReLU", "alpha"): "negative_slope"}
 """Settings that had another name in Keras 2."""
-WRAPPED = ("layer", "backward_layer")
+WRAPPED = ("layer", "backward_layer", "cell")
 
 
 def graph_call(call: Call) -> dict[str, Any]:
@@ -81,7 +83,8 @@ def layer_settings(saved: SavedLayer) -> dict[str, Any]:
     """
     place = f"layer {saved.name!r} ({saved.kind})"
     if saved.kind not in LAYERS:
-        raise KerasFileError(f"{place} is not supported")
+        reason = f": {REFUSED[saved.kind]}" if saved.kind in REFUSED else ""
+        raise KerasFileError(f"{place} is not supported{reason}")
     dtype_of(saved)
     taken, settings = settings_of(LAYERS[saved.kind]), {}
     for key, value in saved.config.items():
@@ -97,6 +100,11 @@ def setting(saved: SavedLayer, key: str, value: Any) -> Any:
     """One setting as plain data."""
     place = f"layer {saved.name!r} ({saved.kind})"
     if key in WRAPPED:
+        limits = [
+            k for k, v in (value or {}).get("config", {}).items() if v and k.endswith(("_regularizer", "_constraint"))
+        ]
+        if key == "cell" and limits:
+            raise KerasFileError(f"{place} has a cell with {limits[0]}; this is supported in SimpleRNN, LSTM and GRU")
         return None if value is None else wrapped(saved, value)
     if key.endswith("activation"):
         try:

@@ -1,4 +1,4 @@
-"""Keras' layers that contain other layers: Bidirectional and TimeDistributed.
+"""Keras' layers that contain other layers: Bidirectional, RNN and TimeDistributed.
 
 Source: `keras/src/layers/rnn` in Keras 3.
 """
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datamodules.errors import UserError
 from lit_models.keras.layers.base import KerasLayer, Mask, Shape
-from lit_models.keras.layers.recurrent import Recurrent
+from lit_models.keras.layers.recurrent import GRU, LSTM, Recurrent, SimpleRNN
 from lit_models.keras.rules.weights import KerasArray
 
 
@@ -60,6 +60,63 @@ class Bidirectional(KerasLayer):
 def as_list(result: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
     """One output or several, as a list."""
     return [result] if isinstance(result, Tensor) else list(result)
+
+
+class Cell(Recurrent):
+    """What one step computes. It stands inside of RNN, where it reads `(B, T, I)` as the layer of that name does."""
+
+    def __init__(self, shape: Shape, **settings: Any) -> None:
+        if len(shape) != 2:
+            raise UserError("a cell is supported inside of RNN only")
+        super().__init__(shape, **settings)
+
+
+class SimpleRNNCell(Cell, SimpleRNN):
+    """A step of SimpleRNN."""
+
+
+class LSTMCell(Cell, LSTM):
+    """A step of LSTM."""
+
+
+class GRUCell(Cell, GRU):
+    """A step of GRU."""
+
+
+class RNN(KerasLayer):
+    """A cell that reads `(B, T, I)` step by step."""
+
+    uses_masks: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        shape: Shape,
+        *states: Shape,
+        cell: dict[str, Any],
+        return_sequences: bool = False,
+        return_state: bool = False,
+        go_backwards: bool = False,
+        zero_output_for_mask: bool = False,
+    ) -> None:
+        from lit_models.keras.layers import build_layer
+
+        super().__init__()
+        given = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
+        given["zero_output_for_mask"] = zero_output_for_mask
+        built = build_layer({**cell, "settings": {**cell["settings"], **given}}, shape)
+        if not isinstance(built, Cell):
+            raise UserError(f"its cell is {cell['kind']}; SimpleRNNCell, LSTMCell and GRUCell are supported")
+        self.steps = built
+
+    def forward(self, x: Tensor, *states: Tensor, masks: list[Mask]) -> Tensor | tuple[Tensor, ...]:
+        result: Tensor | tuple[Tensor, ...] = self.steps(x, *states, masks=masks)
+        return result
+
+    def output_mask(self, inputs: list[Tensor], masks: list[Mask]) -> Mask:
+        return self.steps.output_mask(inputs, masks)
+
+    def arrays(self) -> list[KerasArray]:
+        return self.steps.arrays()
 
 
 class TimeDistributed(KerasLayer):

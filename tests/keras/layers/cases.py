@@ -85,10 +85,32 @@ def others() -> Iterator[tuple[str, Case]]:
     for kind in ("Dropout", "AlphaDropout", "GaussianDropout"):
         yield kind, (ROW, one(kind, 0.3))
     yield "GaussianNoise", (ROW, one("GaussianNoise", 0.3))
-    yield "SpatialDropout2D", (IMAGE, one("SpatialDropout2D", 0.3))
+    for kind, shape in (("SpatialDropout1D", STEPS), ("SpatialDropout2D", IMAGE), ("SpatialDropout3D", VOLUME)):
+        yield kind, (shape, one(kind, 0.3))
+    yield "ActivityRegularization", (ROW, one("ActivityRegularization"))
+    yield "Masking", (STEPS, one("Masking"))
     yield "Identity", (ROW, one("Identity"))
     for name in ACTIVATIONS:
         yield f"Activation {name}", (ROW, one("Activation", name))
+
+
+def pictures() -> Iterator[tuple[str, Case]]:
+    """Layers that change images at random, and those that cut and resize them."""
+    for kind, settings in RANDOM.items():
+        yield kind, (IMAGE, one(kind, **settings))
+    for mode, size in product(("bilinear", "nearest"), ((14, 5), (3, 16))):
+        yield f"Resizing {mode} {size[0]}", (IMAGE, one("Resizing", *size, interpolation=mode))
+    yield "CenterCrop", (IMAGE, one("CenterCrop", 4, 5))
+
+
+RANDOM: dict[str, dict[str, Any]] = {
+    "RandomFlip": {"mode": "horizontal"},
+    "RandomRotation": {"factor": 0.2},
+    "RandomZoom": {"height_factor": 0.2},
+    "RandomTranslation": {"height_factor": 0.2, "width_factor": 0.3},
+    "RandomContrast": {"factor": 0.2},
+    "RandomBrightness": {"factor": 0.2},
+}
 
 
 def recurrent() -> Iterator[tuple[str, Case]]:
@@ -100,12 +122,28 @@ def recurrent() -> Iterator[tuple[str, Case]]:
     yield "GRU before", (STEPS, one("GRU", 3, reset_after=False))
     for kind, mode in product(("SimpleRNN", "LSTM", "GRU"), ("concat", "sum", "ave", "mul")):
         yield f"Bidirectional {kind} {mode}", (STEPS, both_ways(kind, mode))
+    for (rank, shape), same in product({1: (5, 6, 2), 2: (5, 4, 6, 2), 3: (3, 4, 5, 3, 2)}.items(), (True, False)):
+        given = {"padding": "same" if same else "valid", "strides": 1 if same else 2, "return_sequences": same}
+        yield f"ConvLSTM{rank}D {same}", (shape, one(f"ConvLSTM{rank}D", 3, 2 + same, go_backwards=same, **given))
+    yield "ConvLSTM2D dilated", ((5, 6, 6, 2), one("ConvLSTM2D", 3, 2, dilation_rate=2, use_bias=False))
+    for kind, masked in product(("SimpleRNNCell", "LSTMCell", "GRUCell"), (False, True)):
+        yield f"RNN {kind} {'masked' if masked else ''}", (STEPS, in_steps(kind, masked))
     yield "TimeDistributed", (VOLUME, lambda layers: [layers.TimeDistributed(layers.Conv2D(3, 2))])
 
 
 def stack(*kinds: tuple[str, dict[str, Any]]) -> Callable[[Any], list[Any]]:
     """Several layers."""
     return lambda layers: [getattr(layers, kind)(**settings) for kind, settings in kinds]
+
+
+def in_steps(kind: str, masked: bool) -> Callable[[Any], list[Any]]:
+    """A cell inside RNN."""
+
+    def make(layers: Any) -> list[Any]:
+        cell = getattr(layers, kind)(3, use_bias=masked)
+        return [*([layers.Masking()] if masked else []), layers.RNN(cell, return_sequences=masked, go_backwards=masked)]
+
+    return make
 
 
 def both_ways(kind: str, mode: str) -> Callable[[Any], list[Any]]:
@@ -124,5 +162,5 @@ def first_of_each_kind(names: Iterable[str]) -> set[str]:
     return set({name.split()[0]: name for name in reversed([*names])}.values())
 
 
-CASES: dict[str, Case] = dict([*convolutions(), *poolings(), *others(), *recurrent()])
+CASES: dict[str, Case] = dict([*convolutions(), *poolings(), *others(), *pictures(), *recurrent()])
 QUICK = first_of_each_kind(CASES)
