@@ -1,11 +1,18 @@
-"""Networks of `keras.applications` with random weights on small images: the same outputs as in Keras."""
+"""Networks of `keras.applications` with random weights on small images: the same outputs and steps as in Keras."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from lit_models.keras.importing_graph import import_graph
+from lit_models.keras.network import KerasNetwork
+from lit_models.tasks.keras_graph import LitKeras
 from tests.keras.beside import network_of
+from tests.keras.optimizers import exact_numbers
 from tests.keras.stacks import keras_tests
+from tests.parity.keras_runs import float64
 
 pytestmark = [*keras_tests, pytest.mark.slow]
 SIDES = {
@@ -36,4 +43,45 @@ def test_outputs_are_those_of_keras(name: str) -> None:
     with torch.no_grad():
         ours = network.computed({next(iter(network.inputs)): torch.from_numpy(images)}).numpy()
     assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
+    keras.backend.clear_session()
+
+
+@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "DenseNet121"])
+def test_twenty_further_steps_are_those_of_keras(name: str, tmp_path: Path) -> None:
+    """In float64, from a file of a model that was trained for two steps, with its optimizer's state."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(1)
+    images, target = rng.standard_normal((4, 32, 32, 3)), np.arange(4)
+    with float64(), exact_numbers():
+        model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=5)
+        model.compile(keras.optimizers.SGD(2**-10, momentum=0.875), "sparse_categorical_crossentropy")
+        for _ in range(2):
+            model.train_on_batch(images, target)
+        model.save(path := tmp_path / "model.keras")
+        imported = import_graph(path)
+        module = LitKeras(**imported.settings)
+        imported.transfer(module.network)
+        losses = [float(model.train_on_batch(images, target)) for _ in range(20)]
+        theirs = [np.asarray(w) for w in model.weights if "float" in str(w.dtype)]
+    assert (imported.steps, imported.notes) == (2, [])
+    optimizer = module.configure_optimizers()
+    assert isinstance(optimizer, torch.optim.Optimizer)
+    imported.load_state(optimizer, module.network)
+    network = module.network.train()
+    assert isinstance(network, KerasNetwork)
+    ours = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        outputs = network.computed({next(iter(network.inputs)): torch.from_numpy(images)})
+        loss = module.target.sample_losses(outputs, torch.from_numpy(target)).mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        ours.append(loss.item())
+    assert ours == pytest.approx(losses, rel=1e-9)
+    assert losses[-1] < 0.9 * losses[0]
+    for (layer, array), other in zip(network.arrays(), theirs, strict=True):
+        one = array.read().detach().numpy()
+        assert np.abs(one - other).max() <= 1e-8 * np.abs(other).max(), (layer, array.name)
     keras.backend.clear_session()

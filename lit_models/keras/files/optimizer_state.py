@@ -1,4 +1,4 @@
-"""The state of the optimizer in a `.keras` file: its count of steps, and its numbers for each weight.
+"""The state of the optimizer in a Keras file: its count of steps, and its numbers for each weight.
 
 Source: `save_own_variables` and `build` of the optimizers in Keras 3.15. The file has a list of arrays: the count of
 steps, the learning rate unless it is a schedule, the numbers for each weight, and those that exist once.
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lit_models.keras.files.errors import KerasFileError
-from lit_models.keras.files.graph_weights import Expected, places
+from lit_models.keras.files.graph_weights import Expected, places, walked_path
 from lit_models.keras.files.hdf5 import check_hdf5
 from lit_models.keras.files.reading import (
+    HDF5,
     WEIGHTS,
-    ZIP,
     Array,
     check_link,
     dataset_in,
@@ -25,12 +25,15 @@ from lit_models.keras.files.reading import (
     numbers,
     read_member,
     reading,
+    text_of,
 )
-from lit_models.keras.files.training import Training, file_optimizer
+from lit_models.keras.files.training import Training
 from lit_models.keras.rules.keras_optimizer import COMMON
 from lit_models.keras.rules.updates import RULES
 
 DROPPED = "the state of the file's optimizer is dropped: "
+Variables = list[tuple[Any, str]]
+"""Arrays that are not read yet: each as its group, and its name in it."""
 
 
 class OptimizerState(NamedTuple):
@@ -61,40 +64,63 @@ def read_optimizer_state(
     Raises:
         KerasFileError: the file is damaged.
     """
-    _, config = file_optimizer(model.get("compile_config") or {})
     with reading(path) as form:
         import h5py
 
-        if form != ZIP:
+        if form == HDF5:
             with h5py.File(path, "r") as file:
-                return None, [f"{DROPPED}it is only read from .keras files"] if "optimizer_weights" in file else []
+                return state_in(legacy_variables(file), model, expected, training, path.stat().st_size)
         with zipfile.ZipFile(path) as archive:
             content = io.BytesIO(read_member(archive, WEIGHTS, archive.getinfo(WEIGHTS).file_size))
             check_hdf5(content.getvalue())
         with h5py.File(content, "r") as file:
-            if "optimizer" not in file or "vars" not in file["optimizer"]:
-                return None, []
-            variables = group_in(group_in(file, "optimizer"), "vars")
-            iterations = count_of(variables)
-            if not iterations:
-                return None, []
-            if not training.rule:
-                return None, []  # a note says that the optimizer was replaced
-            first = 1 if isinstance(config.get("learning_rate"), dict) else 2
-            datasets = [dataset_in(variables, str(i)) for i in range(first, len(variables))]
-            size = sum(math.prod(data.shape) * data.dtype.itemsize for data in datasets)
-            if is_bomb(size, len(content.getbuffer())):
-                raise KerasFileError(f"the state of the optimizer takes {size:,} bytes; it was not read")
-            state = sorted_state(iterations, datasets, model, expected, training)
+            return state_in(native_variables(file), model, expected, training, len(content.getbuffer()))
+
+
+def native_variables(file: Any) -> Variables:
+    """The optimizer's arrays in the weights of a `.keras` file: each as its group, and its name in it."""
+    if "optimizer" not in file or "vars" not in file["optimizer"]:
+        return []
+    variables = group_in(group_in(file, "optimizer"), "vars")
+    return [(variables, str(i)) for i in range(len(variables))]
+
+
+def legacy_variables(file: Any) -> Variables:
+    """The optimizer's arrays in an `.h5` file, where a long list of names is in several attributes."""
+    if "optimizer_weights" not in file:
+        return []
+    top = group_in(file, "optimizer_weights")
+    keys = ["weight_names", *(f"weight_names{i}" for i in range(len(top.attrs)))]
+    paths = [text_of(name).split("/") for key in keys if key in top.attrs for name in top.attrs[key]]
+    return [(walked_path(top, path[:-1]), path[-1]) for path in paths]
+
+
+def state_in(
+    variables: Variables, model: Mapping[str, Any], expected: Expected, training: Training, size: int
+) -> tuple[OptimizerState | None, list[str]]:
+    """The state of the optimizer in a file of `size` bytes, and a note if it cannot be taken over."""
+    iterations = count_of(variables)
+    if not iterations or not training.rule:  # a note says that an optimizer was replaced
+        return None, []
+    first = 1 if "learning_rate" in training.settings else 2
+    datasets = [dataset_in(group, name) for group, name in variables[first:]]
+    if is_bomb(total := sum(math.prod(data.shape) * data.dtype.itemsize for data in datasets), size):
+        raise KerasFileError(f"the optimizer's state takes {total:,} bytes, but the file has only {size:,}")
+    state = sorted_state(iterations, datasets, model, expected, training)
     return state, [] if state else [f"{DROPPED}it does not fit the trained weights of the model"]
 
 
-def count_of(variables: Any) -> int:
-    """Steps so far; 0 if the optimizer took none."""
-    if "0" not in variables:
+def count_of(variables: Variables) -> int:
+    """Steps so far; 0 if the optimizer took none.
+
+    Raises:
+        KerasFileError: the first array is not a whole number.
+    """
+    if not variables:
         return 0
-    check_link(variables, "0")
-    data = variables["0"]
+    group, name = variables[0]
+    check_link(group, name)
+    data = group[name]
     if getattr(data, "shape", None) != () or data.dtype.kind not in "iu":
         raise KerasFileError("the optimizer's count of steps is not a whole number")
     return int(data[()])
