@@ -18,6 +18,10 @@ NO_STEPS = {"name", "learning_rate", "lr", "jit_compile", "is_legacy_optimizer",
 AVERAGE = ("use_ema", "ema_momentum", "ema_overwrite_frequency")
 AVERAGE_NOTE = "the averages of the weights go on, but do not replace the weights at the end of a fit as in Keras"
 CROSS_ENTROPIES = ("categoricalcrossentropy", "sparsecategoricalcrossentropy", "binarycrossentropy")
+SAME_LOSS = {"axis": -1, "delta": 1.0}
+"""Settings of Keras' losses that have the same value here."""
+MEANS = ("sum_over_batch_size", "auto", "mean")
+"""Reductions of Keras that are the mean over the samples."""
 DEFAULT_LR = 0.001
 KERAS_DEFAULT_LR = {"sgd": 0.01}
 """Keras' default learning rates; 0.001 for the other optimizers."""
@@ -50,7 +54,7 @@ def read_training(compiled: dict[str, Any], *, default_optimizer: str, classifie
         classifies: whether the loss here is cross-entropy; notes then say how the file's loss differs from it.
     """
     kind, config = file_optimizer(compiled)
-    rate, notes = config.get("learning_rate", config.get("lr")), loss_notes(compiled) if classifies else []
+    rate, notes = config.get("learning_rate", config.get("lr")), loss_notes(compiled, classifies=classifies)
     if kind in RULES and (known := learning_rate(rate)):
         lr, schedule = known
         settings, others = optimizer_settings(kind, config)
@@ -129,25 +133,46 @@ def file_optimizer(compiled: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def loss_of(compiled: Any) -> str:
     """Name of the loss that a model was compiled with; empty if there is none."""
-    loss = compiled.get("loss") if isinstance(compiled, dict) else None
-    if isinstance(loss, dict) and "class_name" not in loss and len(loss) == 1:  # one loss by the output's name
-        (loss,) = loss.values()
-    if isinstance(loss, list) and len(loss) == 1:
-        (loss,) = loss
+    loss = only_one(compiled.get("loss")) if isinstance(compiled, dict) else None
     if isinstance(loss, dict):
         loss = loss["config"] if isinstance(loss.get("config"), str) else loss.get("class_name")
     return str(loss or "")
 
 
-def loss_notes(compiled: dict[str, Any]) -> list[str]:
-    """How the loss that a model was compiled with differs from cross-entropy: one sentence, or none."""
-    name = loss_of(compiled)
-    if name and name.lower().replace("_", "") not in CROSS_ENTROPIES:
+def only_one(loss: Any) -> Any:
+    """The loss of a model with one output, which may be in a list, or have the output's name."""
+    if isinstance(loss, dict) and "class_name" not in loss and len(loss) == 1:
+        (loss,) = loss.values()
+    return loss[0] if isinstance(loss, list) and len(loss) == 1 else loss
+
+
+def loss_notes(compiled: dict[str, Any], *, classifies: bool) -> list[str]:
+    """How the loss that a model was compiled with differs from the loss here: one sentence for each thing."""
+    name, notes = loss_of(compiled), []
+    if classifies and name and name.lower().replace("_", "") not in CROSS_ENTROPIES:
         return [f"the file's loss {name!r} is replaced by cross-entropy"]
-    loss = compiled.get("loss")
+    others = [f"{key} {plain(value)!r}" for key, value in loss_settings(compiled).items() if changes_loss(key, value)]
+    if others:
+        one = len(others) == 1
+        words = ("a setting", "is") if one else ("settings", "are")
+        notes.append(f"{words[0]} of the file's loss {name!r} {words[1]} dropped: {', '.join(others)}")
+    if compiled.get("loss_weights"):
+        notes.append(f"the factor of the file's loss is dropped: loss_weights {compiled['loss_weights']!r}")
+    return notes
+
+
+def loss_settings(compiled: dict[str, Any]) -> dict[str, Any]:
+    """The settings of the loss that a model was compiled with."""
+    loss = only_one(compiled.get("loss"))
     config = loss.get("config") if isinstance(loss, dict) else None
-    smoothing = config.get("label_smoothing") if isinstance(config, dict) else None
-    return [f"a setting of the file's loss {name!r} is dropped: label_smoothing {smoothing!r}"] if smoothing else []
+    return config if isinstance(config, dict) else {}
+
+
+def changes_loss(key: str, value: Any) -> bool:
+    """Whether a setting makes a loss differ from the one here."""
+    if key in ("name", "from_logits", "dtype", "fn") or value is None:
+        return False
+    return bool(value != SAME_LOSS[key]) if key in SAME_LOSS else bool(value) and value not in MEANS
 
 
 def layer_notes(layers: list[SavedLayer]) -> list[str]:

@@ -153,6 +153,33 @@ def test_cross_entropy_is_kept_without_its_smoothing() -> None:
     assert training_of({"loss": smooth}).notes == [note]
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings", "dropped"),
+    [
+        ("SparseCategoricalCrossentropy", {"from_logits": True}, None),
+        ("SparseCategoricalCrossentropy", {"reduction": "sum"}, "reduction 'sum'"),
+        ("SparseCategoricalCrossentropy", {"ignore_class": 1}, "ignore_class 1"),
+        ("CategoricalCrossentropy", {"axis": 1}, "axis 1"),
+        ("MeanSquaredError", {}, None),
+        ("MeanAbsoluteError", {"reduction": "sum"}, "reduction 'sum'"),
+    ],
+)
+def test_settings_of_a_loss_that_are_dropped_are_noted(
+    kind: str, settings: dict[str, Any], dropped: str | None
+) -> None:
+    import keras
+
+    loss = keras.losses.serialize(getattr(keras.losses, kind)(**settings))
+    compiled: dict[str, Any] = {"loss": {"out": loss}}
+    training = read_training(compiled, default_optimizer=OTHER, classifies="Crossentropy" in kind)
+    assert training.notes == ([f"a setting of the file's loss {kind!r} is dropped: {dropped}"] if dropped else [])
+
+
+def test_a_factor_of_the_loss_is_noted() -> None:
+    note = "the factor of the file's loss is dropped: loss_weights [2.0]"
+    assert training_of({"loss": "binary_crossentropy", "loss_weights": [2.0]}).notes == [note]
+
+
 def test_training_settings_inside_a_bidirectional_are_noted() -> None:
     import keras
 
