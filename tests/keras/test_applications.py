@@ -48,15 +48,19 @@ def test_outputs_are_those_of_keras(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "DenseNet121"])
 def test_twenty_further_steps_are_those_of_keras(name: str, tmp_path: Path) -> None:
-    """In float64, from a file of a model that was trained for two steps, with its optimizer's state."""
+    """In float64, from a file of a model that was trained for two steps, with its optimizer's state.
+
+    The images and the batch are so large, and the steps so small, that rounding does not grow in the few numbers that a
+    normalization sees in the last maps: with 4 images of 32 x 32 it grows a hundredfold from step to step.
+    """
     import keras
 
     keras.utils.set_random_seed(0)
     rng = np.random.default_rng(1)
-    images, target = rng.standard_normal((4, 32, 32, 3)), np.arange(4)
+    images, target = rng.standard_normal((8, 64, 64, 3)), np.arange(8) % 5
     with float64(), exact_numbers():
-        model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=5)
-        model.compile(keras.optimizers.SGD(2**-10, momentum=0.875), "sparse_categorical_crossentropy")
+        model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=5)
+        model.compile(keras.optimizers.SGD(2**-12, momentum=0.875), "sparse_categorical_crossentropy")
         for _ in range(2):
             model.train_on_batch(images, target)
         model.save(path := tmp_path / "model.keras")
@@ -83,5 +87,6 @@ def test_twenty_further_steps_are_those_of_keras(name: str, tmp_path: Path) -> N
     assert losses[-1] < 0.9 * losses[0]
     for (layer, array), other in zip(network.arrays(), theirs, strict=True):
         one = array.read().detach().numpy()
-        assert np.abs(one - other).max() <= 1e-8 * np.abs(other).max(), (layer, array.name)
+        # some moving averages are zero except for rounding
+        assert np.abs(one - other).max() <= 1e-9 * max(1e-3, np.abs(other).max()), (layer, array.name)
     keras.backend.clear_session()

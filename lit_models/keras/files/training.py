@@ -84,7 +84,13 @@ def learning_rate(value: Any) -> tuple[float, dict[str, Any]] | None:
         return 1.0, schedule
     if not isinstance(value, float | int) or not 0 < value < math.inf:
         return None
-    return float(f"{value:.7g}" if float(np.float32(value)) == value else value), {}
+    return without_float32_digits(value), {}
+
+
+def without_float32_digits(value: float) -> float:
+    """A number as it was written, before Keras made it a float32: 0.001 instead of 0.0010000000474974513."""
+    short = float(f"{value:.15g}") == value
+    return float(f"{value:.7g}") if not short and float(np.float32(value)) == value else float(value)
 
 
 def optimizer_settings(kind: str, config: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -94,8 +94,8 @@ def test_a_setting_that_does_not_exist_here_is_dropped_with_a_note() -> None:
 
 
 def test_a_learning_rate_of_float64_is_not_rounded() -> None:
-    """0.1 in float32 is 0.10000000149011612 in float64."""
-    for rate, wanted in ((0.1 / 3, 0.1 / 3), (0.10000000149011612, 0.1)):
+    """0.1 in float32 is 0.10000000149011612 in float64; 2^-16 is the same number in both."""
+    for rate, wanted in ((0.1 / 3, 0.1 / 3), (0.10000000149011612, 0.1), (2**-16, 2**-16)):
         config = {"learning_rate": rate}
         assert training_of({"optimizer": {"class_name": "SGD", "config": config}}).lr == wanted
 
