@@ -258,12 +258,19 @@ class LitTask(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the precision of the checkpoint's weights, such as XOR's float64, so that no bit is lost. In a Trainer
-        of another precision, the Trainer decides."""
+        of another precision, the Trainer decides. The state of another
+        optimizer is dropped."""
+        before = checkpoint.get("hyper_parameters", {})
         self._seed = checkpoint.get("draws_seed")
         dtypes = (w.dtype for w in checkpoint["state_dict"].values() if w.is_floating_point())
         dtype = next(dtypes, torch.get_default_dtype())
         if not self._attached() or (dtype == torch.float64 and self.trainer.precision == "64-true"):
             self.to(dtype)
+        chosen = [
+            (p["optimizer"], bool(p.get("optimizer_settings"))) for p in (self.hparams, before) if "optimizer" in p
+        ]
+        if len(set(chosen)) > 1:
+            checkpoint["optimizer_states"] = []
 
     def _common_seed(self) -> int:
         """The seed for the random numbers of training steps: that of the checkpoint from which training continues, or

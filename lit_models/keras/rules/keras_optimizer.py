@@ -60,6 +60,13 @@ class KerasOptimizer(torch.optim.Optimizer):
             places = {id(w): i for i, w in enumerate(group["params"])}
             group["joined"] = [[places[id(w)] for w in each] for each in variables if id(each[0]) in places]
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restores everything but the settings, so that changed settings have an effect."""
+        own = [group["settings"] for group in self.param_groups]
+        super().load_state_dict(state_dict)
+        for group, settings in zip(self.param_groups, own, strict=True):
+            group["settings"] = settings
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = None

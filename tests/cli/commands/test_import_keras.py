@@ -87,6 +87,11 @@ def test_a_training_goes_on_with_the_state_of_keras_optimizer(run: Run) -> None:
     content = torch.load("runs/model/version_1/checkpoints/last.ckpt", weights_only=True)
     (group,) = content["optimizer_states"][0]["param_groups"]
     assert group["iterations"] == 5
+    status, _, err = run(
+        *("fit", "--ckpt_path", CHECKPOINT, "--model.optimizer", "keras_rmsprop", "--trainer.fast_dev_run", "true"),
+        *("--model.optimizer_settings", "{}", "--trainer.accelerator", "cpu"),
+    )
+    assert status == 0, err  # another optimizer starts anew
 
 
 def test_the_run_folder_says_what_was_imported_and_builds_it_again(cnn: Any, run: Run) -> None:

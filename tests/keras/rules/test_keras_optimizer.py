@@ -69,7 +69,8 @@ def test_a_restored_optimizer_takes_the_same_steps(name: str) -> None:
     our_steps(optimizer, weights, gradients()[:7])
     torch.save(optimizer.state_dict(), file := io.BytesIO())
     again = [nn.Parameter(w.detach().clone()) for w in weights]
-    resumed = KerasOptimizer(again, rule=OPTIMIZERS[name][0].lower(), lr=0.5)  # the saved settings are restored as well
+    settings = optimizer.param_groups[0]["settings"]
+    resumed = KerasOptimizer(again, rule=OPTIMIZERS[name][0].lower(), lr=0.5, settings=settings)  # lr is restored
     file.seek(0)
     resumed.load_state_dict(torch.load(file, weights_only=True))
     twin = copy.deepcopy(optimizer)
@@ -78,6 +79,16 @@ def test_a_restored_optimizer_takes_the_same_steps(name: str) -> None:
         np.testing.assert_array_equal(one, other)
     for one, other in zip(our_steps(twin, twin.param_groups[0]["params"], gradients()[7:]), expected, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_changed_settings_have_an_effect_on_a_restored_optimizer() -> None:
+    weight = nn.Parameter(torch.zeros(1))
+    before = KerasOptimizer([weight], rule="sgd", lr=1.0, settings={"momentum": 0.5})
+    our_steps(before, [weight], [[np.ones(1, dtype=np.float32)]])
+    after = KerasOptimizer([weight], rule="sgd", lr=1.0, settings={"momentum": 0.25})
+    after.load_state_dict(before.state_dict())
+    # the first step is -1; the second one is 0.25 * -1 - 1
+    assert our_steps(after, [weight], [[np.ones(1, dtype=np.float32)]])[0] == [-2.25]
 
 
 def test_the_norm_of_a_variable_counts_all_its_parameters() -> None:
