@@ -46,8 +46,8 @@ def test_outputs_are_those_of_keras(name: str) -> None:
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize("name", ["MobileNetV2", "ResNet50", "DenseNet121"])
-def test_twenty_further_steps_are_those_of_keras(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "lr"), [("MobileNetV2", 2**-12), ("ResNet50", 2**-20), ("DenseNet121", 2**-12)])
+def test_twenty_further_steps_are_those_of_keras(name: str, lr: float, tmp_path: Path) -> None:
     """In float64, from a file of a model that was trained for two steps, with its optimizer's state.
 
     The images and the batch are so large, and the steps so small, that rounding does not grow in the few numbers that a
@@ -60,7 +60,7 @@ def test_twenty_further_steps_are_those_of_keras(name: str, tmp_path: Path) -> N
     images, target = rng.standard_normal((8, 64, 64, 3)), np.arange(8) % 5
     with float64(), exact_numbers():
         model = getattr(keras.applications, name)(weights=None, input_shape=(64, 64, 3), classes=5)
-        model.compile(keras.optimizers.SGD(2**-12, momentum=0.875), "sparse_categorical_crossentropy")
+        model.compile(keras.optimizers.SGD(lr, momentum=0.875), "sparse_categorical_crossentropy")
         for _ in range(2):
             model.train_on_batch(images, target)
         model.save(path := tmp_path / "model.keras")
