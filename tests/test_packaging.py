@@ -41,7 +41,8 @@ def test_every_import_is_a_declared_dependency() -> None:
     undeclared = {
         n: p for n, p in imported("lit_models", "datamodules").items() if n not in declared("export", "hub", "keras")
     }
-    assert not undeclared
+    backends = {"tensorflow": "proof.py", "jax": "proof.py"}  # of Keras: the user has chosen one
+    assert undeclared == backends
 
 
 def test_every_core_dependency_is_used() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
+import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
 
@@ -86,7 +87,7 @@ def import_file(
     difference = imported.transfer(module.network)
     run_folder = folder.reserve(runs_dir, experiment)
     try:
-        checkpoint = write_run(run_folder, module, cli.stored_config())
+        checkpoint = write_run(run_folder, module, cli.stored_config(), optimizer_of(imported, module))
         write_source(run_folder, path, module, difference, imported.proof)
     except BaseException:
         folder.remove_empty(run_folder)
@@ -117,7 +118,16 @@ class Untrained(Callback):
         checkpoint["epoch"] = -1
 
 
-def write_run(run_folder: Path, module: LitTask, config: str) -> Path:
+def optimizer_of(imported: Imported, module: LitTask) -> torch.optim.Optimizer | None:
+    """The optimizer with the state that it has in a Keras file; None if it has none."""
+    if not imported.steps:
+        return None
+    optimizer = cast(torch.optim.Optimizer, module.configure_optimizers())
+    imported.load_state(optimizer, module.network)
+    return optimizer
+
+
+def write_run(run_folder: Path, module: LitTask, config: str, optimizer: torch.optim.Optimizer | None) -> Path:
     """Writes `config.yaml` and `checkpoints/last.ckpt`; returns the path of the checkpoint."""
     trainer = L.Trainer(
         accelerator="cpu",
@@ -129,6 +139,7 @@ def write_run(run_folder: Path, module: LitTask, config: str) -> Path:
         callbacks=[checkpoints.SaveConfig(None, None, folder=run_folder, text=config), Untrained()],
     )
     trainer.strategy.connect(module)
+    trainer.strategy.optimizers = [] if optimizer is None else [optimizer]
     path = run_folder / "checkpoints" / "last.ckpt"
     trainer.save_checkpoint(path, weights_only=False)
     (run_folder / "config.yaml").write_text(config, encoding="utf-8")
@@ -162,4 +173,6 @@ def report(path: Path, imported: Imported, module: LitTask, *, difference: float
     if worst is not None:
         say(f"{len(imported.proof)} layers compared; the largest difference is {worst.output:.1e}, in {worst.name!r}")
         say(f"all of them: {command_line('report', str(checkpoint.parents[1]))}")
+    if imported.steps:
+        say(f"the optimizer {module.hparams['optimizer']} goes on after Keras' step {imported.steps:,}")
     say(f"{trainable(module):,} parameters in {checkpoint}")

@@ -70,6 +70,7 @@ def understand(content: dict[str, Any], *, model: str | None = None, dropout: fl
     training = read_training(compiled, default_optimizer=adapter.default_optimizer)
     settings |= {"num_classes": max(2, layers[-1].settings["units"])}
     settings |= {"optimizer": training.optimizer, "lr": training.lr, **adapter.training}
+    settings |= {"optimizer_settings": training.settings} if training.settings else {}
     notes += [*layer_notes(saved), *training.notes]
     return Architecture(adapter=adapter, settings=settings, layers=layers, saved=saved, dtype=dtype, notes=notes)
 

@@ -18,6 +18,7 @@ import torch
 from datamodules.errors import UserError
 from lit_models.keras.comparison import PROBABILITY
 from lit_models.keras.exporting import ExportedModel
+from lit_models.keras.files.settings import WRAPPED
 from lit_models.keras.importing_graph import KEEP_VALUES, random_inputs
 from lit_models.keras.live import backend, quiet_keras
 from lit_models.keras.live_graph import APPLICATIONS, module_of_operation
@@ -130,7 +131,7 @@ def layer_of(keras: Any, call: Mapping[str, Any], dtype: str) -> Any:
     made = getattr(place, kind)
     taken = inspect.signature(made).parameters
     own = {name: value for name, value in settings.items() if name in taken}
-    for name in ("layer", "backward_layer"):
+    for name in WRAPPED:
         if own.get(name) is not None:
             own[name] = layer_of(keras, {"name": f"{call['name']}_{name}", **own[name]}, dtype)
     trainable = {"trainable": False} if call.get("trainable") is False else {}

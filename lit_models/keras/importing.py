@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import torch
 from torch import nn
 
 from lit_models.keras.adapters import GRAPH_MODEL
 from lit_models.keras.architecture import Architecture, understand
 from lit_models.keras.comparison import PROBABILITY, compare_outputs
+from lit_models.keras.continuing import load_state
 from lit_models.keras.files.chain import saved_layers
 from lit_models.keras.files.errors import KerasFileError
+from lit_models.keras.files.graph_weights import ArrayShape
+from lit_models.keras.files.optimizer_state import DROPPED, OptimizerState, read_optimizer_state
 from lit_models.keras.files.reading import Array, read_model, read_weights
 from lit_models.keras.files.shapes import shape_check
+from lit_models.keras.files.training import read_training
 from lit_models.keras.importing_graph import import_graph
 from lit_models.keras.proof import LayerProof
 from lit_models.keras.rules.weights import load_keras_weights
@@ -68,6 +73,13 @@ class Imported(Protocol):
             UserError: they differ by more than rounding.
         """
 
+    @property
+    def steps(self) -> int:
+        """Steps of the optimizer whose state can be taken over; 0 if there are none."""
+
+    def load_state(self, optimizer: torch.optim.Optimizer, network: nn.Module) -> None:
+        """Puts the state of the file's optimizer into a new optimizer."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImportedModel(Architecture):
@@ -75,9 +87,11 @@ class ImportedModel(Architecture):
 
     Args:
         arrays: the weights as the file has them, in the order of Keras' `get_weights`.
+        state: of the optimizer; None if it took no step, or cannot go on here.
     """
 
     arrays: list[Array]
+    state: OptimizerState | None = None
     proof: ClassVar[Sequence[LayerProof]] = ()
     compared: ClassVar[str] = "in probability"
     allowed: ClassVar[str] = f"allowed: {PROBABILITY:.0e}"
@@ -100,6 +114,21 @@ class ImportedModel(Architecture):
         load_weights(self, network)
         return check_outputs(self, network)
 
+    @property
+    def steps(self) -> int:
+        """Steps of the optimizer whose state the file has; 0 if it has none."""
+        return self.state.iterations if self.state else 0
+
+    def load_state(self, optimizer: torch.optim.Optimizer, network: nn.Module) -> None:
+        """Puts the state of the file's optimizer into a new optimizer."""
+
+        def write(copied: nn.Module, by_layer: dict[str, list[Array]]) -> None:
+            arrays = [array for of_layer in by_layer.values() for array in of_layer]
+            load_keras_weights(copied, self.adapter.network_arrays(arrays, self.layers))
+
+        assert self.state
+        load_state(optimizer, network, self.state, write)
+
 
 def import_model(path: Path, *, model: str | None = None, dropout: float | None = None) -> ImportedModel:
     """Reads a Keras file. Nothing in it is executed, and Keras is not needed.
@@ -117,12 +146,32 @@ def import_model(path: Path, *, model: str | None = None, dropout: float | None 
         content = read_model(path)
         architecture = understand(content, model=model, dropout=dropout)
         names = [(layer.kind, layer.name) for layer in saved_layers(content)]
-        arrays = [a for of_layer in read_weights(path, names, shape_check(architecture.layers)) for a in of_layer]
+        by_layer = read_weights(path, names, shape_check(architecture.layers))
+        state, notes = read_chain_state(path, content, architecture, [name for _, name in names], by_layer)
     except KerasFileError as error:
         raise KerasFileError(f"{path}: {error}") from error
     except (AttributeError, IndexError, KeyError, TypeError, RecursionError) as error:  # JSON of any other form
         raise KerasFileError(f"{path}: its architecture does not have the form of a Keras model") from error
-    return ImportedModel(**vars(architecture), arrays=arrays)
+    arrays = [array for of_layer in by_layer for array in of_layer]
+    known = vars(architecture) | {"notes": [*architecture.notes, *notes]}
+    return ImportedModel(**known, arrays=arrays, state=state)
+
+
+def read_chain_state(
+    path: Path, content: dict[str, Any], architecture: Architecture, names: list[str], by_layer: list[list[Array]]
+) -> tuple[OptimizerState | None, list[str]]:
+    """The state of the optimizer of a chain of layers, and a note if it cannot be taken over.
+
+    Raises:
+        KerasFileError: the file is damaged.
+    """
+    training = read_training(content.get("compile_config") or {}, default_optimizer=architecture.settings["optimizer"])
+    arrays = zip(names, by_layer, strict=True)
+    expected = {name: [ArrayShape(array.shape, True) for array in of_layer] for name, of_layer in arrays}
+    state, notes = read_optimizer_state(path, content, expected, training)
+    if state and state.slots and architecture.layers[-1].settings["units"] == 2:
+        return None, [f"{DROPPED}the two outputs become one here"]
+    return state, notes
 
 
 def load_weights(imported: ImportedModel, network: nn.Module) -> None:

@@ -19,13 +19,15 @@ from torch import nn
 from datamodules.errors import UserError
 from lit_models.keras.adapters import GRAPH_MODEL
 from lit_models.keras.comparison import LOGIT, MAX_NUMBERS, NUM_SAMPLES
+from lit_models.keras.continuing import load_state
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.graph import MODELS, Call, SavedGraph, layer_name, saved_graph
 from lit_models.keras.files.graph_weights import ArrayShape, read_graph_weights
 from lit_models.keras.files.layers import dtype_of, function_name
+from lit_models.keras.files.optimizer_state import OptimizerState, read_optimizer_state
 from lit_models.keras.files.reading import Array, read_model
 from lit_models.keras.files.settings import graph_call
-from lit_models.keras.files.training import limit_notes, loss_of, read_training
+from lit_models.keras.files.training import dropped_limits, loss_of, read_training
 from lit_models.keras.layers import LAYERS, KerasLayer
 from lit_models.keras.layers.augmentation import Random
 from lit_models.keras.live import quiet_keras
@@ -65,6 +67,7 @@ class ImportedGraph:
         arrays: the arrays of each layer, in the order of Keras' `get_weights`.
         dtype: "float32" or "float64".
         notes: one sentence for each difference from the file.
+        state: of the optimizer; None if it took no step, or is another one here.
         proof: the comparison with Keras, a row for each layer; empty before `transfer`.
     """
 
@@ -74,6 +77,7 @@ class ImportedGraph:
     arrays: dict[str, list[Array]]
     dtype: str
     notes: list[str]
+    state: OptimizerState | None = None
     proof: list[LayerProof] = field(default_factory=list)
     name: str = GRAPH_MODEL
     compared: ClassVar[str] = "of an output"
@@ -93,6 +97,16 @@ class ImportedGraph:
         assert isinstance(network, KerasNetwork)
         load_graph(self, network)
         return check_graph(self, network)
+
+    @property
+    def steps(self) -> int:
+        """Steps of the optimizer whose state the file has; 0 if it has none."""
+        return self.state.iterations if self.state else 0
+
+    def load_state(self, optimizer: torch.optim.Optimizer, network: nn.Module) -> None:
+        """Puts the state of the file's optimizer into a new optimizer."""
+        assert self.state
+        load_state(optimizer, network, self.state, write_trained)
 
 
 def import_graph(path: Path) -> ImportedGraph:
@@ -133,16 +147,18 @@ def read_graph(path: Path) -> ImportedGraph:
     classifies = head["task"] != "regression"
     training = read_training(compiled, default_optimizer="keras_adam", classifies=classifies)
     # Frozen layers stay frozen here.
-    notes += [
-        *random_notes(graph),
-        *more,
-        *limit_notes([call.layer for call in saved.calls if call.layer]),
-        *training.notes,
-    ]
+    limits = dropped_limits([call.layer for call in saved.calls if call.layer])
+    notes += [*random_notes(graph), *more, *limits, *training.notes]
     settings = {"graph": graph, "outputs": saved.outputs[0], "input_scale": scale, **head}
     settings |= {"optimizer": training.optimizer, "lr": training.lr}
-    arrays = read_graph_weights(path, stripped, expected_arrays(network))
-    return ImportedGraph(path=path, settings=settings, content=stripped, arrays=arrays, dtype=dtype, notes=notes)
+    settings |= {"optimizer_settings": training.settings} if training.settings else {}
+    expected = expected_arrays(network)
+    arrays = read_graph_weights(path, stripped, expected)
+    state, unread = read_optimizer_state(path, stripped, expected, training)
+    notes += unread
+    return ImportedGraph(
+        path=path, settings=settings, content=stripped, arrays=arrays, dtype=dtype, notes=notes, state=state
+    )
 
 
 def plain_graph(calls: list[Call]) -> Graph:
@@ -299,6 +315,16 @@ def load_graph(imported: ImportedGraph, network: KerasNetwork) -> None:
     values = {name: iter(of_layer) for name, of_layer in imported.arrays.items()}
     for name, array in network.arrays():
         array.write(torch.from_numpy(np.ascontiguousarray(next(values[name]), dtype=imported.dtype)))
+
+
+@torch.no_grad()
+def write_trained(network: nn.Module, arrays: Mapping[str, list[Array]]) -> None:
+    """Copies the arrays of each layer that are trained into a network."""
+    assert isinstance(network, KerasNetwork)
+    values = {name: iter(of_layer) for name, of_layer in arrays.items()}
+    for name, array in network.arrays():
+        if array.parts[0].requires_grad:
+            array.write(torch.from_numpy(next(values[name])))
 
 
 def check_graph(imported: ImportedGraph, network: KerasNetwork) -> float:

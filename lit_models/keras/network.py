@@ -6,7 +6,9 @@ A graph is a list of calls in computing order. Each call is a mapping:
 - `kind` and `settings`: the layer, as in `layers.LAYERS`; or `layer`, the name of an earlier call of the same layer;
 - `reads`: the names of the calls whose outputs it reads; `name:1` is the second output of a layer with several;
 - `mask`: optional; the call whose output is the mask of what it reads;
-- `trainable`: optional; false if its weights are frozen.
+- `trainable`: optional; false if its weights are frozen;
+- `penalties` and `constraints`: optional; those of its arrays by name, and of its outputs as `activity`, each with its
+  `kind` and settings, as in `rules.limits`.
 
 The first calls are of the kind InputLayer; their setting `shape` is that of a sample, with the channel last.
 """
@@ -169,6 +171,15 @@ class KerasNetwork(nn.Module):
             if "kind" in call and call["kind"] != INPUT
             for array in self.layer(call).arrays()
         ]
+
+    def variables(self) -> list[list[Tensor]]:
+        """The parameters of each array, in the order of the graph: usually one."""
+        own = {parameter.untyped_storage().data_ptr(): parameter for parameter in self.parameters()}
+        found: list[list[Tensor]] = []
+        for _, array in self.arrays():
+            storages = dict.fromkeys(part.untyped_storage().data_ptr() for part in array.parts)
+            found.append([own[place] for place in storages if place in own])
+        return found
 
 
 def reads_of(call: Mapping[str, Any]) -> Sequence[str]:

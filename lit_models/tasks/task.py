@@ -52,7 +52,8 @@ class LitTask(L.LightningModule):
         metrics: torchmetrics' metrics to log in addition to loss and accuracy (or mean absolute error), such as "f1",
             "auroc", "f1_macro", "recall_per_class", or "rmse", "r2" for numbers.
         optimizer: name of the optimizer.
-        lr: learning rate, above 0.
+        optimizer_settings: Keras' settings of a "keras_" optimizer by Keras' names, such as `{clipnorm: 1.0}`.
+        lr: learning rate, above 0; a factor, if `optimizer_settings` has a schedule as `learning_rate`.
         weight_decay: each step subtracts this fraction of each weight, times `lr`; 0 or more; for "adamw" and "sgd".
         schedule: "constant", or "linear" or "cosine" decay of the learning rate to 0 at the last step.
         warmup: fraction of all steps over which the learning rate rises from 0; 0 or more and below 1.
@@ -98,6 +99,7 @@ class LitTask(L.LightningModule):
         loss: LossName | None = None,
         metrics: list[str] = [],  # noqa: B006  (read, never changed)
         optimizer: OptimizerName = "keras_adam",
+        optimizer_settings: dict[str, Any] = {},  # noqa: B006  (read, never changed)
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         schedule: ScheduleName = "constant",
@@ -107,7 +109,8 @@ class LitTask(L.LightningModule):
         super().__init__()
         if unknown:
             raise TypeError(f"{type(self).__name__} has no setting {', '.join(unknown)}")
-        check_settings(optimizer, lr=lr, weight_decay=weight_decay)
+        optimizer_settings = deepcopy(optimizer_settings)  # no model shares the default with another
+        check_settings(optimizer, lr=lr, weight_decay=weight_decay, settings=optimizer_settings)
         if not 0 <= warmup < 1:
             raise UserError(f"warmup is a fraction of all steps, from 0 to below 1, got {warmup}")
         num_classes = 2 if num_classes is None else num_classes
@@ -182,13 +185,25 @@ class LitTask(L.LightningModule):
         seed = seed_from(self._common_seed(), windows.epoch, batch_idx)
         self._rows = rows = Rows(size, trainer.global_rank, trainer.world_size)
         if not len(target):  # no sample of a short last batch is left for this process, so its gradients are zero
-            return cast(Tensor, sum(p.sum() * 0 for p in self.parameters() if p.requires_grad))
+            loss = cast(Tensor, sum(p.sum() * 0 for p in self.parameters() if p.requires_grad))
+            return self._penalized(loss, batch_idx)
         with RepeatableDraws(seed, self.device, rows):
             loss = self._measure("train", batch, batch_idx)
         weight = 1 if self.target.sums_over_batch else windows.share(batch_idx, size) / size
         # Lightning divides the loss by the batches of a window, and processes average their gradients.
         factor = weight * rows.num_replicas * windows.length
-        return loss if factor == 1 else loss * factor
+        return self._penalized(loss if factor == 1 else loss * factor, batch_idx)
+
+    def penalty(self) -> Tensor | None:
+        """What each optimizer step adds to its loss, such as a penalty on weights. Metrics do not contain it."""
+        return None
+
+    def _penalized(self, loss: Tensor, batch_idx: int) -> Tensor:
+        """The loss of a batch with the penalty of an optimizer step, divided among the batches of that step."""
+        penalty, windows = self.penalty(), self._current_windows()
+        if penalty is None:
+            return loss
+        return loss + penalty * (windows.length / windows.batches(batch_idx))
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         if self._rows.num_replicas == 1:
@@ -243,12 +258,19 @@ class LitTask(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the precision of the checkpoint's weights, such as XOR's float64, so that no bit is lost. In a Trainer
-        of another precision, the Trainer decides."""
+        of another precision, the Trainer decides. The state of another
+        optimizer is dropped."""
+        before = checkpoint.get("hyper_parameters", {})
         self._seed = checkpoint.get("draws_seed")
         dtypes = (w.dtype for w in checkpoint["state_dict"].values() if w.is_floating_point())
         dtype = next(dtypes, torch.get_default_dtype())
         if not self._attached() or (dtype == torch.float64 and self.trainer.precision == "64-true"):
             self.to(dtype)
+        chosen = [
+            (p["optimizer"], bool(p.get("optimizer_settings"))) for p in (self.hparams, before) if "optimizer" in p
+        ]
+        if len(set(chosen)) > 1:
+            checkpoint["optimizer_states"] = []
 
     def _common_seed(self) -> int:
         """The seed for the random numbers of training steps: that of the checkpoint from which training continues, or
@@ -273,7 +295,9 @@ class LitTask(L.LightningModule):
     def configure_optimizers(self) -> OptimizerLRScheduler:
         p = self.hparams
         weights = [w for w in self.parameters() if w.requires_grad]
-        optimizer = build_optimizer(p["optimizer"], weights, lr=p["lr"], weight_decay=p["weight_decay"])
+        optimizer = build_optimizer(
+            p["optimizer"], weights, lr=p["lr"], weight_decay=p["weight_decay"], settings=p["optimizer_settings"]
+        )
         if p["schedule"] == "constant" and not p["warmup"]:
             return optimizer
         steps = self.trainer.estimated_stepping_batches

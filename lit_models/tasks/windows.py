@@ -70,4 +70,8 @@ class Windows:
         start = batch_idx // self.length * self.length
         if self.sizes is not None and batch_idx < len(self.sizes):
             return batch_size / sum(self.sizes[start : start + self.length])
-        return 1 / min(self.length, self.num_batches - start)
+        return 1 / self.batches(batch_idx)
+
+    def batches(self, batch_idx: int) -> float:
+        """Number of batches in the optimizer step that a batch belongs to."""
+        return min(self.length, self.num_batches - batch_idx // self.length * self.length)

@@ -1,14 +1,16 @@
 """Optimizers and schedules by name: what each name makes, and every step's learning rate by arithmetic."""
 
 import math
+import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from lit_models.keras.rules.keras_optimizer import KerasOptimizer
 from lit_models.keras.rules.optimizers import KerasAdam, KerasRMSprop
 from lit_models.mlp import LitMLP
 from lit_models.tasks.optim import OPTIMIZERS, OptimizerName, build_optimizer, build_schedule
@@ -21,6 +23,13 @@ CLASSES: dict[str, type[torch.optim.Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "rmsprop": torch.optim.RMSprop,
+    **dict.fromkeys(
+        (
+            *("keras_sgd", "keras_adamw", "keras_adagrad", "keras_adadelta", "keras_adamax"),
+            *("keras_nadam", "keras_lion", "keras_ftrl", "keras_lamb"),
+        ),
+        KerasOptimizer,
+    ),
 }
 
 
@@ -29,7 +38,7 @@ def parameters() -> list[nn.Parameter]:
 
 
 def test_these_are_the_names() -> None:
-    assert OPTIMIZERS.keys() == CLASSES.keys()
+    assert OPTIMIZERS.keys() == CLASSES.keys() == set(get_args(OptimizerName))
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -60,8 +69,59 @@ def test_weight_decay_spares_vectors(name: str) -> None:
 def test_an_unknown_optimizer_is_refused() -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  (the whole message is compared)
         build_optimizer("lion", parameters(), lr=0.1)
-    wanted = "unknown optimizer 'lion', expected one of keras_adam, keras_rmsprop, sgd, adam, adamw, rmsprop"
-    assert str(caught.value) == wanted
+    assert str(caught.value) == f"unknown optimizer 'lion', expected one of {', '.join(CLASSES)}"
+
+
+def test_settings_of_keras_make_its_optimizer() -> None:
+    weights = parameters()
+    optimizer = build_optimizer("keras_adam", weights, lr=0.25, settings={"beta_1": 0.5})
+    assert type(optimizer) is KerasOptimizer
+    (group,) = optimizer.param_groups
+    assert (group["rule"], group["lr"], group["settings"]["beta_1"], group["settings"]["beta_2"]) == (
+        *("adam", 0.25, 0.5, 0.999),
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("adam", {"beta_1": 0.5}, "optimizer_settings are for Keras' optimizers"),
+        ("keras_lion", {"epsilon": 0.5}, "keras_lion has no setting 'epsilon' (known: learning_rate, weight_decay,"),
+        ("keras_adam", {"clipnorm": -1}, "clipnorm of keras_adam must be 0 or a positive number, got -1"),
+        ("keras_adam", {"beta_1": "0.5"}, "beta_1 of keras_adam must be 0 or a positive number, got '0.5'"),
+        ("keras_adam", {"amsgrad": 1}, "amsgrad of keras_adam must be true or false, got 1"),
+        ("keras_ftrl", {"learning_rate_power": 1}, "learning_rate_power of keras_ftrl must be a number of at most 0"),
+        (
+            "keras_sgd",
+            {"gradient_accumulation_steps": 1},
+            "gradient_accumulation_steps of keras_sgd must be a whole number of at least 2, got 1",
+        ),
+        ("keras_sgd", {"learning_rate": 0.1}, "learning_rate of keras_sgd is a schedule with its kind and settings"),
+        (
+            "keras_sgd",
+            {"learning_rate": {"kind": "Mine"}},
+            "learning_rate has kind 'Mine', expected one of Exponential",
+        ),
+        (
+            "keras_sgd",
+            {"learning_rate": {"kind": "PiecewiseConstantDecay", "boundaries": [1], "steps": 2}},
+            "PiecewiseConstantDecay of learning_rate does not take steps 2; it takes boundaries, values",
+        ),
+        (
+            "keras_sgd",
+            {"learning_rate": {"kind": "PiecewiseConstantDecay", "boundaries": [1]}},
+            "PiecewiseConstantDecay of learning_rate cannot be computed: ",
+        ),
+        (
+            "keras_sgd",
+            {"learning_rate": {"kind": "PiecewiseConstantDecay", "boundaries": [1], "values": [-1, 1]}},
+            "PiecewiseConstantDecay of learning_rate begins at -1; it must be 0 or more",
+        ),
+    ],
+)
+def test_a_wrong_setting_of_keras_is_refused(name: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        build_optimizer(name, parameters(), lr=0.1, settings=settings)
 
 
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])

@@ -428,7 +428,8 @@ def test_a_schedule_without_an_end_is_refused() -> None:
         (lambda: LitLine(weight_decay=math.inf), "weight_decay must be 0 or a positive number, got inf"),
         (
             lambda: LitLine(weight_decay=0.1, optimizer="keras_adam"),
-            "weight_decay works with the optimizers adamw and sgd, not with keras_adam",
+            "weight_decay works with the optimizers adamw and sgd, not with keras_adam; "
+            "use --model.optimizer_settings.weight_decay 0.1",
         ),
         (lambda: LitLine(warmup=-0.1), "warmup is a fraction of all steps, from 0 to below 1, got -0.1"),
         (lambda: LitLine(warmup=1.0), "warmup is a fraction of all steps, from 0 to below 1, got 1.0"),

@@ -13,6 +13,7 @@ from lit_models.keras.files.chain import SavedLayer, saved_layer
 from lit_models.keras.files.errors import KerasFileError
 from lit_models.keras.files.graph import Call
 from lit_models.keras.files.layers import dtype_of, function_name, keeps_outputs, plain
+from lit_models.keras.files.limits import limits_of
 from lit_models.keras.layers import LAYERS, KerasLayer, settings_of
 from lit_models.keras.layers.refused import REFUSED
 
@@ -43,7 +44,7 @@ def graph_call(call: Call) -> dict[str, Any]:
     if call.layer is None:
         entry["layer"] = call.of
     else:
-        entry |= {"kind": call.layer.kind, "settings": call_settings(call)}
+        entry |= {"kind": call.layer.kind, "settings": call_settings(call), **limits_of(call.layer).settings}
     if call.reads:
         entry["reads"] = call.reads
     if call.mask is not None:

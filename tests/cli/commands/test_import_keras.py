@@ -64,6 +64,36 @@ def test_a_file_becomes_a_run_that_tests_predicts_and_trains_on(cnn: Any, run: R
     assert Path("runs/model/version_1/checkpoints/last.ckpt").is_file()
 
 
+def test_a_training_goes_on_with_the_state_of_keras_optimizer(run: Run) -> None:
+    import keras
+
+    images, target = digits()
+    model = with_noise(sequential((28, 28, 1), conv(4), FLAT, dense(10, "softmax", kernel_regularizer="l2")))
+    model.compile(keras.optimizers.Nadam(0.01, clipnorm=1.0), "sparse_categorical_crossentropy")
+    for _ in range(3):
+        model.train_on_batch(images, target)
+    model.save("model.keras")
+    status, out, err = run("import-keras", "model.keras", "--model", "LitKeras", *DIGITS)
+    assert (status, err) == (0, "")
+    assert "the optimizer keras_nadam goes on after Keras' step 3" in out
+    config = yaml.safe_load(Path("runs/model/version_0/config.yaml").read_text())
+    settings = config["model"]["init_args"]
+    assert (settings["optimizer"], settings["optimizer_settings"]) == ("keras_nadam", {"clipnorm": 1.0})
+    status, _, err = run(
+        *("fit", "--ckpt_path", CHECKPOINT, "--trainer.max_epochs", "1", "--trainer.accelerator", "cpu"),
+        *("--trainer.limit_train_batches", "2", "--trainer.logger", "false"),
+    )
+    assert status == 0, err
+    content = torch.load("runs/model/version_1/checkpoints/last.ckpt", weights_only=True)
+    (group,) = content["optimizer_states"][0]["param_groups"]
+    assert group["iterations"] == 5
+    status, _, err = run(
+        *("fit", "--ckpt_path", CHECKPOINT, "--model.optimizer", "keras_rmsprop", "--trainer.fast_dev_run", "true"),
+        *("--model.optimizer_settings", "{}", "--trainer.accelerator", "cpu"),
+    )
+    assert status == 0, err  # another optimizer starts anew
+
+
 def test_the_run_folder_says_what_was_imported_and_builds_it_again(cnn: Any, run: Run) -> None:
     assert run("import-keras", "model.keras", *DIGITS)[0] == 0
     folder = Path("runs/model/version_0")
