@@ -9,7 +9,7 @@ BIN := .venv/bin
 # `make test LOCKED=1` and `make demo LOCKED=1` install the versions of requirements/locked.txt, each file checked by its hash.
 LOCKED ?=
 
-.PHONY: help demo test fuzz faults bench check-slow check-data parity-torchtext reviews-at-hand format lock clean
+.PHONY: help demo test fuzz faults bench check-slow check-long check-data parity-torchtext reviews-at-hand format lock clean
 .DEFAULT_GOAL := help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make test        lint, types, tests; needs no network once .venv is there"
 	@echo "make fuzz        the readers of files on 20,000 damaged files each; LIT_MODELS_FUZZ sets another number"
 	@echo "make check-slow  tests that take minutes"
+	@echo "make check-long  tests that take five minutes and more each"
 	@echo "make faults      try every fault for real, and write docs/reliability.md; an hour"
 	@echo "make bench       our command line beside its rivals, a few minutes; python -m scripts.benchmark takes two hours"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
@@ -50,7 +51,10 @@ fuzz: .venv/.installed-test
 	LIT_MODELS_FUZZ=$${LIT_MODELS_FUZZ:-20000} OMP_NUM_THREADS=1 $(BIN)/pytest -m fuzz --numprocesses=auto --maxprocesses=4
 
 check-slow: .venv/.installed-test
-	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow and not real_data and not gpu" --numprocesses=auto --maxprocesses=2 --dist=loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "slow and not long and not real_data and not gpu" --numprocesses=auto --maxprocesses=2 --dist=loadgroup
+
+check-long: .venv/.installed-test
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "long" --numprocesses=auto --maxprocesses=2
 
 check-data: .venv/.installed-test
 	@[ -d "$$LIT_MODELS_DATA" ] || { echo "LIT_MODELS_DATA must name the folder that holds MNIST/raw and the IMDB archive" >&2; exit 1; }

@@ -46,7 +46,12 @@ def test_outputs_are_those_of_keras(name: str) -> None:
     keras.backend.clear_session()
 
 
-@pytest.mark.parametrize(("name", "lr"), [("MobileNetV2", 2**-12), ("ResNet50", 2**-20), ("DenseNet121", 2**-12)])
+LONG = [("ResNet50", 2**-20), ("DenseNet121", 2**-12)]
+
+
+@pytest.mark.parametrize(
+    ("name", "lr"), [("MobileNetV2", 2**-12), *(pytest.param(*case, marks=pytest.mark.long) for case in LONG)]
+)
 def test_twenty_further_steps_are_those_of_keras(name: str, lr: float, tmp_path: Path) -> None:
     """In float64, from a file of a model that was trained for two steps, with its optimizer's state.
 

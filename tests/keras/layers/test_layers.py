@@ -170,9 +170,10 @@ def test_first_weights_are_spread_as_in_keras(kind: str) -> None:
         arrays = [
             array.read().detach().numpy() for array in build_layer({"kind": kind, "settings": settings}, shape).arrays()
         ]
+    keras.utils.set_random_seed(0)
     layer = getattr(keras.layers, kind)(**settings)
     layer.build((None, *shape))
     for one, other in zip(arrays, (np.asarray(weight) for weight in layer.weights), strict=True):
         assert one.mean() == pytest.approx(other.mean(), abs=0.05)
         assert one.std() == pytest.approx(other.std(), rel=0.1)
-        assert np.abs(one).max() == pytest.approx(np.abs(other).max(), rel=0.1)
+        assert np.abs(one).max() == pytest.approx(np.abs(other).max(), rel=0.2)  # of few hundred draws
