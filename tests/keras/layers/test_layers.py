@@ -176,4 +176,4 @@ def test_first_weights_are_spread_as_in_keras(kind: str) -> None:
     for one, other in zip(arrays, (np.asarray(weight) for weight in layer.weights), strict=True):
         assert one.mean() == pytest.approx(other.mean(), abs=0.05)
         assert one.std() == pytest.approx(other.std(), rel=0.1)
-        assert np.abs(one).max() == pytest.approx(np.abs(other).max(), rel=0.2)  # of few hundred draws
+        assert np.abs(one).max() == pytest.approx(np.abs(other).max(), rel=0.2)  # of a few hundred draws
