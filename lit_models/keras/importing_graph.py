@@ -121,6 +121,8 @@ def import_graph(path: Path) -> ImportedGraph:
         return read_graph(path)
     except KerasFileError as error:
         raise KerasFileError(f"{path}: {error}") from error
+    except UserError:
+        raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
         # JSON of another form
         raise KerasFileError(f"{path}: its architecture does not have the form of a Keras model") from error
