@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from lit_models import kernels
 from lit_models.runs.progress import say, trainable
 from lit_models.runs.showing import undisturbed
+from lit_models.tasks.batches import parts_of
 from lit_models.tasks.task import LitTask
 
 NAME, SHAPE, COUNT = 40, 22, 14
@@ -54,7 +55,7 @@ class NetworkSummary(Callback):
     ) -> None:
         whole = isinstance(trainer.strategy, SingleDeviceStrategy | DDPStrategy)  # this process has all weights
         if self.title and whole and isinstance(pl_module, LitTask):
-            inputs = samples_of(batch[0])
+            inputs = samples_of(parts_of(batch)[0])
             precision = trainer.precision_plugin.forward_context()
             with suppress(Exception), kernels.plain(), undisturbed(pl_module), torch.no_grad(), precision:
                 pl_module(inputs)  # if it fails, so does the step, with the better message

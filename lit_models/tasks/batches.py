@@ -24,22 +24,55 @@ def num_samples(inputs: Any) -> int:
     return len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs)
 
 
-def check_batch(settings: Mapping[str, Any], target: Target, inputs: Any, wanted: Tensor | None = None) -> None:
+def parts_of(batch: Any) -> tuple[Any, Tensor]:
+    """The inputs and the target of a batch.
+
+    Raises:
+        UserError: the batch has another form.
+    """
+    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
+        return batch[0], batch[1]
+    if isinstance(batch, Mapping):
+        given = f"a mapping with {', '.join(map(str, batch))}"
+    elif isinstance(batch, tuple | list):
+        given = f"{len(batch)} parts" if len(batch) != 2 else f"a target of type {type(batch[1]).__name__}"
+    else:
+        given = shape_of(batch) if isinstance(batch, Tensor) else f"a {type(batch).__name__}"
+    raise UserError(f"the data give {given}, and the model reads batches (inputs, target)")
+
+
+def check_batch(
+    settings: Mapping[str, Any],
+    target: Target,
+    inputs: Any,
+    wanted: Tensor | None = None,
+    *,
+    dtype: torch.dtype = torch.float32,
+) -> None:
     """Compares a batch with the sizes of the model.
 
     Args:
         settings: the model's hyper-parameters; `image_size`, `num_features` and `vocab_size` are compared if present.
         target: the model's kind of target.
-        inputs: inputs of the batch. A mapping is not checked.
+        inputs: inputs of the batch. The parts of a mapping are not checked.
         wanted: target of the batch, if there is one.
+        dtype: of the model's weights.
 
     Raises:
         UserError: they do not fit; the message has both shapes and the flags that correct it.
     """
+    sized = settings.keys() & {"image_size", "num_features", "vocab_size"} and not settings.get("checkpoint")
+    if sized and isinstance(inputs, Mapping):
+        raise UserError(f"the data give a mapping with {', '.join(inputs)} as inputs, and the model reads a tensor")
     if isinstance(inputs, Tensor) and len(inputs):
         for check in (_images, _features, _tokens):
             if problem := check(settings, inputs):
                 raise UserError(problem)
+        if inputs.dtype == torch.float64 and dtype != torch.float64:
+            mend = "give float32, or set --trainer.precision 64-true"
+            raise UserError(
+                f"the data give {shape_of(inputs)}, and the model computes in {str(dtype).removeprefix('torch.')}: {mend}"
+            )
     if wanted is not None and (problem := target.mismatch(wanted)):
         raise UserError(f"the data's target is {problem}")
 
@@ -94,6 +127,8 @@ def _images(settings: Mapping[str, Any], inputs: Tensor) -> str | None:
     depth, high, wide = inputs.shape[1:]
     flag = str(high) if high == wide else f'"[{high},{wide}]"'
     mend = f"set --model.num_channels {depth} --model.image_size {flag}"
+    if wide in (1, 3, 4) and depth > 4:
+        mend = "put the channels first"
     return f"the data give images (B, {depth}, {high}, {wide}), and {expected}: {mend}"
 
 

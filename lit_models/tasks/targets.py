@@ -140,6 +140,8 @@ class Classification(Target):
         classes = len(self.names)
         if target.is_floating_point() or target.ndim != 1:
             return f"{shape_of(target)}, and a class is int64 (B,): see --model.task"
+        if target.dtype not in (torch.int64, torch.uint8) and self.num_outputs > 1:
+            return f"{shape_of(target)}, and a class is int64 (B,)"
         if len(target) and not 0 <= int(target.min()) <= int(target.max()) < classes:
             worst = int(target.max()) if int(target.max()) >= classes else int(target.min())
             mend = f": set --model.num_classes {worst + 1} or more" if worst >= classes else ""

@@ -14,7 +14,7 @@ from datamodules.errors import UserError
 from datamodules.seeds import seed_from
 from datamodules.spec import TaskName
 from lit_models.kernels.dropout import RepeatableDraws, Rows, drawn_for
-from lit_models.tasks.batches import TargetCheck, check_batch, num_samples
+from lit_models.tasks.batches import TargetCheck, check_batch, num_samples, parts_of
 from lit_models.tasks.metrics import SplitMetrics
 from lit_models.tasks.optim import OptimizerName, ScheduleName, build_optimizer, build_schedule, check_settings
 from lit_models.tasks.settings import joined_signature, split_settings
@@ -177,7 +177,7 @@ class LitTask(L.LightningModule):
         self._windows = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        target, windows, trainer = batch[1], self._current_windows(), self.trainer
+        target, windows, trainer = parts_of(batch)[1], self._current_windows(), self.trainer
         size = self._global_batch_size(target, batch_idx)
         seed = seed_from(self._common_seed(), windows.epoch, batch_idx)
         self._rows = rows = Rows(size, trainer.global_rank, trainer.world_size)
@@ -207,11 +207,11 @@ class LitTask(L.LightningModule):
         """Predictions, `(B, columns)`; see `predictions`."""
         inputs = batch[0] if not isinstance(batch, Tensor | Mapping) else batch
         if batch_idx == 0:
-            check_batch(self.hparams, self.target, inputs)
+            self._check(inputs)
         try:
             return self.predictions(self._outputs(inputs))
         except BAD_BATCH:
-            check_batch(self.hparams, self.target, inputs)
+            self._check(inputs)
             raise
 
     def on_train_epoch_end(self) -> None:
@@ -284,18 +284,22 @@ class LitTask(L.LightningModule):
 
     def _measure(self, split: str, batch: Batch, batch_idx: int) -> Tensor:
         """Adds the batch to the metrics of the split. Returns the sum of the samples' losses."""
-        inputs, target = batch
+        inputs, target = parts_of(batch)
         if batch_idx == 0:
-            check_batch(self.hparams, self.target, inputs, target)
+            self._check(inputs, target)
         try:
             outputs = self._outputs(inputs)
             loss = self.target.sample_losses(outputs, target).sum()
             cast(SplitMetrics, getattr(self, f"{split}_metrics")).add(loss, outputs, target)
         except BAD_BATCH:
-            check_batch(self.hparams, self.target, inputs, target)
+            self._check(inputs, target)
             raise
         self._targets.add(split, batch_idx, target)
         return loss
+
+    def _check(self, inputs: Inputs, target: Tensor | None = None) -> None:
+        dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), torch.float32)
+        check_batch(self.hparams, self.target, inputs, target, dtype=dtype)
 
     def _outputs(self, inputs: Inputs) -> Tensor:
         """The network's outputs; empty in a process that has no sample of the split."""

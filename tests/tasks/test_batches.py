@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from datamodules.errors import UserError
-from lit_models.tasks.batches import BATCHES, TargetCheck, check_batch
+from lit_models.tasks.batches import BATCHES, TargetCheck, check_batch, parts_of
 from lit_models.tasks.targets import Classification, MultiLabel, Regression, Target
 
 IMAGES = {"num_channels": 1, "image_size": 28}
@@ -135,8 +135,53 @@ def test_token_ids_of_a_pretrained_model_are_its_own_matter() -> None:
 
 
 @pytest.mark.parametrize("settings", [IMAGES, FEATURES, TOKENS])
-def test_a_mapping_of_inputs_is_left_alone(settings: dict[str, Any]) -> None:
-    check_batch(settings, Classification(3), {"input_ids": torch.zeros(2, 5, 7)}, torch.tensor([0, 1]))
+def test_a_mapping_of_inputs_is_for_pretrained_models_and_own_networks(settings: dict[str, Any]) -> None:
+    inputs, target = {"input_ids": torch.zeros(2, 5, 7)}, torch.tensor([0, 1])
+    with pytest.raises(UserError) as caught:
+        check_batch(settings, Classification(3), inputs, target)
+    assert str(caught.value) == "the data give a mapping with input_ids as inputs, and the model reads a tensor"
+    check_batch(TOKENS | {"checkpoint": "bert-tiny"}, Classification(3), inputs, target)
+    check_batch({}, Classification(3), inputs, target)
+
+
+@pytest.mark.parametrize(
+    ("batch", "given"),
+    [
+        ({"x": torch.zeros(2), "y": torch.zeros(2)}, "a mapping with x, y"),
+        ((torch.zeros(2), torch.zeros(2), torch.zeros(2)), "3 parts"),
+        (torch.zeros(2, 3), "float32 (B, 3)"),
+        ((torch.zeros(2), [1, 2]), "a target of type list"),
+        (None, "a NoneType"),
+    ],
+)
+def test_a_batch_is_inputs_and_target(batch: Any, given: str) -> None:
+    with pytest.raises(UserError) as caught:
+        parts_of(batch)
+    assert str(caught.value) == f"the data give {given}, and the model reads batches (inputs, target)"
+
+
+def test_inputs_have_the_precision_of_the_weights() -> None:
+    numbers, target = torch.zeros(2, 8, dtype=torch.float64), torch.tensor([0, 1])
+    with pytest.raises(UserError) as caught:
+        check_batch({"num_features": 8}, Classification(3), numbers, target)
+    text = "the data give float64 (B, 8), and the model computes in float32"
+    assert str(caught.value) == f"{text}: give float32, or set --trainer.precision 64-true"
+    check_batch({"num_features": 8}, Classification(3), numbers, target, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.bool])
+def test_a_class_is_int64(dtype: torch.dtype) -> None:
+    target = torch.tensor([0, 1]).to(dtype)
+    with pytest.raises(UserError) as caught:
+        check_batch({}, Classification(3), torch.zeros(2, 8), target)
+    name = str(dtype).removeprefix("torch.")
+    assert str(caught.value) == f"the data's target is {name} (B,), and a class is int64 (B,)"
+    check_batch({}, Classification(2), torch.zeros(2, 8), target)  # a single output takes any type
+
+
+def test_images_with_the_channel_last_are_named() -> None:
+    with pytest.raises(UserError, match=r"images \(B, 28, 28, 1\), and .* \(B, 1, 28, 28\): put the channels first$"):
+        check_batch({"image_size": 28, "num_channels": 1}, Classification(3), torch.zeros(2, 28, 28, 1))
 
 
 @pytest.mark.parametrize("settings", [IMAGES, FEATURES, TOKENS])
