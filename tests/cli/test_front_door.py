@@ -189,6 +189,7 @@ def test_every_setting_can_be_seen(arguments: list[str], programs: Programs, tmp
         ("--data.help", ""),
         ("--model.help", "LitCNN"),
         ("--model.help", "LitBERT"),
+        ("--model.help", "LitKeras"),
         ("--data.help", "TextDataModule"),
     ],
 )
@@ -202,6 +203,11 @@ def test_the_help_of_a_class_fits_80_columns(
     if not name:
         entries = registry.models() if flag == "--model.help" else registry.data()
         assert {entry.name for entry in entries} <= {line.split()[0] for line in lines}
+
+
+def test_the_help_of_an_unknown_class_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert front_door.main(["fit", "--model.help", "LitCN"]) == 2
+    assert capsys.readouterr().err.startswith("error: model: no class 'LitCN', did you mean LitCNN?")
 
 
 def test_doctor_and_list_take_no_arguments() -> None:
