@@ -82,12 +82,12 @@ def test_each_addition_to_the_package_is_what_it_says_and_passes_its_test(tmp_pa
         shutil.copy(ROOT / name, tmp_path)
     model, data = "from lit_models.mine import LitMine", "from datamodules.mine import CloudsDataModule"
     assert all(f"`{line} as {line.rpartition(' ')[2]}`" in TEXT for line in (model, data))
-    small = "def small(folder):\n    return [{'num_samples': 20}]\n"
+    small = '''"""Two clouds."""\n\n\ndef small(folder):\n    return [{"num_samples": 20}]\n'''
     for addition in [
         *ADDITIONS,
         ("lit_models/mine.py", "", FILES["my_model.py"]),
         ("lit_models/__init__.py", "TYPE_CHECKING", f"    {model} as LitMine\n"),
-        ("tests/test_mine.py", "", 'SMALL = [{"num_features": 4, "num_classes": 3}]\n'),
+        ("tests/test_mine.py", "", '"""LitMine."""\n\nSMALL = [{"num_features": 4, "num_classes": 3}]\n'),
         ("datamodules/mine.py", "", FILES["my_data.py"]),
         ("datamodules/__init__.py", "TYPE_CHECKING", f"    {data} as CloudsDataModule\n"),
         ("tests/datamodules/test_mine.py", "", small),
