@@ -167,11 +167,12 @@ def test_an_argument_with_the_name_of_ours_is_one_line(name: str, empty_folder: 
     ("flag", "command"), [("--trust", "fit"), ("--resume", "predict"), ("--output", "fit"), ("--save", "predict")]
 )
 def test_an_argument_that_ours_does_not_need_in_this_command_is_the_programs(
-    flag: str, command: str, empty_folder: Path
+    flag: str, command: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fast = ["--trainer.max_epochs=1"] if command == "fit" else []
     cli = with_argument(flag, command, f"{flag}=-", *fast)
     assert cli.settings[flag.removeprefix("--")] == "-"
+    assert "66 trainable" in capsys.readouterr().out or command == "predict"  # `--output -` of ours would clear it
 
 
 def test_a_program_without_commands_has_its_own_checkpoint_flag(empty_folder: Path) -> None:

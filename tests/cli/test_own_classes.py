@@ -169,7 +169,7 @@ def test_a_setting_without_effect_is_refused(run: Run, words: tuple[str, ...], m
     assert not Path("runs").exists()
 
 
-@pytest.mark.filterwarnings("default:Total length of")
+@pytest.mark.filterwarnings("ignore:Total length of")
 def test_a_note_says_that_data_without_a_sample_train_nothing(run: Run, broken: str) -> None:
     status, out, err = run("fit", "--model", f"{broken}.Broken", "--data", f"{broken}.Empty")
     assert status == 0, err
