@@ -19,10 +19,10 @@ help:
 	@echo "make check-slow  tests that take minutes"
 	@echo "make check-long  tests that take five minutes and more each"
 	@echo "make faults      try every fault for real, and write docs/reliability.md; an hour"
-	@echo "make bench       our command line beside its rivals, a few minutes; python -m scripts.benchmark takes two hours"
+	@echo "make bench       our command line compared with other programs, a few minutes; python -m scripts.benchmark takes two hours"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"
-	@echo "make parity-torchtext  our words and ids beside those of torchtext 0.18, in .venv-torchtext (made once, 5 GB)"
-	@echo "make lock        write requirements/locked.txt anew: the newest versions that fit, with hashes"
+	@echo "make parity-torchtext  our words and ids compared with torchtext 0.18's, in .venv-torchtext (made once, 5 GB)"
+	@echo "make lock        update requirements/locked.txt to the newest versions that fit, with hashes"
 	@echo "make format      sort imports, format the code"
 	@echo "make clean       remove .venv, .venv-lock, .venv-torchtext, caches and builds; runs/ stays"
 	@echo "demo and test make .venv first: some minutes and 6 GB, once. LOCKED=1 installs the versions of requirements/locked.txt."
@@ -35,7 +35,7 @@ demo: .venv/.installed
 test: .venv/.installed-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	@echo "$(BIN)/mypy beside the tests"; types=$$(mktemp); $(BIN)/mypy >"$$types" 2>&1 & \
+	@echo "$(BIN)/mypy during the tests"; types=$$(mktemp); $(BIN)/mypy >"$$types" 2>&1 & \
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=auto --maxprocesses=4 --dist=loadgroup; tests=$$?; \
 	wait $$!; status=$$?; cat "$$types"; rm -f "$$types"; [ $$tests -eq 0 ] && [ $$status -eq 0 ]
 
@@ -99,7 +99,7 @@ define install
 @$(PIP_INSTALL) $(if $(LOCKED),--no-deps --no-build-isolation )--editable "$(1)"
 endef
 
-# The last release of torchtext, beside the torch that it was built for; its wheels end at Python 3.12.
+# The last release of torchtext, with the torch that it was built for; its wheels end at Python 3.12.
 .venv-torchtext/.installed:
 	@echo "installing torchtext 0.18 into .venv-torchtext: some minutes, once"
 	@"$(PYTHON_TORCHTEXT)" -c '' 2>/dev/null || { echo "torchtext needs Python 3.11 or 3.12; name one: make parity-torchtext PYTHON_TORCHTEXT=/path/to/python3.11" >&2; exit 1; }
@@ -107,7 +107,7 @@ endef
 	@.venv-torchtext/bin/python -m pip install --quiet --disable-pip-version-check torch==2.3.1 torchtext==0.18.0 "numpy<2" portalocker
 	@touch $@
 
-# A half-made environment has no pip yet, and is made anew.
+# A half-made environment has no pip yet, and is made again.
 .venv/bin/pip:
 	@"$(PYTHON)" -c '$(NEW_ENOUGH)' 2>/dev/null || { echo "Python 3.11 or newer is needed; name one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) has no venv module; install it (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }

@@ -12,6 +12,8 @@ from types import ModuleType
 
 import pytest
 
+import datamodules
+import lit_models
 from lit_models.testing import check_data, check_model
 from tests.programs import Programs
 
@@ -37,6 +39,29 @@ def test_the_examples_are_these_files() -> None:
     ]
 
 
+AFFECTED = (
+    *("tests/tasks/test_metrics.py", "tests/datamodules/storage/test_table_files.py"),
+    *("tests/datamodules/test_table.py", "tests/datamodules/test_public_names.py", "tests/testing/test_data.py"),
+    *("tests/cli/commands/test_weights.py", "tests/cli/commands/test_list.py", "tests/cli/test_front_door.py"),
+    *("tests/cli/test_pairs.py", "tests/cli/test_registry.py", "tests/cli/test_schema.py", "tests/test_models.py"),
+    *("tests/test_contributing.py::test_the_map_names_every_room", "tests/test_tree.py"),
+)
+"""The tests that look at the tables of metrics, formats, commands, models and data."""
+
+
+def run_in(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Python in a copy of the package."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
 def add(folder: Path, name: str, table: str, text: str) -> None:
     """Adds an example to a copy of the package: to a table, or at the end of a file, which may be new."""
     path = folder / name
@@ -51,35 +76,28 @@ def add(folder: Path, name: str, table: str, text: str) -> None:
 @pytest.mark.slow
 def test_each_addition_to_the_package_is_what_it_says_and_passes_its_test(tmp_path: Path) -> None:
     """In a copy of the package: a metric, a table format, a command, a model and data, with nothing else changed."""
-    for place in ("lit_models", "datamodules", "tests", "configs"):
+    for place in ("lit_models", "datamodules", "tests", "configs", "requirements"):
         shutil.copytree(ROOT / place, tmp_path / place, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for name in ("pyproject.toml", "CONTRIBUTING.md", "README.md"):
+        shutil.copy(ROOT / name, tmp_path)
     model, data = "from lit_models.mine import LitMine", "from datamodules.mine import CloudsDataModule"
     assert all(f"`{line} as {line.rpartition(' ')[2]}`" in TEXT for line in (model, data))
-    small = "def small(folder):\n    return [{'num_samples': 20}]\n"
+    small = '''"""Two clouds."""\n\n\ndef small(folder):\n    return [{"num_samples": 20}]\n'''
     for addition in [
         *ADDITIONS,
         ("lit_models/mine.py", "", FILES["my_model.py"]),
         ("lit_models/__init__.py", "TYPE_CHECKING", f"    {model} as LitMine\n"),
-        ("tests/test_mine.py", "", 'SMALL = [{"num_features": 4, "num_classes": 3}]\n'),
+        ("tests/test_mine.py", "", '"""LitMine."""\n\nSMALL = [{"num_features": 4, "num_classes": 3}]\n'),
         ("datamodules/mine.py", "", FILES["my_data.py"]),
         ("datamodules/__init__.py", "TYPE_CHECKING", f"    {data} as CloudsDataModule\n"),
         ("tests/datamodules/test_mine.py", "", small),
     ]:
         add(tmp_path, *addition)
-    tests = [f"tests/{name}.py" for name in ("tasks/test_metrics", "datamodules/storage/test_table_files")]
-    tests += ["tests/cli/commands/test_weights.py", "tests/cli/test_registry.py", "tests/test_models.py"]
-    tests += ["tests/testing/test_data.py", "tests/cli/test_front_door.py"]
-    chosen = "smape or psv or weights or Mine or Clouds or registry"
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-k", chosen, *tests],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    schema = "python -m lit_models schema --output configs/schema.json"
+    assert TEXT.count(f"`{schema}`") == 4  # of a model, of data, of a metric, and under "Code"
+    done = run_in(tmp_path, *schema.split()[1:])
+    assert done.returncode == 0, done.stderr
+    done = run_in(tmp_path, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-m", "not slow", *AFFECTED)
     assert done.returncode == 0, done.stdout
     contracts = ("test_our_models_keep_the_contract[LitMine-", "test_our_data_keep_the_contract[CloudsDataModule]")
     formats = (
@@ -154,10 +172,13 @@ def test_the_readme_shows_the_same_model() -> None:
 
 
 def test_the_map_names_every_room() -> None:
+    """The files of architectures and of datasets by their pattern, so that a new one needs no line."""
     rows = "\n".join(line for line in TEXT.splitlines() if line.startswith("| `"))
-    for folder in ("lit_models", "datamodules"):
+    patterns = {"lit_models": lit_models.MODELS, "datamodules": datamodules.DATA}
+    for folder, table in patterns.items():
+        assert f"`{folder}/*.py`" in rows
         for path in (ROOT / folder).iterdir():
-            if path.suffix == ".py" and path.name != "__init__.py":
+            if path.suffix == ".py" and f"{folder}.{path.stem}" not in (f"{folder}.__init__", *table.values()):
                 assert f"{path.name}`" in rows, path
             elif path.is_dir() and any(path.glob("*.py")):
                 assert f"`{folder}/{path.name}/`" in rows, path

@@ -73,7 +73,7 @@ def test_leaves_import_nothing_of_the_house(below: list[str]) -> None:
         assert not [name for name in imported if not f"{name}.".startswith(allowed)], path
 
 
-@pytest.mark.parametrize("folder", ["keras", "kernels", "export", "runs", "testing"])
+@pytest.mark.parametrize("folder", ["keras", "kernels", "export", "runs", "testing", "tasks", "report", "startup"])
 def test_nothing_below_the_command_line_imports_it(folder: str) -> None:
     paths = list((ROOT / "lit_models" / folder).rglob("*.py"))
     assert paths

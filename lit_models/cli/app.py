@@ -1,6 +1,5 @@
 """LitCLI: Lightning's command line with config names, model sizes from the data, run folders and results."""
 
-import inspect
 import secrets
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from lit_models.cli.arguments import (
     add_command_arguments,
     add_run_arguments,
     check_trainer_numbers,
+    clear_clashes,
     experiment_name,
 )
 from lit_models.cli.building import Builder, missing_package, not_restored
@@ -35,7 +35,7 @@ from lit_models.cli.pairing import (
 )
 from lit_models.cli.parser import CommandParsers, LitArgumentParser, extended_parser, take_debug
 from lit_models.cli.plain_errors import plain_errors
-from lit_models.cli.run_settings import program_name, run_settings
+from lit_models.cli.run_settings import default_of, program_name, run_settings
 from lit_models.runs.checkpoint_files import epochs_done
 from lit_models.runs.checkpoints import SaveConfig, check_weights
 from lit_models.runs.predictions import STANDARD_OUTPUT
@@ -75,6 +75,13 @@ class LitCLI(LightningCLI):
     Without `args`, it reads the arguments of the process. A mistake in them is then printed on one line, and the
     process ends with status 2; `--debug` shows the traceback. With `args`, a mistake raises a UserError. If some inputs
     to predict cannot be read, `exit_status` is 3, and without `args`, the process ends with it.
+
+    These flags are taken, each in the commands that have it: `--config`, `-c`, `--print_config`, `--seed_everything`,
+    `--ckpt_path`, `--experiment`, `--runs_dir`, `--kernels`, `--quiet`, `--resume`, `--save`, `--save_every`,
+    `--test_weights`, `--monitor`, `--monitor_mode`, `--early_stopping`, `--report`, `--inputs`, `--output`, `--top_k`.
+
+    Three things differ from Lightning's documentation on purpose. `--config` reads files and names, and no URL such as
+    `s3://…`. `load_from_checkpoint_support` is off. With `default_env`, an environment variable overrides a config.
 
     Args:
         model_class: class of the model; if None, `--model` chooses it.
@@ -136,6 +143,10 @@ class LitCLI(LightningCLI):
         super().add_default_arguments_to_parser(parser)
         add_run_arguments(parser)
 
+    def _add_arguments(self, parser: LightningArgumentParser) -> None:
+        with clear_clashes():
+            super()._add_arguments(parser)
+
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the arguments of Trainer, data and model. Data come before the model, because they are built first."""
         parser.add_lightning_class_args(self.trainer_class, "trainer")
@@ -164,8 +175,9 @@ class LitCLI(LightningCLI):
         of them takes a tenth of a second."""
 
         def build() -> LightningArgumentParser:
-            parser = super(LitCLI, self)._prepare_subcommand_parser(klass, subcommand, **kwargs)
-            add_command_arguments(parser, subcommand)
+            with clear_clashes():
+                parser = super(LitCLI, self)._prepare_subcommand_parser(klass, subcommand, **kwargs)
+                add_command_arguments(parser, subcommand)
             return parser
 
         if self.first_word != subcommand and self.first_word in self.subcommands():
@@ -174,8 +186,7 @@ class LitCLI(LightningCLI):
         return build()
 
     def _parse_ckpt_path(self) -> None:
-        """Does nothing, because the parser has already read the config of the checkpoint, without importing what it
-        names."""
+        """Does nothing: the parser has read the config of the checkpoint, without importing what it names."""
 
     @property
     def words_parser(self) -> LitArgumentParser:
@@ -209,7 +220,7 @@ class LitCLI(LightningCLI):
             UserError: a setting is out of its range, or model, data and checkpoint do not fit together.
         """
         self._check_settings()
-        if self.settings.get("output") == STANDARD_OUTPUT:
+        if self.words_parser.ours(self.settings).get("output") == STANDARD_OUTPUT:
             say_on_standard_error()
         if self.settings.get("quiet"):
             be_quiet()
@@ -262,8 +273,7 @@ class LitCLI(LightningCLI):
         return find_class(part, section.class_path) if section else None
 
     def instantiate_trainer(self, **kwargs: Any) -> L.Trainer:
-        """Builds the Trainer with folder, callbacks and loggers of the run. For commands of a subclass, it is
-        Lightning's default."""
+        """Builds the Trainer of the run; for commands of a subclass, Lightning's default one."""
         if self.subcommand not in TRAINER_COMMANDS:
             return super().instantiate_trainer(**kwargs)
         config = dict(self._get(self.config_init, "trainer"))
@@ -303,19 +313,10 @@ class LitCLI(LightningCLI):
         """The YAML of the configuration, for the run folder. A null is written if the default is another value."""
         stored = without_derived(self.settings, self.builder.derived)
         stored.pop("quiet", None)  # it belongs to one call
-        for name in [name for name, value in stored.items() if value is None and self._default(name) is None]:
+        unset = [name for name, value in stored.items() if value is None]
+        for name in (n for n in unset if default_of(n, self.words_parser, self.class_of) is None):
             stored.pop(name)
         return str(self.words_parser.dump(stored, skip_validation=True, skip_none=False))
-
-    def _default(self, name: str) -> Any:
-        """The default of a setting; None if it is unknown."""
-        part, _, argument = name.partition(".init_args.")
-        if argument:
-            owner = self.class_of(part) if part in ("model", "data") else None
-            parameter = inspect.signature(owner).parameters.get(argument) if owner else None
-            return parameter.default if parameter and parameter.default is not parameter.empty else None
-        known = any(action.dest == name for action in self.words_parser._actions)
-        return self.words_parser.get_default(name) if known else None
 
     # The commands
 
@@ -374,6 +375,8 @@ class LitCLI(LightningCLI):
     def fit(self, model: L.LightningModule, **settings: Any) -> None:
         """Trains, then tests, and writes the results."""
         self._run().fit(model, **settings)
+        if self.trainer.num_training_batches == 0:
+            say("note: the training data have no batch, so nothing was trained")
 
     def validate(self, model: L.LightningModule, **settings: Any) -> None:
         """Measures the model on the validation part."""

@@ -1,10 +1,13 @@
 """The arguments that this program adds to those of LightningCLI, and the ranges of the Trainer's numbers."""
 
+import argparse
 import json
 import os
-from contextlib import suppress
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jsonargparse import Namespace
@@ -12,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 from datamodules.errors import UserError
 from lit_models.cli.configs import Config
+from lit_models.cli.own_flags import CKPT_PATH, RESERVED, TEXTS
 from lit_models.kernels import Choice
 from lit_models.runs.checkpoints import Saved
 from lit_models.runs.reporting import ReportKind
@@ -24,82 +28,52 @@ OR_ALL = {"devices", "max_epochs", "max_steps", "num_sanity_val_steps"}  # -1 me
 
 def add_run_arguments(parser: LightningArgumentParser) -> None:
     """Adds the arguments that every command has."""
-    parser.add_argument(
-        "--experiment", type=str | None, default=None, help="Name of the run's folder; the config's name if not set."
-    )
-    parser.add_argument("--runs_dir", type=str, default="runs", help="Folder of all runs.")
-    parser.add_argument(
-        "--kernels",
-        type=Choice,
-        default="auto",
-        help="auto: fast code of this program where it applies; plain: PyTorch's.",
-    )
-    parser.add_argument("--quiet", action="store_true", help="Print only errors, warnings and the result.")
+    _add(parser, "experiment", str | None)
+    _add(parser, "runs_dir", str, "runs")
+    _add(parser, "kernels", Choice, "auto")
+    parser.add_argument("--quiet", action="store_true", help=TEXTS["quiet"])
 
 
 def add_command_arguments(parser: LightningArgumentParser, command: str) -> None:
     """Adds the arguments of one command. A config file may contain those of all commands."""
     for action in parser._actions:
-        if action.dest == "ckpt_path":
-            action.help = "Checkpoint file to start from; its own config supplies the settings that are not set."
+        if action.dest == CKPT_PATH.name:
+            action.help = CKPT_PATH.text
     if command == "fit":
-        parser.add_argument(
-            "--resume", type=str | None, default=None, help="Run folder in which a stopped training goes on exactly."
-        )
-        parser.add_argument(
-            "--save", type=Saved, default="both", help="Checkpoints that are kept: the last, the best, or both."
-        )
-        parser.add_argument(
-            "--save_every",
-            type=str | int,
-            default="1min",
-            help="Steps or time between two checkpoints inside an epoch: 500, 30s, 5min, or epoch for none.",
-        )
-        parser.add_argument(
-            "--test_weights", type=TestWeights, default="last", help="Weights that are tested after training."
-        )
-        parser.add_argument(
-            "--monitor",
-            type=str | None,
-            default=None,
-            help="Metric that decides which epoch is the best; the model's own choice if not set.",
-        )
-        parser.add_argument(
-            "--monitor_mode", type=Mode | None, default=None, help="Whether lower or higher values of it are better."
-        )
-        parser.add_argument(
-            "--early_stopping",
-            type=str | None,
-            default=None,
-            help="METRIC:EPOCHS, such as val/loss:3; stops if the metric has not improved for that many epochs.",
-        )
+        _add(parser, "resume", str | None)
+        _add(parser, "save", Saved, "both")
+        _add(parser, "save_every", str | int, "1min")
+        _add(parser, "test_weights", TestWeights, "last")
+        _add(parser, "monitor", str | None)
+        _add(parser, "monitor_mode", Mode | None)
+        _add(parser, "early_stopping", str | None)
     if command in ("fit", "test"):
-        parser.add_argument(
-            "--report",
-            type=ReportKind | None,
-            default=None,
-            help="html: report.html in the run folder, the default; none: no report.",
-        )
+        _add(parser, "report", ReportKind | None)
     if command == "predict":
-        parser.add_argument(
-            "--output",
-            type=str | None,
-            default=None,
-            help="New file for the predictions, .csv, .jsonl or .pt; - for JSON Lines on standard output.",
-        )
-        parser.add_argument(
-            "--top_k", type=int | None, default=None, help="Only the K most probable classes of each sample."
-        )
+        _add(parser, "output", str | None)
+        _add(parser, "top_k", int | None)
         aliases = (
             "--data.inputs",
             "--data.init_args.inputs",
         )  # if the data class is fixed, its own argument has the first name
-        parser.add_argument(
-            "--inputs",
-            *(flag for flag in aliases if flag not in parser._option_string_actions),
-            nargs="+",
-            help="What to predict: sentences, rows, files, folders, patterns such as *.png, or - for standard input.",
-        )
+        new = (flag for flag in aliases if flag not in parser._option_string_actions)
+        parser.add_argument("--inputs", *new, nargs="+", help=TEXTS["inputs"])
+
+
+def _add(parser: LightningArgumentParser, name: str, kind: Any, default: Any = None) -> None:
+    parser.add_argument(f"--{name}", type=kind, default=default, help=TEXTS[name])
+
+
+@contextmanager
+def clear_clashes() -> Iterator[None]:
+    """Turns a flag that a program adds although it is there into a UserError."""
+    try:
+        yield
+    except (argparse.ArgumentError, ValueError) as error:
+        reserved = [flag for flag in re.findall(r"--?\w+", str(error)) if flag in RESERVED]
+        if not reserved or not re.search("conflicting option|already exists", str(error)):
+            raise
+        raise UserError(f"{reserved[0]} is a flag of LitCLI: give the argument of your program another name") from error
 
 
 def listed(inputs: list[str]) -> list[str]:

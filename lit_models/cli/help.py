@@ -4,7 +4,7 @@ import shutil
 import textwrap
 from collections.abc import Iterable
 
-from lit_models.cli import registry
+from lit_models.cli import own_flags, registry
 from lit_models.cli.commands import summaries
 from lit_models.cli.flags import FlagParser
 from lit_models.cli.metadata import version
@@ -34,31 +34,14 @@ COMMON_FLAGS = (
     ("--config FILE_OR_NAME", "a YAML file or a config's name; the last one wins"),
     ("--model CLASS", "the model, and --model.NAME VALUE for each setting"),
     ("--data CLASS", "the data, and --data.NAME VALUE for each setting"),
-    ("--ckpt_path FILE", "weights to start from, with their run's settings"),
+    own_flags.CKPT_PATH.row,
     ("--trainer.accelerator NAME", "auto, cpu, gpu or mps; --trainer.devices N uses N of them"),
     ("--seed_everything N", "seed of weights, order and dropout; 0 if not set"),
-    ("--experiment NAME", "the run's folder is RUNS_DIR/NAME/version_N; --runs_dir DIR moves it"),
+    *(flag.row for flag in own_flags.RUN),
     ("--trust MODULE", "a module of yours that files may name; repeatable"),
-    ("--quiet", "print only errors, warnings and the result"),
     ("--debug", "show the traceback of an error"),
 )
-FLAGS = {
-    "fit": (
-        ("--resume RUN", "run folder of a stopped training, to continue it"),
-        ("--save_every TIME", "interval of saving: 500 (steps), 30s, 5min, epoch"),
-        ("--trainer.max_epochs N", "passes over the training part"),
-        ("--test_weights WHICH", "weights to test after training: last, best or none"),
-        ("--monitor METRIC", "metric that decides which epoch is the best"),
-        ("--early_stopping METRIC:N", "stop if METRIC has not improved for N epochs"),
-        ("--report none", "leaves out report.html"),
-    ),
-    "test": (("--report none", "leaves out report.html"),),
-    "predict": (
-        ("--inputs ITEM ...", "sentences, files, folders, patterns, - for a pipe; status 3: some are unreadable"),
-        ("--output FILE", "a new file .csv, .jsonl or .pt; - for JSON Lines on standard output"),
-        ("--top_k K", "only the K most probable classes of a sample"),
-    ),
-}
+MAX_EPOCHS = ("--trainer.max_epochs N", "passes over the training part")
 
 
 def width() -> int:
@@ -78,16 +61,15 @@ def help_screen() -> str:
 def trainer_help(command: str) -> str:
     """The help screen of a Trainer command: common flags, models and data."""
     more = [
-        (f"{command} --model.help LitCNN", "every setting of a model"),
-        (f"{command} --data.help MNISTDataModule", "every setting of a datamodule"),
-        (f"{command} --help-all", "every option, those of the Trainer too"),
+        ("--model.help LitCNN", "every setting of a model; --data.help of data"),
+        ("--help-all", "every option, those of the Trainer too"),
     ]
     lines = [f"usage: {PROGRAM} {command} [options]", f"{command}: {COMMANDS[command]}"]
     lines += section("models", ((m.name, m.summary) for m in registry.models()), shorten=True)
     lines += section("data", ((d.name, d.summary) for d in registry.data()), shorten=True)
-    lines += section("options", (*COMMON_FLAGS, *FLAGS.get(command, ())))
-    lines += ["", "examples", *(f"  {PROGRAM} {example}" for example in EXAMPLES[command])]
-    return "\n".join([*lines, *section("more", more)])
+    own = [flag.row for flag in own_flags.OF_COMMAND.get(command, ())]
+    lines += section("options", (*COMMON_FLAGS, *([MAX_EPOCHS] if command == "fit" else []), *own, *more))
+    return "\n".join([*lines, "", "examples", *(f"  {PROGRAM} {example}" for example in EXAMPLES[command])])
 
 
 def flags_help(parser: FlagParser) -> str:

@@ -21,7 +21,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 from datamodules.base import DataModule
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec, HasSpec
-from lit_models.cli import registry, stored, trust
+from lit_models.cli import own_flags, stored, trust
+from lit_models.cli.class_help import ClassHelpAction
 from lit_models.cli.configs import Config, find_config, look_where_runs_started, read_config, unreadable_place
 from lit_models.cli.diagnosis import (
     BASES,
@@ -34,7 +35,7 @@ from lit_models.cli.diagnosis import (
     setting_problem,
     unknown_setting,
 )
-from lit_models.cli.help import PROGRAM, section, width
+from lit_models.cli.help import PROGRAM, width
 from lit_models.cli.hints import hint
 from lit_models.cli.messages import shorten_parser_error
 from lit_models.cli.pairing import section_settings
@@ -76,20 +77,6 @@ class ClassAction(ActionTypeHint):
         others = [*parser_settings(parser), *class_settings(settings)]
         class_name = current.get("class_path") if current else None
         return setting_problem(part, class_name, setting.partition(".")[0], others=others, prefix="--")
-
-
-class ClassHelpAction(_ActionHelpClassPath):
-    """`--model.help` and `--data.help`. Without a class, they list the classes."""
-
-    def print_help(self, call_args: Any) -> None:
-        parser, _, value, flag = call_args
-        part = flag.removeprefix("--").partition(".")[0]
-        if value is None and part in BASES and self._help_types[0] is BASES[part]:
-            entries = registry.models() if part == "model" else registry.data()
-            print("\n".join(section(f"{flag} CLASS shows the settings of", ((e.name, e.summary) for e in entries))[1:]))
-            print("or of a class of your own: file.Class")
-            parser.exit()
-        super().print_help(call_args)  # type: ignore[no-untyped-call]
 
 
 class SectionsAction(ActionConfigFile):
@@ -235,18 +222,17 @@ class LitArgumentParser(LightningArgumentParser):
             self.sectioned.clear()
             return super().parse_args(words, namespace, env, defaults, **kwargs)
         try:
-            sources, rest = _source_parser().parse_known_args(words)
+            sources, rest = self._source_parser().parse_known_args(words)
         except argparse.ArgumentError as error:
             raise UserError(f"{error.argument_name or 'a flag'}: {error.message}") from error
         sections = [config.section_of(getattr(self, "subcommand", "")) for config in self.sectioned]
         self.configs = [config for config in sections if config is not None]
         self.configs += [read_config(find_config(name)) for name in sources.config]
         base = namespace or Namespace()  # type: ignore[no-untyped-call]
-        none = sources.ckpt_path == "null"  # as `--print_config` shows it
         checkpoint = sources.ckpt_path or next((c for f in self.configs if (c := f.content.get("ckpt_path"))), None)
-        if none and self._has("ckpt_path"):
+        if sources.ckpt_path == "null" and self._is_command:  # as `--print_config` shows it
             checkpoint, rest = None, [*rest, "--ckpt_path=null"]
-        if sources.resume and self._has("resume"):
+        if sources.resume:
             if checkpoint is not None:
                 raise UserError("resume and ckpt_path both name a checkpoint: leave one out")
             run, checkpoint = Path(sources.resume).expanduser(), checkpoint_to_resume(sources.resume)
@@ -257,7 +243,7 @@ class LitArgumentParser(LightningArgumentParser):
         trust.allow_names([*sources.trust, *trust.typed_names(rest)])
         for config in self.configs:
             trust.allow_config(config)
-        if checkpoint is not None and self._has("ckpt_path"):
+        if checkpoint is not None and self._is_command:
             base = self._with_stored(base, Path(checkpoint))
             base["ckpt_path"] = str(checkpoint)
             if self.resumes and Path(sources.resume).expanduser().is_dir():
@@ -324,8 +310,29 @@ class LitArgumentParser(LightningArgumentParser):
         except UserError as error:
             raise UserError(f"{path}: in its config, {error}") from error
 
-    def _has(self, dest: str) -> bool:
-        return any(action.dest == dest for action in self._actions)
+    @property
+    def _is_command(self) -> bool:
+        """Whether it has Lightning's arguments of a command, such as `--ckpt_path`."""
+        return hasattr(self, "subcommand")
+
+    def ours(self, settings: Namespace) -> dict[str, Any]:
+        """The settings that this program adds to the command. Another of the same name is the user's own."""
+        names = own_flags.of(getattr(self, "subcommand", ""))
+        return {name: value for name, value in vars(settings).items() if name in names}
+
+    def _source_parser(self) -> argparse.ArgumentParser:
+        """The parser of configs, checkpoint and trusted modules. It leaves all other words, and the program's flags."""
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+        parser.add_argument("-c", "--config", action="append", default=[])
+        parser.set_defaults(ckpt_path=None, resume=None, trust=[])
+        own = self._option_string_actions
+        if self._is_command or "--ckpt_path" not in own:
+            parser.add_argument("--ckpt_path")
+        if "resume" in own_flags.of(getattr(self, "subcommand", "")):
+            parser.add_argument("--resume")
+        if "--trust" not in own:
+            parser.add_argument("--trust", action="append", default=[])
+        return parser
 
     def _parse_known_args_internal(self, *args: Any, **kwargs: Any) -> Any:
         """Refuses words that belong to no flag.
@@ -360,16 +367,6 @@ def section_of(settings: Namespace, part: str) -> Namespace:
     """The settings of "model" or "data"; empty if there are none."""
     section: Namespace = settings.get(part) or Namespace()  # type: ignore[no-untyped-call]
     return section
-
-
-def _source_parser() -> argparse.ArgumentParser:
-    """The parser for config files, the checkpoint and trusted modules. It leaves all other words."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("-c", "--config", action="append", default=[])
-    parser.add_argument("--ckpt_path")
-    parser.add_argument("--resume")
-    parser.add_argument("--trust", action="append", default=[])
-    return parser
 
 
 def extended_parser(parser_class: type[LightningArgumentParser]) -> type[LightningArgumentParser]:

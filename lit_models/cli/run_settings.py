@@ -1,9 +1,12 @@
 """What a command asks of its run, from the settings of the command line."""
 
+import inspect
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 
@@ -42,7 +45,7 @@ def run_settings(
     Raises:
         UserError: a setting is out of its range.
     """
-    checkpoint = parser.checkpoint or {}
+    checkpoint, ours = parser.checkpoint or {}, parser.ours(settings)
     return RunSettings(
         program=program,
         words=list(words),
@@ -53,13 +56,30 @@ def run_settings(
         restarted=parser.restarted,
         resumed_step=checkpoint.get("global_step") if KEY in checkpoint else None,
         config=config,
-        test_weights=settings.get("test_weights", "none"),
-        monitor=settings.get("monitor"),
-        monitor_mode=settings.get("monitor_mode"),
-        early_stopping=EarlyStop.parse(settings.get("early_stopping")),
-        saved=settings.get("save", "both"),
-        save_every=SaveEvery.parse(settings.get("save_every", "1min")),
-        output=Output.of(settings.get("output"), settings.get("top_k")),
-        report=kind_of(settings.get("report")),
+        test_weights=ours.get("test_weights", "none"),
+        monitor=ours.get("monitor"),
+        monitor_mode=ours.get("monitor_mode"),
+        early_stopping=EarlyStop.parse(ours.get("early_stopping")),
+        saved=ours.get("save", "both"),
+        save_every=SaveEvery.parse(ours.get("save_every", "1min")),
+        output=Output.of(ours.get("output"), ours.get("top_k")),
+        report=kind_of(ours.get("report")),
         quiet=settings.quiet,
     )
+
+
+def default_of(name: str, parser: LitArgumentParser, class_of: Callable[[str], type | None]) -> Any:
+    """The default of a setting; None if it is unknown.
+
+    Args:
+        name: the setting, such as "trainer.precision" or "model.init_args.lr".
+        parser: the parser of the command.
+        class_of: returns the class of "model" or "data", if there is one.
+    """
+    part, _, argument = name.partition(".init_args.")
+    if argument:
+        owner = class_of(part) if part in ("model", "data") else None
+        parameter = inspect.signature(owner).parameters.get(argument) if owner else None
+        return parameter.default if parameter and parameter.default is not parameter.empty else None
+    known = any(action.dest == name for action in parser._actions)
+    return parser.get_default(name) if known else None

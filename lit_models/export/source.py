@@ -161,9 +161,11 @@ def make_source(module: L.LightningModule, data: L.LightningDataModule | None) -
     """Finds inputs of a module: real samples of its data, its `example_input_array`, or random ones.
 
     Raises:
-        UserError: there are none, or `forward` cannot be called with them.
+        UserError: there are none, or `forward` is missing or cannot be called with them.
     """
     module.eval()
+    if type(module).forward is L.LightningModule.forward:
+        raise UserError(f"{type(module).__name__} has no forward: define what the exported file computes")
     samples, reason = _usable(module, real_samples(data)) if data is not None else (None, "the checkpoint has no data")
     if samples is None and module.example_input_array is not None:
         origin = "the module's example_input_array"

@@ -89,8 +89,6 @@ class Run:
             UserError: the best weights are asked for, and the data have no validation part; or the direction of the
                 monitored metric is unknown.
         """
-        if settings.monitor and not settings.monitor_mode:
-            direction_of(settings.monitor)
         has_validation = data.has_validation if isinstance(data, HasValidation) else True
         if settings.test_weights == "best" and not has_validation:
             raise UserError(
@@ -104,6 +102,8 @@ class Run:
         for name, metric in (("monitor", settings.monitor), ("early_stopping", early.monitor if early else None)):
             if metric is not None:
                 check_is_logged(name, metric, module, has_validation=has_validation)
+        if settings.monitor and not settings.monitor_mode:
+            direction_of(settings.monitor)
         part = module.untrained if isinstance(module, LitTask) else None
         if command != "fit" and not settings.checkpoint and part:
             warn(f"{part} is untrained, so these numbers mean nothing; train it (fit) or give --ckpt_path")

@@ -262,7 +262,7 @@ def predictions_have_names(case: DataCase) -> None:
     if not isinstance(data, HasPredictNames):
         raise SkipCheckError("the class has no predict_names")
     names = data.predict_names()
-    samples = sum(len(batch[1]) for batch in data.predict_dataloader())
+    samples = sum(count(batch[0] if isinstance(batch, tuple | list) else batch) for batch in data.predict_dataloader())
     if len(names) != samples or not all(isinstance(name, str) for name in names):
         raise ContractError(f"predict_names() has {len(names)} names for {samples} samples: expected a string for each")
 

@@ -188,11 +188,15 @@ def count(inputs: Any) -> int:
 
 @torch.no_grad()
 def outputs_of(module: L.LightningModule, inputs: Any) -> Tensor:
-    """The outputs in evaluation mode."""
+    """The outputs in evaluation mode. The `forward` of a module that is not ours may take something else."""
     try:
         outputs = module.eval()(inputs)
     except NotImplementedError:
         raise SkipCheckError("the class has no forward") from None
+    except Exception as error:
+        if isinstance(module, LitTask):
+            raise
+        raise SkipCheckError(f"forward does not take the inputs of the batch: {type(error).__name__}") from error
     if not isinstance(outputs, Tensor):
         raise SkipCheckError("forward does not return one tensor")
     return outputs

@@ -10,6 +10,7 @@ from typing import Any, cast, get_args
 import lightning as L
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torchmetrics import Metric
 
 from datamodules.errors import UserError
@@ -46,8 +47,8 @@ def is_plain(value: Any) -> bool:
 
 
 def shapes(module: nn.Module) -> dict[str, Any]:
-    """The shape of each entry of the state dict."""
-    return {name: value.shape for name, value in module.state_dict().items()}
+    """The shape of each entry of the state dict; None for a lazy one, which has no shape before the first batch."""
+    return {name: None if is_lazy(value) else value.shape for name, value in module.state_dict().items()}
 
 
 def the_constructor_draws_only_weights(case: ModelCase) -> None:
@@ -59,7 +60,7 @@ def the_constructor_draws_only_weights(case: ModelCase) -> None:
     if generator_states(with_torch=False) != before:
         raise ContractError("the constructor draws from Python's or numpy's generator: use torch's")
     for name, value in first.state_dict().items():
-        if not torch.equal(value, again.state_dict()[name]):
+        if not is_lazy(value) and not torch.equal(value, again.state_dict()[name]):
             raise ContractError(f"{name} differs between two models of the same seed: draw it from torch's generator")
     buffers = dict(other.named_buffers())
     for name, value in first.named_buffers():
@@ -115,7 +116,7 @@ def training_changes_every_weight(case: ModelCase) -> None:
     """A few steps of a Trainer change each parameter with `requires_grad`, and no other."""
     before = case.build().state_dict()
     for name, weight in train(case).module.named_parameters():
-        changed = not torch.equal(weight.detach(), before[name])
+        changed = is_lazy(before[name]) or not torch.equal(weight.detach(), before[name])
         if weight.requires_grad and not changed:
             raise ContractError(f"training does not change {name}: give it to the optimizer")
         if changed and not weight.requires_grad:

@@ -1,6 +1,7 @@
 """The command line as a LightningCLI: configs, their order, what is printed, and what is refused."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from lightning.pytorch.demos.boring_classes import BoringDataModule, BoringModel
 
 from datamodules import UserError
 from lit_models import LitCLI
+from lit_models.cli import help, own_flags
+from lit_models.cli.schema import Parsers
 
 from .conftest import Run
 
@@ -134,3 +137,57 @@ def test_a_value_error_of_ours_that_is_not_a_users_mistake_keeps_its_traceback(
     monkeypatch.setattr("lit_models.mlp.init_normal", broken)
     with pytest.raises(ValueError, match="a fault"):
         run(*XOR)
+
+
+class WithArgument(LitCLI):
+    """A program with one argument of its own, in some of the commands."""
+
+    flag, commands = "", ("fit", "predict")
+
+    def add_arguments_to_parser(self, parser: Any) -> None:
+        if self.first_word in self.commands:
+            parser.add_argument(self.flag, type=str | None, default=None)
+
+
+def with_argument(flag: str, *words: str) -> LitCLI:
+    program: type[LitCLI] = type("Program", (WithArgument,), {"flag": flag})
+    return program(BoringModel, BoringDataModule, args=[*words, "--trainer.accelerator=cpu", "--trainer.logger=false"])
+
+
+@pytest.mark.parametrize(
+    "name", ["experiment", "quiet", "save", "monitor", "report", "kernels", "early_stopping", "resume", "ckpt_path"]
+)
+def test_an_argument_with_the_name_of_ours_is_one_line(name: str, empty_folder: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        with_argument(f"--{name}", "fit")
+    assert str(caught.value) == (f"--{name} is a flag of LitCLI: give the argument of your program another name")
+
+
+@pytest.mark.parametrize(
+    ("flag", "command"), [("--trust", "fit"), ("--resume", "predict"), ("--output", "fit"), ("--save", "predict")]
+)
+def test_an_argument_that_ours_does_not_need_in_this_command_is_the_programs(
+    flag: str, command: str, empty_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fast = ["--trainer.max_epochs=1"] if command == "fit" else []
+    cli = with_argument(flag, command, f"{flag}=-", *fast)
+    assert cli.settings[flag.removeprefix("--")] == "-"
+    assert "66 trainable" in capsys.readouterr().out or command == "predict"  # `--output -` of ours would clear it
+
+
+def test_a_program_without_commands_has_its_own_checkpoint_flag(empty_folder: Path) -> None:
+    program = type("Program", (WithArgument,), {"flag": "--ckpt_path", "commands": ("--ckpt_path=mine",)})
+    cli = program(BoringModel, BoringDataModule, run=False, args=["--ckpt_path=mine"])
+    assert cli.settings.ckpt_path == "mine"
+
+
+def test_the_reserved_flags_stand_in_the_docstring_and_in_the_parsers() -> None:
+    assert LitCLI.__doc__ is not None
+    assert all(f"`{flag}`" in LitCLI.__doc__ for flag in own_flags.RESERVED)
+    for command, parser in Parsers(args=[]).by_command().items():
+        helps = {action.dest: action.help for action in parser._actions}
+        rows = help.trainer_help(command)
+        for flag in (*own_flags.RUN, *own_flags.OF_COMMAND.get(command, ()), own_flags.CKPT_PATH):
+            assert helps[flag.name] == flag.text
+            assert "  ".join(flag.row) in re.sub("(?<=[^ ])  +", "  ", rows) or flag.text in " ".join(rows.split())
+        assert own_flags.of(command) <= helps.keys()

@@ -1,8 +1,11 @@
 """Classes of a user's own, as plain as Lightning has them, and mistakes in them."""
 
+import re
 from pathlib import Path
 
 import pytest
+
+from lit_models.runs.quiet import WARNINGS
 
 from .conftest import Run
 
@@ -90,6 +93,11 @@ class NoOptimizer(Broken):
     configure_optimizers = L.LightningModule.configure_optimizers
 
 
+class Empty(L.LightningDataModule):
+    def train_dataloader(self):
+        return DataLoader([], 2)
+
+
 class Positional(L.LightningDataModule):
     def train_dataloader(self):
         return DataLoader(torch.rand(4, 2), 2)
@@ -159,3 +167,17 @@ def test_predict_takes_a_loader_with_positional_arguments(run: Run, broken: str)
 def test_a_setting_without_effect_is_refused(run: Run, words: tuple[str, ...], message: str) -> None:
     assert run("fit", "--config", "digits_cnn", *words) == (2, "", f"error: {message}\n")
     assert not Path("runs").exists()
+
+
+@pytest.mark.filterwarnings("ignore:Total length of")
+def test_a_note_says_that_data_without_a_sample_train_nothing(run: Run, broken: str) -> None:
+    status, out, err = run("fit", "--model", f"{broken}.Broken", "--data", f"{broken}.Empty")
+    assert status == 0, err
+    assert "note: the training data have no batch, so nothing was trained\n" in out
+
+
+def test_lightnings_warning_of_an_empty_training_loader_is_shown() -> None:
+    (pattern,) = (message for message in WARNINGS if message.startswith("Total length"))
+    text = "Total length of `{}` across ranks is zero. Please make sure this was your intention."
+    assert re.match(pattern, text.format("DataLoader"))  # also of a part without samples
+    assert not re.match(pattern, text.format("CombinedLoader"))  # of training alone

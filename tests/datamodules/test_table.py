@@ -1,5 +1,6 @@
 """Tables of one's own: features, targets of each task, parts, checkpoints and what is refused."""
 
+import re
 import statistics
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from datamodules.base import TensorTable
 from datamodules.contents.facts import Guess
 from datamodules.errors import UserError
 from datamodules.spec import DataSpec
+from datamodules.storage.table_files import suffixes
 
 COLOURS = ["red", "green", "blue"]
 
@@ -388,7 +390,7 @@ def test_several_tables_are_one_part(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_table(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"^{tmp_path} is a folder, expected a file .csv"):
+    with pytest.raises(UserError, match=f"^{tmp_path} is a folder, expected a file {re.escape(suffixes())}$"):
         TableDataModule(train_file=str(tmp_path)).setup("fit")
 
 

@@ -100,3 +100,12 @@ def test_names_that_python_does_not_take_are_changed_in_the_lines_to_run() -> No
     compile(source.preprocessing.code, "README.md", "exec")
     assert [variable(name) for name in ("pixel values", "class", "2d", "x")] == ["pixel_values", "class_", "_2d", "x"]
     assert variables(source) == "if_,"
+
+
+class NoForward(L.LightningModule):
+    """A module that trains in `training_step` alone."""
+
+
+def test_a_module_without_forward_is_told_so() -> None:
+    with pytest.raises(UserError, match=r"^NoForward has no forward: define what the exported file computes$"):
+        make_source(NoForward(), None)

@@ -17,6 +17,7 @@ from datamodules import DATA, DataModule, DataSpec, TensorTable, UserError
 from datamodules.base import Batch, GlobalBatchSampler
 from datamodules.spec import Kind, TaskName
 from lit_models.testing import DATA_CHECKS, PREDICT_CHECKS, ContractError, check_data
+from lit_models.testing.data import DataCase, predictions_have_names
 
 SPLITS = ("train", "val", "test", "predict")
 
@@ -474,3 +475,24 @@ def test_data_that_are_not_ours_are_checked_as_far_as_they_can_be() -> None:
     assert "predict" in report.skipped
     with pytest.raises(ContractError, match=r"_once \[train\]: an epoch has 4 samples of 5: "):
         check_data(Plain, settings={"drop_last": True})
+
+
+class InputsAlone(Points):
+    """Its loader for prediction gives tensors without targets."""
+
+    def predict_dataloader(self) -> Any:
+        return DataLoader(self.inputs_of(self.num_samples), batch_size=4)
+
+    def predict_names(self) -> list[str]:
+        return [f"row {i}" for i in range(self.num_samples)]
+
+
+def test_names_are_counted_for_a_loader_of_inputs_alone() -> None:
+    predictions_have_names(DataCase(InputsAlone, {}, split="predict"))
+    with pytest.raises(ContractError, match=r"10 names for 9 samples"):
+        predictions_have_names(DataCase(TooManyNames, {}, split="predict"))
+
+
+class TooManyNames(InputsAlone):
+    def predict_dataloader(self) -> Any:
+        return DataLoader(self.inputs_of(self.num_samples - 1), batch_size=4)

@@ -515,3 +515,29 @@ def test_manual_optimization_without_forward_is_checked_too() -> None:
     report = check_model(TwoNetworks, batch=torch.rand(5, 3))
     assert {"every_parameter_gets_a_gradient", "training_changes_every_weight"} <= set(report.passed)
     assert report.skipped["evaluation_is_deterministic"] == "the class has no forward"
+
+
+class Lazy(Autoencoder):
+    """A layer whose size follows from the first batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.LazyLinear(4), nn.Linear(4, 6))
+
+
+def test_a_module_with_a_lazy_layer_is_checked() -> None:
+    report = check_model(Lazy, batch=torch.rand(5, 6))
+    assert report.passed == OF_ANY_MODULE
+
+
+class OfMappings(Autoencoder):
+    """`forward` takes a tensor, and `training_step` a mapping."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        return nn.functional.mse_loss(self(batch["x"]), batch["x"])
+
+
+def test_checks_of_forward_are_skipped_if_it_does_not_take_the_batch() -> None:
+    report = check_model(OfMappings, batch={"x": torch.rand(5, 6)})
+    assert "training_changes_every_weight" in report.passed
+    assert report.skipped["evaluation_is_deterministic"] == ("forward does not take the inputs of the batch: TypeError")
