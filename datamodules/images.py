@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from datamodules.base import DataModule
-from datamodules.contents.facts import Contents
+from datamodules.contents.facts import Contents, with_drawn
 from datamodules.contents.pictures import Pictures
 from datamodules.errors import UserError, listed
 from datamodules.pictures.folders import LabelledImage, read_folder, read_table
@@ -167,7 +167,8 @@ class ImageFolderDataModule(DataModule):
         contents, form = super().contents(spec), self._known_form()
         colours = "grey" if form.channels == 1 else "colour"
         facts = ("height x width", f"{form.height} x {form.width}, {colours}")
-        return replace(contents, facts=(*contents.facts, facts))
+        drawn: dict[str, int] = {split: len(images) for split, images in (self._parts or {}).items()}
+        return replace(contents, parts=with_drawn(contents.parts, drawn), facts=(*contents.facts, facts))
 
     def inspect(self) -> Contents:
         """Reads each image at its own size. Damaged images and differing sizes are mistakes in the contents."""

@@ -14,7 +14,7 @@ from datamodules.columns.encoders import CategoryColumn, Encoder, Fill, NumberCo
 from datamodules.columns.targets import Labels, Numbers, TargetColumns, require_columns
 from datamodules.contents.columns import Used, facts_of
 from datamodules.contents.counting import TargetCounts, counted
-from datamodules.contents.facts import Contents
+from datamodules.contents.facts import Contents, with_drawn
 from datamodules.errors import UserError, listed
 from datamodules.preprocessing import Preprocessing, of_columns
 from datamodules.spec import UNITS, DataSpec, Kind
@@ -161,7 +161,8 @@ class TableDataModule(DataModule):
         counts = {name: sum(map(is_missing, rows.cells[name])) for name in numbers} if rows else {}
         if filled := ", ".join(f"{name} {count:,}" for name, count in counts.items() if count):
             facts.append(("missing numbers", f"replaced ({self.fill_missing}): {filled}"))
-        return replace(contents, facts=tuple(facts), notes=(*contents.notes, *self._left_out()))
+        parts = with_drawn(contents.parts, {split: len(rows.places) for split, rows in self._parts.items()})
+        return replace(contents, parts=parts, facts=tuple(facts), notes=(*contents.notes, *self._left_out()))
 
     def _left_out(self) -> list[str]:
         """A note about the columns with one value."""

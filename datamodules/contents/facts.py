@@ -1,6 +1,6 @@
 """What is in the data, as plain values: `fit` and `data-check` print them, and the page of `data-check` shows them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +23,17 @@ class Part(NamedTuple):
     name: str
     rows: int
     counts: Array | None = None
+
+
+def with_drawn(parts: Sequence[Part], drawn: Mapping[str, int]) -> tuple[Part, ...]:
+    """The parts that are set up, and those that are drawn and not set up yet, such as the test part in `fit`.
+
+    Args:
+        parts: that are set up.
+        drawn: number of samples of each part.
+    """
+    known = {part.name for part in parts}
+    return (*parts, *(Part(name, rows) for name, rows in drawn.items() if rows and name not in known))
 
 
 class Guess(NamedTuple):

@@ -124,7 +124,8 @@ def grey_pixels(image: Image.Image, name: str) -> Tensor:
     """
     width, height = image.size
     if max(width, height) < SMALLEST or min(width, height) * SIDE < max(width, height):
-        raise UserError(f"{name} has {width} x {height} pixels, too few for a model that reads {SIDE} x {SIDE}")
+        size = f"{height} x {width} pixels (height x width)"
+        raise UserError(f"{name} has {size}, too few for a model that reads {SIDE} x {SIDE}")
     grey = _on_white(image, "L", name)
     square = ImageOps.pad(grey, (SIDE, SIDE), color=int(np.asarray(grey)[0, 0]))
     pixels = torch.from_numpy(np.array(square))
@@ -179,8 +180,9 @@ def read_input(source: Any, form: Form) -> Tensor:
         width, height = as_image(source).size
     if min(height, width) < min(LEAST_SIDE, form.height, form.width):
         name = source if isinstance(source, Path) else "an image"
-        reads = f"{form.width} x {form.height}"
-        raise UserError(f"{name} has {width} x {height} pixels, too few for a model that reads {reads}")
+        reads = f"{form.height} x {form.width}"
+        size = f"{height} x {width} pixels (height x width)"
+        raise UserError(f"{name} has {size}, too few for a model that reads {reads}")
     return read_pixels(source, form)
 
 

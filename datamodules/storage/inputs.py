@@ -16,9 +16,11 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_only
 
 from datamodules.errors import MissingFileError, UserError
+from datamodules.storage.checksums import note
 from datamodules.storage.limits import longest_line
 from datamodules.storage.lines import suffix_of
 
+SHOWN_LINES = 5  # maximum number of lines that a note lists
 STANDARD_INPUT = "-"
 IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 TABLES = frozenset({".txt", ".csv", ".csv.gz", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet"})
@@ -166,7 +168,7 @@ def _missing(item: str, reads: Reads) -> str:
 
 def as_text(reads: Reads) -> str:
     """Advice on how to predict a text that looks like a path; empty if texts are not read."""
-    return "; if it is a text, pipe it in: echo TEXT | … --data.inputs -" if reads.texts else ""
+    return "; if it is a text, pipe it in: echo TEXT | … --inputs -" if reads.texts else ""
 
 
 def _files(path: Path, reads: Reads) -> Iterator[Path]:
@@ -203,6 +205,7 @@ def input_lines(skipped: Skipped) -> Iterator[tuple[str, str]]:
     """The lines of standard input that are not blank: the place of each for messages, and its text. Lines that are not
     UTF-8 or too long are skipped."""
     stream, longest, number = sys.stdin.buffer, longest_line(), 0
+    blank: list[int] = []
     whole = True  # whether the last part ended its line
     while line := stream.readline(longest + 1):
         begins, whole = whole, line.endswith(b"\n")
@@ -222,6 +225,18 @@ def input_lines(skipped: Skipped) -> Iterator[tuple[str, str]]:
             skipped.add(UserError(f"{place}: a NUL byte, expected UTF-8 text"))
         elif text.strip():
             yield place, text
+        else:
+            blank.append(number)
+    if blank:
+        note_blank("standard input", blank)
+
+
+def note_blank(file: str, lines: list[int]) -> None:
+    """Prints which lines of a file are blank."""
+    shown = ", ".join(map(str, lines[:SHOWN_LINES]))
+    more = f" and {len(lines) - SHOWN_LINES:,} more" if len(lines) > SHOWN_LINES else ""
+    s = "s" if len(lines) > 1 else ""
+    note(f"{file}: {len(lines):,} blank line{s} left out (line{s} {shown}{more})")
 
 
 def kept(values: Iterator[Any], read: Callable[[Any], Any], skipped: Skipped) -> Iterator[tuple[Any, Any]]:

@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from datamodules.errors import UserError
-from datamodules.storage.checksums import note
 from datamodules.storage.dialects import Dialect
-from datamodules.storage.inputs import STANDARD_INPUT, Reads, Skipped, Text, input_lines, items
+from datamodules.storage.inputs import STANDARD_INPUT, Reads, Skipped, Text, input_lines, items, note_blank
 from datamodules.storage.lines import numbered_lines, require_utf8
 from datamodules.storage.spool import TextSpool
 from datamodules.storage.table_files import FOUND, READERS, read_rows
 from datamodules.words.labels import read_labels
 
-SHOWN_LINES = 5  # maximum number of lines that a note lists
 SHOWN_COLUMNS = 10
 READS = Reads("text file", frozenset({".txt", *READERS}), texts=True)
 NO_TEXT = f"inputs contain no text: give {READS.expected}"
@@ -112,7 +110,7 @@ def _texts_of(item: Any, columns: Columns, skipped: Skipped) -> Iterator[str]:
             found = True
             yield text
         if found and blank:
-            _note_blank(str(item), blank)
+            note_blank(str(item), blank)
     else:
         yield from (record.text for record in read_records(item, columns))
 
@@ -123,6 +121,9 @@ def input_texts(text_column: str, skipped: Skipped) -> Iterator[str]:
     for place, line in input_lines(skipped):
         if json_lines is None:
             json_lines = isinstance(_object_in(line), dict)
+        if not json_lines and isinstance(_object_in(line), dict):
+            skipped.add(UserError(f"{place}: a JSON object, and the first line is plain text"))
+            continue
         if not json_lines:
             yield line
             continue
@@ -155,11 +156,3 @@ def _text_lines(path: Path, blank: list[int]) -> Iterator[str]:
             yield line.rstrip("\r\n")
         else:
             blank.append(number)
-
-
-def _note_blank(file: str, lines: list[int]) -> None:
-    """Prints which lines of a file are blank."""
-    shown = ", ".join(map(str, lines[:SHOWN_LINES]))
-    more = f" and {len(lines) - SHOWN_LINES:,} more" if len(lines) > SHOWN_LINES else ""
-    s = "s" if len(lines) > 1 else ""
-    note(f"{file}: {len(lines):,} blank line{s} left out (line{s} {shown}{more})")

@@ -113,7 +113,7 @@ def _check_processes(trainer: Namespace) -> None:
     on_cpu = trainer.get("accelerator") == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
     if on_cpu and devices.isdecimal() and int(devices) > most:
         text = f"trainer.devices is {devices}, and this machine has {cores} CPU cores"
-        raise UserError(f"{text}: use at most {most}")
+        raise UserError(f"{text}: use at most {most} (four per core, and eight on any machine)")
 
 
 def experiment_name(given: str | None, configs: list[Config], model: str, data: str) -> str:

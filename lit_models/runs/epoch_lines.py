@@ -3,6 +3,7 @@
 import textwrap
 import time
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
@@ -28,7 +29,8 @@ class EpochLines(Callback):
     """
 
     def __init__(self) -> None:
-        self.start = 0.0
+        self.start, self.first_batch = 0.0, 0.0
+        """When the epoch began, and when its first batch was done."""
         self.waiting = ""
         self.seconds: list[float] = []
         self.columns: list[str] = []
@@ -43,8 +45,18 @@ class EpochLines(Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.waiting = epoch_of(trainer)
-        self.seconds.append(time.perf_counter() - self.start)
-        self.left = time_left(trainer, self.seconds)
+        now, batches = time.perf_counter(), trainer.num_training_batches
+        self.seconds.append(now - self.start)
+        steady = list(self.seconds)
+        if len(steady) == 1 and 1 < batches < float("inf"):  # the first batch of all contains what is done once
+            steady = [(now - self.first_batch) * batches / (batches - 1)]
+        self.left = time_left(trainer, steady)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx == 0:
+            self.first_batch = time.perf_counter()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._print(trainer)

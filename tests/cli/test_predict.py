@@ -242,6 +242,7 @@ OBJECTS = b'{"text": "sea whale", "id": 1}\n{"id": 2}\n[]\n{"text": 3}\n{"text":
     ("content", "texts", "problems"),
     [
         (LINES, ["sea whale", "{not json", "leaf"], []),
+        (b'leaf\n{"text": "sea"}\n', ["leaf"], ["line 2: a JSON object, and the first line is plain text"]),
         (b"sea \xe9\nbrick\nx\0y\n", ["brick"], ["line 1: not UTF-8", "line 3: a NUL byte, expected UTF-8 text"]),
         (
             OBJECTS,
@@ -253,7 +254,7 @@ OBJECTS = b'{"text": "sea whale", "id": 1}\n{"id": 2}\n[]\n{"text": 3}\n{"text":
             ],
         ),
     ],
-    ids=["lines", "not UTF-8", "JSON Lines"],
+    ids=["lines", "JSON after a line", "not UTF-8", "JSON Lines"],
 )
 def test_standard_input_is_a_text_a_line_or_json_lines(
     run: Run,
@@ -265,11 +266,12 @@ def test_standard_input_is_a_text_a_line_or_json_lines(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
     status, _, err = run("predict", "--ckpt_path", checkpoint("text_rnn"), *OUT, "--data.inputs", "moss", "-")
-    *skipped, last = err.splitlines() or [""]
     assert [row["input"] for row in written()] == ["moss", *texts]
-    assert skipped == [f"skipped: standard input, {problem}" for problem in problems]
-    assert status == (3 if problems else 0)
-    assert last == (f"{len(problems)} inputs could not be read, so the exit status is 3" if problems else "")
+    lines = [f"skipped: standard input, {problem}" for problem in problems]
+    lines += ["note: standard input: 1 blank line left out (line 2)"] if content == LINES else []
+    s = "s" if len(problems) > 1 else ""
+    lines += [f"{len(problems)} input{s} could not be read, so the exit status is 3"] if problems else []
+    assert (status, err.splitlines()) == (3 if problems else 0, lines)
 
 
 def test_paths_of_images_and_rows_come_from_standard_input(
@@ -303,7 +305,7 @@ def test_a_file_with_a_mistake_is_left_out_as_a_whole(run: Run, checkpoint: Any)
     assert err.startswith("skipped: a.csv:3: 2 fields, expected 1 (text)")
 
 
-PIPE = "; if it is a text, pipe it in: echo TEXT | … --data.inputs -"
+PIPE = "; if it is a text, pipe it in: echo TEXT | … --inputs -"
 
 
 @pytest.mark.parametrize(

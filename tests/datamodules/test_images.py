@@ -75,7 +75,8 @@ def test_the_spec_has_sizes_and_sorted_classes(root: Path) -> None:
 def test_what_is_set_up_is_counted_with_its_form(root: Path) -> None:
     data = ready("fit", root=str(root))
     contents = data.contents(data.spec())
-    assert [(part.name, part.rows) for part in contents.parts] == [("train", 16), ("val", 2)]
+    assert [(part.name, part.rows) for part in contents.parts] == [("train", 16), ("val", 2), ("test", 2)]
+    assert contents.parts[2].counts is None  # drawn, and not set up
     assert contents.parts[0].counts is not None
     assert contents.parts[0].counts.tolist() == [8, 8]
     assert contents.facts == (("height x width", "6 x 5, colour"),)

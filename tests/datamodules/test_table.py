@@ -161,6 +161,10 @@ def test_what_is_set_up_is_counted_with_what_was_left_out_and_replaced(tmp_path:
         ("missing numbers", "replaced (mean): number 1"),
     )
     assert contents.notes == ("columns with one value are left out: same",)
+    assert [part.name for part in contents.parts] == ["train"]
+    drawn = ready("fit", train_file=str(path), drop_columns=["tags"], fill_missing="mean")
+    names = [(part.name, part.counts is not None) for part in drawn.contents(drawn.spec()).parts]
+    assert names == [("train", True), ("val", True), ("test", False)]
     assert (contents.names, contents.guess) == (("no", "yes"), Guess("no", "acc", {"train": 0.5}))
 
 

@@ -13,7 +13,7 @@ from lit_models.runs.epoch_lines import EPOCHS_PER_HEADER, EpochLines, time_left
 def trainer(values: dict[str, float], *, epoch: int = 0, **limits: Any) -> L.Trainer:
     """What the lines read of a Trainer."""
     metrics = {name: torch.tensor(value, dtype=torch.float64) for name, value in values.items()}
-    settings = {"max_epochs": 30, "max_steps": -1, "global_step": 0} | limits
+    settings = {"max_epochs": 30, "max_steps": -1, "global_step": 0, "num_training_batches": 5} | limits
     plain = SimpleNamespace(
         callback_metrics=metrics, lightning_module=L.LightningModule(), current_epoch=epoch, **settings
     )
@@ -80,6 +80,17 @@ def test_the_names_are_repeated_in_a_long_training(capsys: pytest.CaptureFixture
 )
 def test_the_time_left_is_that_of_the_other_epochs(limits: dict[str, Any], expected: float | None) -> None:
     assert time_left(trainer({}, epoch=2, **limits), [1.0, 2.0, 6.0]) == expected
+
+
+def test_the_first_batch_does_not_count_in_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([0.0, 10.0, 14.0])  # the epoch begins, its first batch is done, the other four are done
+    monkeypatch.setattr("lit_models.runs.epoch_lines.time.perf_counter", lambda: next(times))
+    lines, module, one = EpochLines(), L.LightningModule(), trainer({}, max_epochs=3)
+    lines.on_train_epoch_start(one, module)
+    lines.on_train_batch_end(one, module, None, None, 0)
+    lines.on_train_batch_end(one, module, None, None, 1)
+    lines.on_train_epoch_end(one, module)
+    assert (lines.seconds, lines.left) == ([14.0], 10.0)  # two epochs of five seconds
 
 
 def test_only_recent_epochs_say_how_long_the_others_take() -> None:

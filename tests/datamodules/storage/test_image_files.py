@@ -319,7 +319,8 @@ def test_an_image_much_smaller_than_the_models_is_refused(tmp_path: Path, size: 
     path = saved(Image.new("L", size, 9), tmp_path / "a.png")
     with pytest.raises(UserError) as caught:
         read_image(path)
-    assert str(caught.value) == f"{path} has {size[0]} x {size[1]} pixels, too few for a model that reads 28 x 28"
+    pixels = f"{size[1]} x {size[0]} pixels (height x width)"
+    assert str(caught.value) == f"{path} has {pixels}, too few for a model that reads 28 x 28"
 
 
 @pytest.mark.parametrize("size", [(7, 7), (8, 8), (2, 7), (1, 28), (280, 10)])
@@ -350,7 +351,8 @@ def test_an_image_to_predict_has_four_pixels_a_side_unless_the_model_reads_small
     for source, name in ((path, str(path)), (colours(height=3, width=9), "an image")):
         with pytest.raises(UserError) as caught:
             read_input(source, Form(8, 8, 3))
-        assert str(caught.value) == f"{name} has 9 x 3 pixels, too few for a model that reads 8 x 8"
+        pixels = "3 x 9 pixels (height x width)"
+        assert str(caught.value) == f"{name} has {pixels}, too few for a model that reads 8 x 8"
         assert torch.equal(read_input(source, Form(3, 9, 3)), read_pixels(path, Form(3, 9, 3)))
 
 
