@@ -41,14 +41,14 @@ def read_labels(cell: Any, place: str, *, separator: str | None = None) -> tuple
 
 
 def read_label(value: Any, place: str) -> str:
-    """The name of one label: text without the space around it; a whole number without a decimal point.
+    """The name of one label: text without the space around it; a number in its shortest form, such as 3 for 3.0.
 
     Raises:
-        UserError: the value is empty, -100, a fraction, or a list; the message begins with `place`.
+        UserError: the value is empty, -100, or a list; the message begins with `place`.
     """
     if isinstance(value, bool):
         return str(value).lower()
-    expected = "expected a class name or a whole number"
+    expected = "expected a class name or a number"
     if _is_empty(value):
         raise UserError(f"{place}: the label is empty, {expected}")
     if isinstance(value, list):
@@ -61,8 +61,9 @@ def read_label(value: Any, place: str) -> str:
         return require_utf8(text, place)
     sign, whole, fraction, exponent = number.groups()
     if exponent or (fraction or "").strip(".0"):
-        raise UserError(f"{place}: the label {text} is a fraction, {expected}")
-    label = f"-{whole}" if sign == "-" and whole != "0" else whole
+        label = plain_number(text)
+    else:
+        label = f"-{whole}" if sign == "-" and whole != "0" else whole
     if label == IGNORED:
         raise UserError(f"{place}: the label is {text}, which marks rows without a class: remove them")
     return label
@@ -90,8 +91,19 @@ def require_different(places: Mapping[str, str], *, advice: str = "") -> None:
 
 
 def in_order(labels: Sequence[str]) -> list[str]:
-    """The labels, sorted: integers by value, names by alphabet."""
-    return sorted(labels, key=int) if all(map(is_integer, labels)) else sorted(labels)
+    """The labels, sorted: numbers by value, names by alphabet."""
+    return sorted(labels, key=float) if all(map(is_number, labels)) else sorted(labels)
+
+
+def plain_number(text: str) -> str:
+    """A number as the name of a class: 0.50 and 5e-1 are 0.5, and 1e1 is 10."""
+    value = float(text)
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+
+
+def is_number(label: str) -> bool:
+    """Whether the name of a label is a number."""
+    return re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?", label) is not None
 
 
 def is_integer(label: str) -> bool:

@@ -280,11 +280,16 @@ def test_columns_that_cannot_be_used_are_refused(settings: dict[str, Any], text:
     assert refusal("fit", **{"train_file": file, **USED, **parts, **settings}) == text.format(file=file)
 
 
-def test_a_fraction_as_label_is_refused_with_the_flag_for_numbers(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("a,label\n1,0.5\n2,0.7\n")
-    text = "the label 0.5 is a fraction, expected a class name or a whole number"
+def test_a_few_fractions_are_classes_and_many_are_numbers_to_predict(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a,label\n" + "1,0.5\n2,10.5\n3,2.50\n" * 4)
+    assert ready("fit", train_file=str(path), val_fraction=0).spec().class_names == ["0.5", "2.5", "10.5"]
+    path.write_text("a,label\n" + "".join(f"{i},{i / 7}\n" for i in range(40)))
+    assert "set --data.target_columns to predict numbers" in refusal("fit", train_file=str(path))
+    path.write_text("a,label\n1,-100\n2,0.7\n")
+    text = "the label is -100, which marks rows without a class: remove them"
     advice = 'to predict numbers, set --data.target_columns "[label]"'
-    assert refusal("fit", train_file=str(tmp_path / "t.csv")) == f"{tmp_path}/t.csv:2: {text}; {advice}"
+    assert refusal("fit", train_file=str(path)) == f"{path}:2: {text}; {advice}"
 
 
 def test_a_row_without_a_number_to_predict_is_refused(tmp_path: Path) -> None:

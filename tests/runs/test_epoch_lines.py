@@ -24,6 +24,7 @@ def printed(epochs: list[L.Trainer], capsys: pytest.CaptureFixture[str]) -> list
     lines, module = EpochLines(), L.LightningModule()
     for each in epochs:
         lines.on_train_epoch_start(each, module)
+        lines.on_train_batch_end(each, module, None, None, 0)
         lines.on_train_epoch_end(each, module)
         lines.on_train_end(each, module)
     return capsys.readouterr().out.splitlines()

@@ -137,7 +137,7 @@ def test_a_table_may_name_the_splits(tmp_path: Path) -> None:
     [
         ("b.png,cat,train", "no image {root}/b.png: set --data.root to the folder that contains it"),
         (" ,cat,train", "the column 'path' does not contain text, expected the path of an image"),
-        ("a.png,,train", "the label is empty, expected a class name or a whole number"),
+        ("a.png,,train", "the label is empty, expected a class name or a number"),
         ("a.png,cat,holdout", "the split is 'holdout', expected train, val or test"),
     ],
 )

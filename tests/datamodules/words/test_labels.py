@@ -1,6 +1,7 @@
 """Labels: names out of cells, one or several, their order and their numbers."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -29,19 +30,17 @@ def test_labels_are_names(value: object, label: str) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, "f:1: the label is empty, expected a class name or a whole number"),
+        (None, "f:1: the label is empty, expected a class name or a number"),
         (" ", "f:1: the label is empty"),
         (float("nan"), "f:1: the label is empty"),
         (-100, "f:1: the label is -100, which marks rows without a class: remove them"),
         ("-100.0", "f:1: the label is -100.0, which marks rows without a class: remove them"),
-        (0.5, "f:1: the label 0.5 is a fraction, expected a class name or a whole number"),
-        ("1e3", "f:1: the label 1e3 is a fraction"),
         (
             [1],
-            "f:1: the label is a list, expected a class name or a whole number; for rows with several labels, give "
+            "f:1: the label is a list, expected a class name or a number; for rows with several labels, give "
             "--data.label_separator",
         ),
-        ({}, "f:1: the label is of type dict, expected a class name or a whole number"),
+        ({}, "f:1: the label is of type dict, expected a class name or a number"),
         ("\ud800", r"f:1: the text is not UTF-8 \(lone surrogate U\+D800\)"),
     ],
 )
@@ -88,10 +87,9 @@ def test_a_separator_is_any_text() -> None:
         ("a;;b", "f:1: an empty label in 'a;;b', expected labels with ';' between them"),
         ("a;", "f:1: an empty label in 'a;', expected labels with ';' between them"),
         (";", "f:1: an empty label in ';', expected labels with ';' between them"),
-        ("a;0.5", "f:1: the label 0.5 is a fraction, expected a class name or a whole number"),
-        (["a", ""], "f:1: the label is empty, expected a class name or a whole number"),
-        (["a", None], "f:1: the label is empty, expected a class name or a whole number"),
-        ({"a": 1}, "f:1: the label is of type dict, expected a class name or a whole number"),
+        (["a", ""], "f:1: the label is empty, expected a class name or a number"),
+        (["a", None], "f:1: the label is empty, expected a class name or a number"),
+        ({"a": 1}, "f:1: the label is of type dict, expected a class name or a number"),
     ],
 )
 def test_a_set_with_something_else_is_refused(cell: object, message: str) -> None:
@@ -144,3 +142,20 @@ def test_labels_that_differ_only_in_case_or_blanks_are_refused_with_their_places
 
 def test_letters_may_be_classes_in_both_cases() -> None:
     require_different({"a": "f:2", "A": "f:3", "b": "f:4"})
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [(0.5, "0.5"), ("0.50", "0.5"), ("-2.5", "-2.5"), ("5e-1", "0.5"), ("1e3", "1000"), ("3.0", "3"), (1e-9, "1e-09")],
+)
+def test_any_number_is_a_label_in_its_shortest_form(value: Any, label: str) -> None:
+    assert read_label(value, "f:1") == label
+
+
+def test_a_number_may_not_be_the_mark_of_rows_without_a_class() -> None:
+    with pytest.raises(UserError, match=r"^f:1: the label is -1e2, which marks rows without a class: remove them$"):
+        read_label("-1e2", "f:1")
+
+
+def test_numbers_are_in_the_order_of_their_values() -> None:
+    assert in_order(["10", "2.5", "-1", "0.5", "1e-09"]) == ["-1", "1e-09", "0.5", "2.5", "10"]
