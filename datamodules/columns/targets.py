@@ -3,7 +3,7 @@
 import difflib
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import torch
@@ -113,19 +113,25 @@ class Labels(TargetColumns):
         if self.separator is not None:
             return [0] * len(rows.places)
         labels = [label for (label,) in self.cells(rows)]
+        self._require_few(set(labels), rows)
         numbers = {label: i for i, label in enumerate(in_order(sorted(set(labels))))}
         return [numbers[label] for label in labels]
 
     def learn(self, rows: Columns) -> None:
         counts = Counter(label for labels in self.cells(rows) for label in labels)
         column = f"the column {self.columns[0]!r}"
-        if len(counts) > MOST_LABELS or len(counts) == len(rows.places) > 20:
-            advice = "name the right one with --data.label_column, or set --data.target_columns to predict numbers"
-            raise UserError(f"{column} has {len(counts):,} labels in {len(rows.places):,} rows: {advice}")
+        self._require_few(counts, rows)
         if len(counts) < 2:
             raise UserError(f"{column} has only {', '.join(map(repr, counts)) or 'empty cells'}, expected two labels")
         require_different(self._places(rows))
         self.names = in_order(list(counts))
+
+    def _require_few(self, labels: Collection[str], rows: Columns) -> None:
+        """Refuses a column in which each row has a label of its own."""
+        if len(labels) > MOST_LABELS or len(labels) == len(rows.places) > 20:
+            advice = "name the right one with --data.label_column, or set --data.target_columns to predict numbers"
+            found = f"{len(labels):,} labels in {len(rows.places):,} rows"
+            raise UserError(f"the column {self.columns[0]!r} has {found}: {advice}")
 
     def _places(self, rows: Columns) -> dict[str, str]:
         """The first place of each label."""
