@@ -39,6 +39,8 @@ __all__ = sorted(NAMES)
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return import_module("lit_models.cli.metadata").version()
+    if name in ("fit", "load"):  # Lightning's own import takes two to three times as long
+        import_module("lit_models.startup.imports").import_lightning()
     if name in NAMES:
         return getattr(import_module(NAMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -89,6 +89,12 @@ def test_training_imports_no_compiler_and_no_package_that_torchmetrics_alone_wou
     assert "lightning.pytorch.trainer" in names.split()
 
 
+def test_python_programs_start_as_fast() -> None:
+    assert run(
+        "import sys, lit_models\nlit_models.load, lit_models.fit\nprint('torch._dynamo.exc' in sys.modules)"
+    ) == ["False"]
+
+
 def test_torchvision_imports_no_compiler(begun: Run) -> None:
     program = f"""
 import torch, torchvision
