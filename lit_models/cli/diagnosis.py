@@ -147,8 +147,12 @@ def setting_problem(
         return f"{cls.__name__}: init_args is there twice: write the settings under the first one"
     own = {f"{part}.{name}" for name in [*names, "init_args"]}
     meant = setting_meant(f"{part}.{setting}", own | set(others))
-    shown = meant.removeprefix(f"{part}.") if meant in own else f"{prefix}{meant}"
-    return f"{cls.__name__} has no setting {setting!r}" + (f", did you mean {shown}?" if meant else "")
+    text = f"{cls.__name__} has no setting {setting!r}"
+    if meant in own:
+        return f"{text}, did you mean {meant.removeprefix(f'{part}.')}?"
+    if meant and ("." in meant or meant == setting):  # and not a section that has a similar name
+        return f"{text}, did you mean {prefix}{meant}?"
+    return f"{text}; it has {', '.join(names)}"
 
 
 def parser_settings(parser: Any) -> list[str]:

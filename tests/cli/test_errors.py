@@ -93,6 +93,12 @@ def test_an_unknown_flag_names_the_setting_of_any_section(run: Run, word: str, m
         ("--model.max_epochs", "LitMLP has no setting 'max_epochs', did you mean --trainer.max_epochs?"),
         ("--model.batch_size", "LitMLP has no setting 'batch_size', did you mean --data.batch_size?"),
         ("--data.lr", "XORDataModule has no setting 'lr', did you mean --model.lr?"),
+        ("--model.experiment", "LitMLP has no setting 'experiment', did you mean --experiment?"),
+        (
+            "--data.train_dir",
+            "XORDataModule has no setting 'train_dir'; "
+            "it has batch_size, inputs, noise, num_bits, num_workers, passes, seed",
+        ),
         ("--data.input", "XORDataModule has no setting 'input', did you mean inputs?"),
         ("--model.init_arg.lr", "LitMLP has no setting 'init_arg', did you mean init_args?"),
     ],

@@ -40,8 +40,8 @@ def test_the_findings_have_file_and_line_and_the_page_is_written(run: Run, fault
         "page in data.html"
     )
     html = Path("data.html").read_text()
-    words = "python -m lit_models data-check --config text_rnn --data.train_file my.csv".split()
-    assert " ".join(f'<span class="word">{word}</span>' for word in words) in html
+    typed = ["python", "-m", "lit_models", "data-check", "--config", "text_rnn", "--data.train_file", "my.csv"]
+    assert " ".join(f'<span class="word">{word}</span>' for word in typed) in html
     assert "my.csv:53 = my.csv:3" in html
     assert run(*words)[1].endswith("page in data_2.html\n")  # nothing is overwritten
     assert Path("data.html").read_text() == html

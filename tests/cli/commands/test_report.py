@@ -53,7 +53,7 @@ def test_fit_and_test_leave_a_report_and_overwrite_none(run: Run, xor: str) -> N
     content = results(FOLDER / "results.json")
     assert (content["report"], content["evaluation"]) == ("report.html", "evaluation.npz")
     assert f"<td>test/loss</td><td>{content['metrics']['test/loss']:.4f}</td>" in first
-    words = "python -m lit_models fit --config xor_mlp --data.passes 20".split()
+    words = ["python", "-m", "lit_models", "fit", "--config", "xor_mlp", "--data.passes", "20"]
     assert " ".join(f'<span class="word">{word}</span>' for word in words) in first
     assert re.search(r"Made by lit-models in \d+\.\d s", first)
     evaluation = read_evaluation(FOLDER / "evaluation.npz")
