@@ -35,7 +35,7 @@ one of all these settings, as a fraction of the largest number. Gradients are th
 - Layers of attention and Embedding, and layers that merge several inputs, are compared inside of a model, from
   `tests/keras/graphs.py`. The numbers are then those of the whole model.
 - A setting under "not taken" is refused unless it is off (null, false or 0). Initializers matter only before training.
-  The import says which penalties and constraints of weights are dropped.
+  Penalties and constraints of Keras' own classes are taken over.
 - Dropout, noise and layers that change images at random draw other numbers than Keras in training. Tests compare how
   the values are spread; for images, they compare the values after a fixed change.
 

@@ -119,7 +119,7 @@ class GaussianNoise(KerasLayer):
 
 
 class ActivityRegularization(KerasLayer):
-    """Returns its inputs. Its penalty belongs to the loss; an import says that it is dropped."""
+    """Returns its inputs. A penalty other than 0 is refused; the `activity_regularizer` of a layer is supported."""
 
     def __init__(self, shape: Shape, *, l1: float = 0.0, l2: float = 0.0) -> None:
         super().__init__()
