@@ -60,7 +60,8 @@ def export_graph(network: KerasNetwork, path: Path, *, task: str) -> ExportedMod
             model.save(part)
             saved = keras.saving.load_model(part, compile=False)
             given = [*inputs.values()]
-            theirs = np.asarray(keras.ops.convert_to_numpy(saved(given if len(given) > 1 else given[0])))
+            outputs = saved(given if len(given) > 1 else given[0], training=False)
+            theirs = np.asarray(keras.ops.convert_to_numpy(outputs))
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise UserError(f"Keras cannot write the model: {reason}") from error

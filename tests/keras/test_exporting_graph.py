@@ -37,7 +37,8 @@ def test_an_exported_file_gives_the_probabilities_of_the_first(name: str, tmp_pa
     assert exported.difference < 1e-5
     values = list(inputs.values())
     given = values if len(values) > 1 else values[0]
-    theirs, ours = (np.asarray(keras.saving.load_model(path, compile=False)(given)) for path in (first, second))
+    models = (keras.saving.load_model(path, compile=False) for path in (first, second))
+    theirs, ours = (np.asarray(model(given, training=False)) for model in models)
     if name == "translation":  # its outputs are logits, as it names no loss
         theirs = np.exp(theirs) / np.exp(theirs).sum(axis=-1, keepdims=True)
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)

@@ -69,7 +69,8 @@ def test_a_process_that_is_stopped_on_another_machine_is_named(pair: Pair, stopp
     _, errors = other.communicate(timeout=90)
     assert other.returncode == 1
     line = r"error: process {0} \(rank {0}, (on another machine|at 127.0.0.1:\d+)\) (has given no|cannot be).*\n"
-    assert re.fullmatch(line.format(stopped), errors), errors
+    ours = [row for row in errors.splitlines(keepends=True) if not row.startswith("[rank")]  # torch's own warnings
+    assert re.fullmatch(line.format(stopped), "".join(ours)), errors
 
 
 @pytest.mark.slow
