@@ -17,7 +17,7 @@ help:
 	@echo "make test        lint, types, tests; needs no network once .venv is there"
 	@echo "make fuzz        the readers of files on 20,000 damaged files each; LIT_MODELS_FUZZ sets another number"
 	@echo "make check-slow  tests that take minutes"
-	@echo "make check-long  tests that take five minutes and more each"
+	@echo "make check-long  tests that take two minutes and more each"
 	@echo "make faults      try every fault for real, and write docs/reliability.md; an hour"
 	@echo "make bench       our command line compared with other programs, a few minutes; python -m scripts.benchmark takes two hours"
 	@echo "make check-data  tests on real MNIST and IMDB, in the folder LIT_MODELS_DATA"

@@ -74,6 +74,7 @@ def add(folder: Path, name: str, table: str, text: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_each_addition_to_the_package_is_what_it_says_and_passes_its_test(tmp_path: Path) -> None:
     """In a copy of the package: a metric, a table format, a command, a model and data, with nothing else changed."""
     for place in ("lit_models", "datamodules", "tests", "configs", "requirements"):

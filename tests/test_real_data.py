@@ -73,6 +73,7 @@ def values(rows: list[dict[str, str]], name: str) -> list[float]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_xor_is_solved_by_at_least_19_of_20_seeds(capsys: pytest.CaptureFixture[str]) -> None:
     solved = []
     for seed in range(20):
